@@ -1,0 +1,1 @@
+"""LangChain: templates, chat templates and callbacks."""

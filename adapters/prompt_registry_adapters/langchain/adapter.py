@@ -1,0 +1,51 @@
+"""Switching the adapter on and off: four wrapped methods and one callback hook.
+
+LangChain has no official place to substitute a prompt in a chain that is already built. The leaf methods that every call style
+(invoke, stream, batch and their async forms) goes through are `PromptTemplate.format` and `ChatPromptTemplate.format_messages`
+/ `aformat_messages`, so these are wrapped, once, for as long as the adapter is on.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from prompt_registry_plugin.errors import PluginError
+from prompt_registry_plugin.tracing import add_locator, remove_locator
+
+
+class LangChainAdapter:
+    """Serves adopted LangChain templates from the registry, and records runs through LangChain's own callbacks."""
+
+    name = "langchain"
+    requires: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self._originals: list[tuple[type[Any], str, Any]] = []
+
+    def enable(self) -> None:
+        """Attaches; does nothing when attached. Raises `PluginError` when LangChain is not installed."""
+        if self._originals:
+            return
+        if find_spec("langchain_core") is None:
+            raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'")
+        from prompt_registry_adapters.langchain import templates, tracing
+
+        for owner, method, wrap in templates.WRAPPED:
+            original = owner.__dict__[method]
+            self._originals.append((owner, method, original))
+            setattr(owner, method, wrap(original))
+        tracing.attach()
+        add_locator(tracing.locate)
+
+    def disable(self) -> None:
+        """Restores the methods and falls silent."""
+        if not self._originals:
+            return
+        from prompt_registry_adapters.langchain import tracing
+
+        while self._originals:
+            owner, method, original = self._originals.pop()
+            setattr(owner, method, original)
+        tracing.detach()
+        remove_locator(tracing.locate)

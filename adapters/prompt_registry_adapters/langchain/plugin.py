@@ -1,0 +1,40 @@
+"""The entry point; importing it does not import LangChain."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from prompt_registry_plugin import hookimpl
+from prompt_registry_plugin.protocols import Adapter, Model, Target
+
+
+@hookimpl
+def prompt_registry_adapters() -> Sequence[Adapter]:
+    """The LangChain adapter."""
+    from prompt_registry_adapters.langchain.adapter import LangChainAdapter
+
+    return [LangChainAdapter()]
+
+
+@hookimpl
+def prompt_registry_as_target(obj: Any) -> Target | None:
+    """Any Runnable is a target."""
+    runnables = sys.modules.get("langchain_core.runnables")  # nobody can hold a Runnable before this was imported
+    if runnables is None or not isinstance(obj, runnables.Runnable):
+        return None
+    from prompt_registry_adapters.langchain.target import RunnableTarget
+
+    return RunnableTarget(obj)
+
+
+@hookimpl
+def prompt_registry_model(spec: Any) -> Model | None:
+    """Any LangChain chat model is a model."""
+    models = sys.modules.get("langchain_core.language_models")
+    if models is None or not isinstance(spec, models.BaseChatModel):
+        return None
+    from prompt_registry_adapters.langchain.target import ChatModel
+
+    return ChatModel(spec)

@@ -1,0 +1,186 @@
+"""LangChain's templates in our terms, and the wrappers that serve them from the registry.
+
+A template is recognised by its content: the texts of its messages are compared, as strings whose hashes Python keeps, so a
+lookup costs a few microseconds and notices when a template was changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache, wraps
+from typing import Any
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.prompts import (
+    AIMessagePromptTemplate,
+    ChatPromptTemplate,
+    HumanMessagePromptTemplate,
+    MessagesPlaceholder,
+    PromptTemplate,
+    SystemMessagePromptTemplate,
+)
+
+from prompt_registry_plugin import adapting
+from prompt_registry_plugin.errors import InvalidTemplate
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.records import Template, digest
+from prompt_registry_plugin.templates import from_single_brace, to_source
+
+_ROLES = {
+    SystemMessagePromptTemplate: "system",
+    HumanMessagePromptTemplate: "user",
+    AIMessagePromptTemplate: "assistant",
+}
+_MESSAGE_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
+
+# The templates inside a chat template are parts of it, not prompts of their own.
+_inside_chat: ContextVar[bool] = ContextVar("prompt_registry_langchain_inside_chat", default=False)
+
+# One message, in a form that can be hashed: what kind, its text or name, its template format, whether it is optional.
+Part = tuple[str, str, str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A LangChain template in our terms; `unadoptable` says why it has no counterpart, or is None."""
+
+    template: Template
+    text_hash: str | None
+    unadoptable: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def describe_text(text: str, template_format: str) -> Described:
+    """A text template in our terms."""
+    try:
+        converted = _convert(text, template_format)
+    except InvalidTemplate as error:
+        return Described(text, None, str(error))
+    return Described(converted, digest(converted))
+
+
+@lru_cache(maxsize=4096)
+def describe_chat(parts: tuple[Part, ...]) -> Described:
+    """A chat template in our terms."""
+    messages: list[dict[str, Any]] = []
+    reason = None
+    for kind, text, template_format, optional in parts:
+        if kind == "placeholder":
+            messages.append({"type": "placeholder", "name": text, **({"optional": True} if optional else {})})
+            continue
+        try:
+            content = _convert(text, template_format)
+        except InvalidTemplate as error:
+            content, reason = text, str(error)
+        if kind == "other":
+            reason = f"message {text!r} has no counterpart"
+        messages.append({"role": kind, "content": content})
+    return Described(messages, None if reason else digest(messages), reason)
+
+
+def parts_of(chat: ChatPromptTemplate) -> tuple[Part, ...]:
+    """The messages of a chat template, in the form that `describe_chat` takes."""
+    parts: list[Part] = []
+    for message in chat.messages:
+        role = _ROLES.get(type(message))  # type: ignore[arg-type]
+        prompt = getattr(message, "prompt", None)
+        if isinstance(message, MessagesPlaceholder):
+            parts.append(("placeholder", message.variable_name, "", message.optional))
+        elif role and type(prompt) is PromptTemplate and not getattr(message, "additional_kwargs", None):
+            parts.append((role, prompt.template, prompt.template_format, False))
+        elif isinstance(message, BaseMessage) and message.type in _MESSAGE_ROLES and isinstance(message.content, str):
+            parts.append((_MESSAGE_ROLES[message.type], message.content, "literal", False))
+        else:
+            parts.append(("other", type(message).__name__, "literal", False))
+    return tuple(parts)
+
+
+def _convert(text: str, template_format: str) -> str:
+    if template_format == "literal":
+        return to_source([(text, None)])
+    if template_format != "f-string":
+        raise InvalidTemplate(f"{template_format} templates cannot be converted, only f-string ones")
+    return from_single_brace(text, "the LangChain template")
+
+
+def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
+    @wraps(original)
+    def format(self: PromptTemplate, **kwargs: Any) -> str:
+        if _inside_chat.get() or not adapting.is_active():
+            return original(self, **kwargs)
+        described = describe_text(self.template, self.template_format)
+        served = adapting.serve(described.text_hash) if described.text_hash else None
+        values = self._merge_partial_and_user_variables(**kwargs)
+        if served is not None and served.is_text_prompt:
+            return str(served.format(values))
+        text = original(self, **kwargs)
+        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
+        return text
+
+    return format
+
+
+def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callable[..., list[BaseMessage]]:
+    @wraps(original)
+    def format_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
+        if _inside_chat.get() or not adapting.is_active():
+            return original(self, **kwargs)
+        described, values, served = _meet(self, kwargs)
+        if served is not None:
+            return _render(self, served, values)
+        token = _inside_chat.set(True)
+        try:
+            messages = original(self, **kwargs)
+        finally:
+            _inside_chat.reset(token)
+        adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
+        return messages
+
+    return format_messages
+
+
+def _wrap_aformat_messages(
+    original: Callable[..., Awaitable[list[BaseMessage]]],
+) -> Callable[..., Awaitable[list[BaseMessage]]]:
+    @wraps(original)
+    async def aformat_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
+        if _inside_chat.get() or not adapting.is_active():
+            return await original(self, **kwargs)
+        described, values, served = _meet(self, kwargs)
+        if served is not None:
+            return _render(self, served, values)
+        token = _inside_chat.set(True)
+        try:
+            messages = await original(self, **kwargs)
+        finally:
+            _inside_chat.reset(token)
+        adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
+        return messages
+
+    return aformat_messages
+
+
+def _meet(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
+    described = describe_chat(parts_of(chat))
+    values = chat._merge_partial_and_user_variables(**kwargs)
+    served = adapting.serve(described.text_hash) if described.text_hash else None
+    return described, values, None if served is None or served.is_text_prompt else served
+
+
+def _render(chat: ChatPromptTemplate, served: PromptVersion, values: Mapping[str, Any]) -> list[BaseMessage]:
+    # Placeholders keep LangChain's own treatment: conversion of tuples, and the last n messages only.
+    histories = {
+        message.variable_name: message.format_messages(**values)
+        for message in chat.messages
+        if isinstance(message, MessagesPlaceholder) and (message.variable_name in values or not message.optional)
+    }
+    return convert_to_messages(served.format({**values, **histories}))
+
+
+WRAPPED: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
+    (PromptTemplate, "format", _wrap_format),
+    (ChatPromptTemplate, "format_messages", _wrap_format_messages),
+    (ChatPromptTemplate, "aformat_messages", _wrap_aformat_messages),
+)

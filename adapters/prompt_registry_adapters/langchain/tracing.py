@@ -1,0 +1,186 @@
+"""LangChain's callbacks as spans of the current recording.
+
+LangChain asks each registered hook for a handler whenever it configures a run, and only ever calls `.get()` on it. Ours answers
+with the handler of the recording in this context, so `with record():` is all that is needed. Steps that carry no information
+(prompts, which record themselves; parsers; sequences; LangGraph's hidden writes) get no span: their children hang on the parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tracers.context import register_configure_hook
+
+from prompt_registry_plugin.scope import current_recorder
+from prompt_registry_plugin.tracing import Place, Trace
+
+_PASS_THROUGH = frozenset({"prompt", "parser"})
+_SEQUENCES = frozenset({"RunnableSequence", "RunnableLambda", "RunnableParallel", "RunnableAssign"})
+_HIDDEN = "langsmith:hidden"
+_UNNAMED_GRAPH = "LangGraph"
+
+
+class RecordingHandler(BaseCallbackHandler):
+    """Turns one recording's callbacks into spans."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any] | None,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A chain, graph or node begins."""
+        name = kwargs.get("name") or "chain"
+        if kwargs.get("run_type") in _PASS_THROUGH or _HIDDEN in (tags or ()) or (parent_run_id and name in _SEQUENCES):
+            self._trace.alias_key(str(run_id), str(parent_run_id) if parent_run_id else None)
+            return
+        node = (metadata or {}).get("langgraph_node")
+        self._start("chain", name, run_id, parent_run_id, {"inputs": inputs, **({"node": node} if node else {})})
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """A chain, graph or node ended."""
+        self._finish(run_id, {"outputs": outputs})
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A chat model is called."""
+        self._start_model([message for batch in messages for message in batch], run_id, parent_run_id, kwargs)
+
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A completion model is called."""
+        self._start_model([{"role": "user", "content": text} for text in prompts], run_id, parent_run_id, kwargs)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """A model answered."""
+        generations = [generation for batch in response.generations for generation in batch]
+        usages = [getattr(getattr(g, "message", None), "usage_metadata", None) or {} for g in generations]
+        calls = [call for g in generations for call in getattr(getattr(g, "message", None), "tool_calls", None) or ()]
+        self._finish(
+            run_id,
+            {
+                "output": "\n".join(generation.text for generation in generations),
+                "input_tokens": sum(usage.get("input_tokens", 0) for usage in usages),
+                "output_tokens": sum(usage.get("output_tokens", 0) for usage in usages),
+                **({"tool_calls": calls} if calls else {}),
+            },
+        )
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A tool is called."""
+        self._start(
+            "tool",
+            kwargs.get("name") or (serialized or {}).get("name") or "tool",
+            run_id,
+            parent_run_id,
+            {"inputs": input_str},
+        )
+
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """A tool answered."""
+        self._finish(run_id, {"outputs": output})
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """A chain, graph or node raised."""
+        self._finish(run_id, {}, error)
+
+    on_llm_error = on_tool_error = on_chain_error
+
+    def _start(self, kind: Any, name: str, run_id: UUID, parent: UUID | None, attributes: Mapping[str, Any]) -> None:
+        parent_id = self._trace.span_id(str(parent)) if parent else None
+        self._trace.start(kind, name, key=str(run_id), parent_id=parent_id, attributes=attributes)
+
+    def _start_model(self, messages: Sequence[Any], run_id: UUID, parent: UUID | None, kwargs: Mapping[str, Any]) -> None:
+        parameters = kwargs.get("invocation_params") or {}
+        name = parameters.get("model") or parameters.get("model_name") or (kwargs.get("metadata") or {}).get("ls_model_name")
+        parent_id = self._trace.span_id(str(parent)) if parent else None
+        self._trace.start_model(str(name or kwargs.get("name") or "model"), messages, key=str(run_id), parent_id=parent_id)
+
+    def _finish(self, run_id: UUID, attributes: Mapping[str, Any], error: BaseException | None = None) -> None:
+        if self._trace.owns_key(str(run_id)):
+            self._trace.finish(self._trace.span_id(str(run_id)), attributes=attributes, error=error)
+
+
+class _HandlerOfRecording:
+    """Looks like a ContextVar to LangChain; answers with the handler of the recording in this context."""
+
+    def __init__(self) -> None:
+        self.attached = False
+        self._handlers: WeakKeyDictionary[Trace, RecordingHandler] = WeakKeyDictionary()
+
+    def get(self) -> RecordingHandler | None:
+        recorder = current_recorder() if self.attached else None
+        if recorder is None:
+            return None
+        handler = self._handlers.get(recorder)
+        if handler is None:
+            handler = self._handlers.setdefault(recorder, RecordingHandler(recorder))
+        return handler
+
+
+_hook = _HandlerOfRecording()
+_registered = False
+
+
+def attach() -> None:
+    """Makes recordings see LangChain runs. The hook is registered once per process: LangChain offers no way back."""
+    global _registered
+    if not _registered:
+        register_configure_hook(cast("Any", _hook), inheritable=True)
+        _registered = True
+    _hook.attached = True
+
+
+def detach() -> None:
+    """Makes the hook answer with nothing."""
+    _hook.attached = False
+
+
+def locate(trace: Trace) -> Place | None:
+    """The LangChain run, and the LangGraph node, that the current code runs in."""
+    config = var_child_runnable_config.get()
+    if not config:
+        return None
+    parent = getattr(config.get("callbacks"), "parent_run_id", None)
+    parent_id = trace.span_id(str(parent)) if parent else None
+    node = (config.get("metadata") or {}).get("langgraph_node")
+    root = trace.root_of(parent_id)
+    named = node is not None and root is not None and root.name != _UNNAMED_GRAPH
+    return Place(parent_id, node, root.name if named and root else None)

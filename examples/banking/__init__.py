@@ -1,0 +1,1 @@
+"""The main job on a real data set: see demo.py."""

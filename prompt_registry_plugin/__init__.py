@@ -1,0 +1,278 @@
+"""Versioned prompts, traces and prompt optimization for the agents you already have.
+
+    import prompt_registry_plugin as pr
+
+Everything public is here, and is imported when it is first used: importing the package loads no framework and no database.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.adapting import disable as disable, enable as enable, enabled as enabled
+    from prompt_registry_plugin.api import (
+        aadopt as aadopt,
+        adelete_prompt_alias as adelete_prompt_alias,
+        adopt as adopt,
+        aload_prompt as aload_prompt,
+        aprompt_history as aprompt_history,
+        aregister_prompt as aregister_prompt,
+        arollback as arollback,
+        asearch_prompts as asearch_prompts,
+        aset_prompt_alias as aset_prompt_alias,
+        delete_prompt_alias as delete_prompt_alias,
+        delete_prompt_tag as delete_prompt_tag,
+        delete_prompt_version_tag as delete_prompt_version_tag,
+        load_prompt as load_prompt,
+        prompt_history as prompt_history,
+        record as record,
+        register_prompt as register_prompt,
+        rollback as rollback,
+        search_prompts as search_prompts,
+        set_prompt_alias as set_prompt_alias,
+        set_prompt_tag as set_prompt_tag,
+        set_prompt_version_tag as set_prompt_version_tag,
+    )
+    from prompt_registry_plugin.current import (
+        current_registry as current_registry,
+        open_registry as open_registry,
+        use_registry as use_registry,
+    )
+    from prompt_registry_plugin.errors import (
+        AliasConflict as AliasConflict,
+        BudgetExhausted as BudgetExhausted,
+        BudgetTooSmall as BudgetTooSmall,
+        InvalidExample as InvalidExample,
+        InvalidFilter as InvalidFilter,
+        InvalidName as InvalidName,
+        InvalidScore as InvalidScore,
+        InvalidStore as InvalidStore,
+        InvalidTemplate as InvalidTemplate,
+        InvalidURI as InvalidURI,
+        MissingVariable as MissingVariable,
+        ModelUnavailable as ModelUnavailable,
+        PluginError as PluginError,
+        PromptExists as PromptExists,
+        PromptNotFound as PromptNotFound,
+        PromptNotRendered as PromptNotRendered,
+        PromptRegistryError as PromptRegistryError,
+        RunError as RunError,
+        StoreUnavailable as StoreUnavailable,
+        TargetFailed as TargetFailed,
+        UserError as UserError,
+    )
+    from prompt_registry_plugin.evaluation import (
+        EvaluationResult as EvaluationResult,
+        aevaluate as aevaluate,
+        evaluate as evaluate,
+    )
+    from prompt_registry_plugin.hookspecs import hookimpl as hookimpl
+    from prompt_registry_plugin.optimize.budget import Budget as Budget
+    from prompt_registry_plugin.optimize.engine import (
+        aoptimize_prompts as aoptimize_prompts,
+        aresume_run as aresume_run,
+        optimize_prompts as optimize_prompts,
+        resume_run as resume_run,
+    )
+    from prompt_registry_plugin.optimize.result import PromptOptimizationResult as PromptOptimizationResult
+    from prompt_registry_plugin.options import Event as Event, RunOptions as RunOptions
+    from prompt_registry_plugin.plugins import create_plugin_manager as create_plugin_manager
+    from prompt_registry_plugin.prompts import PromptVersion as PromptVersion
+    from prompt_registry_plugin.protocols import Reply as Reply
+    from prompt_registry_plugin.records import (
+        AliasMove as AliasMove,
+        Candidate as Candidate,
+        Example as Example,
+        Feedback as Feedback,
+        Interval as Interval,
+        Item as Item,
+        Price as Price,
+        Prompt as Prompt,
+        Rollout as Rollout,
+        Score as Score,
+        Span as Span,
+        Usage as Usage,
+    )
+    from prompt_registry_plugin.registry import PromptRegistry as PromptRegistry
+    from prompt_registry_plugin.scope import in_context as in_context, override_prompts as override_prompts
+    from prompt_registry_plugin.scorers.scorer import scorer as scorer
+    from prompt_registry_plugin.tracing import Trace as Trace, trace as trace
+
+_HOME = {
+    "adapting": ("disable", "enable", "enabled"),
+    "api": (
+        "aadopt",
+        "adelete_prompt_alias",
+        "adopt",
+        "aload_prompt",
+        "aprompt_history",
+        "aregister_prompt",
+        "arollback",
+        "asearch_prompts",
+        "aset_prompt_alias",
+        "delete_prompt_alias",
+        "delete_prompt_tag",
+        "delete_prompt_version_tag",
+        "load_prompt",
+        "prompt_history",
+        "record",
+        "register_prompt",
+        "rollback",
+        "search_prompts",
+        "set_prompt_alias",
+        "set_prompt_tag",
+        "set_prompt_version_tag",
+    ),
+    "current": ("current_registry", "open_registry", "use_registry"),
+    "errors": (
+        "AliasConflict",
+        "BudgetExhausted",
+        "BudgetTooSmall",
+        "InvalidExample",
+        "InvalidFilter",
+        "InvalidName",
+        "InvalidScore",
+        "InvalidStore",
+        "InvalidTemplate",
+        "InvalidURI",
+        "MissingVariable",
+        "ModelUnavailable",
+        "PluginError",
+        "PromptExists",
+        "PromptNotFound",
+        "PromptNotRendered",
+        "PromptRegistryError",
+        "RunError",
+        "StoreUnavailable",
+        "TargetFailed",
+        "UserError",
+    ),
+    "evaluation": ("EvaluationResult", "aevaluate", "evaluate"),
+    "hookspecs": ("hookimpl",),
+    "optimize.budget": ("Budget",),
+    "optimize.engine": ("aoptimize_prompts", "aresume_run", "optimize_prompts", "resume_run"),
+    "optimize.result": ("PromptOptimizationResult",),
+    "options": ("Event", "RunOptions"),
+    "plugins": ("create_plugin_manager",),
+    "prompts": ("PromptVersion",),
+    "protocols": ("Reply",),
+    "records": (
+        "AliasMove",
+        "Candidate",
+        "Example",
+        "Feedback",
+        "Interval",
+        "Item",
+        "Price",
+        "Prompt",
+        "Rollout",
+        "Score",
+        "Span",
+        "Usage",
+    ),
+    "registry": ("PromptRegistry",),
+    "scope": ("in_context", "override_prompts"),
+    "scorers.scorer": ("scorer",),
+    "tracing": ("Trace", "trace"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "AliasConflict",
+    "AliasMove",
+    "Budget",
+    "BudgetExhausted",
+    "BudgetTooSmall",
+    "Candidate",
+    "EvaluationResult",
+    "Event",
+    "Example",
+    "Feedback",
+    "Interval",
+    "InvalidExample",
+    "InvalidFilter",
+    "InvalidName",
+    "InvalidScore",
+    "InvalidStore",
+    "InvalidTemplate",
+    "InvalidURI",
+    "Item",
+    "MissingVariable",
+    "ModelUnavailable",
+    "PluginError",
+    "Price",
+    "Prompt",
+    "PromptExists",
+    "PromptNotFound",
+    "PromptNotRendered",
+    "PromptOptimizationResult",
+    "PromptRegistry",
+    "PromptRegistryError",
+    "PromptVersion",
+    "Reply",
+    "Rollout",
+    "RunError",
+    "RunOptions",
+    "Score",
+    "Span",
+    "StoreUnavailable",
+    "TargetFailed",
+    "Trace",
+    "Usage",
+    "UserError",
+    "aadopt",
+    "adelete_prompt_alias",
+    "adopt",
+    "aevaluate",
+    "aload_prompt",
+    "aoptimize_prompts",
+    "aprompt_history",
+    "aregister_prompt",
+    "aresume_run",
+    "arollback",
+    "asearch_prompts",
+    "aset_prompt_alias",
+    "create_plugin_manager",
+    "current_registry",
+    "delete_prompt_alias",
+    "delete_prompt_tag",
+    "delete_prompt_version_tag",
+    "disable",
+    "enable",
+    "enabled",
+    "evaluate",
+    "hookimpl",
+    "in_context",
+    "load_prompt",
+    "open_registry",
+    "optimize_prompts",
+    "override_prompts",
+    "prompt_history",
+    "record",
+    "register_prompt",
+    "resume_run",
+    "rollback",
+    "scorer",
+    "search_prompts",
+    "set_prompt_alias",
+    "set_prompt_tag",
+    "set_prompt_version_tag",
+    "trace",
+    "use_registry",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

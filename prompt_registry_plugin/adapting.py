@@ -1,0 +1,88 @@
+"""What a framework adapter calls, and what switches adapters on and off.
+
+An adapter asks `is_active()` first, which is all that an idle process pays for; then `serve(text_hash)` for the version that
+stands for a hard-coded text, or `discovered(…)` to record a text that nobody adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.errors import PluginError, did_you_mean
+from prompt_registry_plugin.plugins import default_plugin_manager
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.protocols import Adapter
+from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.scope import current_override, current_recorder
+
+_enabled: set[str] = set()
+_adapters: dict[str, Adapter] = {}
+
+
+def enable(*frameworks: str) -> list[str]:
+    """Attaches the named adapters, or with no name those of all installed frameworks; returns the names of all that are on.
+
+    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises.
+    """
+    known = _known()
+    if unknown := [name for name in frameworks if name not in known]:
+        raise PluginError(
+            f"no adapter is called {unknown[0]!r}{did_you_mean(unknown[0], known) or '; there are ' + ', '.join(sorted(known))}"
+        )
+    current_registry()  # a registry that cannot be opened is told now, not in the middle of the agent's work
+    for name in frameworks or sorted(known):
+        try:
+            _enable_one(known, name)
+        except PluginError:
+            if frameworks:
+                raise
+    return sorted(_enabled)
+
+
+def disable(*frameworks: str) -> None:
+    """Restores the methods of the named frameworks, or of all; those that are not enabled are ignored."""
+    for name in frameworks or tuple(_enabled):
+        if name in _enabled:
+            _known()[name].disable()
+            _enabled.discard(name)
+
+
+def enabled() -> list[str]:
+    """The names of the adapters that are on."""
+    return sorted(_enabled)
+
+
+def is_active() -> bool:
+    """Whether rendering a prompt here may mean anything to us: an override, a recording, or an adopted text."""
+    return current_override() is not None or current_recorder() is not None or current_registry().has_adopted
+
+
+def serve(text_hash: str) -> PromptVersion | None:
+    """The version that stands for the hard-coded text with this `digest`, or None."""
+    return current_registry().serve(text_hash)
+
+
+def discovered(template: Template, rendered: Any, values: Mapping[str, Any], *, unadoptable: str | None = None) -> None:
+    """Records a prompt that the registry does not know; nothing when nobody records."""
+    recorder = current_recorder()
+    if recorder is not None:
+        recorder.add_prompt(template, rendered, values, unadoptable=unadoptable)
+
+
+def _known() -> dict[str, Adapter]:
+    if not _adapters:
+        for listed in default_plugin_manager().hook.prompt_registry_adapters():
+            for adapter in listed:
+                if adapter.name in _adapters:
+                    raise PluginError(f"two plugins bring an adapter called {adapter.name!r}")
+                _adapters[adapter.name] = adapter
+    return _adapters
+
+
+def _enable_one(known: Mapping[str, Adapter], name: str) -> None:
+    for required in known[name].requires:
+        _enable_one(known, required)
+    known[name].enable()
+    _enabled.add(name)

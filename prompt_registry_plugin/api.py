@@ -1,0 +1,63 @@
+"""The registry's methods as functions that act on the current registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.registry import PromptRegistry
+from prompt_registry_plugin.tracing import Trace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _on_current(method: Callable[Concatenate[PromptRegistry, P], R]) -> Callable[P, R]:
+    @wraps(method)
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(current_registry(), *args, **kwargs)
+
+    return function
+
+
+def _waiting(
+    method: Callable[Concatenate[PromptRegistry, P], Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await method(current_registry(), *args, **kwargs)
+
+    return function
+
+
+@contextmanager
+def record(name: str = "recording") -> Iterator[Trace]:
+    """A scope whose prompts, model calls and steps become a `Trace`, stored in the current registry when the scope ends."""
+    with current_registry().record(name) as trace:
+        yield trace
+
+
+register_prompt = _on_current(PromptRegistry.register_prompt)
+load_prompt = _on_current(PromptRegistry.load_prompt)
+search_prompts = _on_current(PromptRegistry.search_prompts)
+set_prompt_alias = _on_current(PromptRegistry.set_prompt_alias)
+delete_prompt_alias = _on_current(PromptRegistry.delete_prompt_alias)
+rollback = _on_current(PromptRegistry.rollback)
+prompt_history = _on_current(PromptRegistry.prompt_history)
+set_prompt_tag = _on_current(PromptRegistry.set_prompt_tag)
+delete_prompt_tag = _on_current(PromptRegistry.delete_prompt_tag)
+set_prompt_version_tag = _on_current(PromptRegistry.set_prompt_version_tag)
+delete_prompt_version_tag = _on_current(PromptRegistry.delete_prompt_version_tag)
+adopt = _on_current(PromptRegistry.adopt)
+
+aregister_prompt = _waiting(PromptRegistry.aregister_prompt)
+aload_prompt = _waiting(PromptRegistry.aload_prompt)
+asearch_prompts = _waiting(PromptRegistry.asearch_prompts)
+aset_prompt_alias = _waiting(PromptRegistry.aset_prompt_alias)
+adelete_prompt_alias = _waiting(PromptRegistry.adelete_prompt_alias)
+arollback = _waiting(PromptRegistry.arollback)
+aprompt_history = _waiting(PromptRegistry.aprompt_history)
+aadopt = _waiting(PromptRegistry.aadopt)

@@ -1,0 +1,128 @@
+"""How things look in a terminal: tables, word-level diffs, trace trees."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+import click
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from prompt_registry_plugin.prompts import PromptVersion, text_of
+from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.tracing import Trace, mask_secrets
+
+_COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}
+
+
+def console() -> Console:
+    """A console on standard output."""
+    return Console(highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Prints JSON, dates as ISO texts."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Prints a table; cells are never read as markup."""
+    console().print(make_table(headings, rows, title))
+
+
+def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
+    """A table of plain texts."""
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def word_diff(old: str, new: str) -> Text:
+    """`new` with its additions in green, and what was removed from `old` struck through in red."""
+    before, after = (re.findall(r"\s+|[^\s\w]|\w+", text) for text in (old, new))
+    text = Text()
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag == "equal":
+            text.append("".join(before[i1:i2]))
+            continue
+        text.append("".join(before[i1:i2]), style="red strike")
+        text.append("".join(after[j1:j2]), style="green")
+    return text
+
+
+def diff_panel(old: PromptVersion, new: PromptVersion) -> Panel:
+    """A word-level diff of two versions of a prompt."""
+    title = f"{old.name}: version {old.version} → {new.version}"
+    return Panel(word_diff(text_of(old.template), text_of(new.template)), title=Text(title), title_align="left")
+
+
+def version_panel(version: PromptVersion) -> Panel:
+    """A version with its text and what is known about it."""
+    facts = [
+        ("aliases", ", ".join(version.aliases)),
+        ("variables", ", ".join(sorted(version.variables))),
+        ("created", f"{version.created_at:%Y-%m-%d %H:%M} by {version.created_by}"),
+        ("message", version.commit_message or ""),
+        ("parent", str(version.parent or "")),
+        ("run", version.run_id or ""),
+        ("tags", ", ".join(f"{key}={value}" for key, value in version.tags.items())),
+    ]
+    head = Text("\n").join(Text.assemble((f"{name}: ", "dim"), value) for name, value in facts if value)
+    return Panel(Group(Text(template_text(version)), Text(), head), title=Text(version.uri), title_align="left")
+
+
+def template_text(version: PromptVersion) -> str:
+    """The template as one readable text."""
+    if isinstance(version.template, str):
+        return version.template
+    lines = []
+    for message in version.template:
+        if message.get("type") == "placeholder":
+            lines.append(f"[placeholder] {message['name']}")
+        else:
+            lines.append(text_of([message]))
+    return "\n".join(lines)
+
+
+def trace_tree(trace: Trace) -> Tree:
+    """A trace as a tree: prompts with their variables and rendered text, models with what they answered."""
+    tree = Tree(Text(f"trace {trace.name}", style="bold"))
+    nodes: list[Tree] = [tree]
+    for depth, span in trace.walk():
+        del nodes[depth + 1 :]
+        nodes.append(nodes[depth].add(_span_text(span)))
+    return tree
+
+
+def _span_text(span: Span) -> Text:
+    text = Text.assemble((f"{span.kind} ", _COLOURS[span.kind]), (span.name, "bold"))
+    if span.kind != "prompt":
+        text.append(f"  {span.seconds * 1000:.0f} ms", style="dim")
+    a = span.attributes
+    if span.kind == "prompt":
+        if a["prompt"] is not None:
+            text.append(f"  {'candidate ' + a['candidate'] if a['candidate'] else 'version ' + str(a['version'])}", style="green")
+        for name, value in a["variables"].items():
+            text.append(f"\n{name} = ", style="dim").append(_short(str(value)))
+        text.append(f"\n{mask_secrets(a['text'])}", style="italic")
+    elif span.kind == "llm":
+        text.append(f"  {a.get('input_tokens', 0)} → {a.get('output_tokens', 0)} tokens", style="dim")
+        text.append(f"\n{_short(a.get('output', ''))}", style="cyan")
+    if span.error:
+        text.append(f"\n{mask_secrets(span.error)}", style="red")
+    return text
+
+
+def _short(text: str) -> str:
+    text = mask_secrets(" ".join(text.split()))
+    return text if len(text) <= 120 else text[:119] + "…"

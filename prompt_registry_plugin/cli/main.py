@@ -1,0 +1,78 @@
+"""The command group: options that all commands share, and errors as one line instead of a traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from prompt_registry_plugin import __version__
+from prompt_registry_plugin.cli.prompts import diff, history, list_prompts, promote, rollback, show
+from prompt_registry_plugin.cli.runs import runs
+from prompt_registry_plugin.cli.settings import registry_option
+from prompt_registry_plugin.errors import PromptRegistryError, UserError
+from prompt_registry_plugin.plugins import default_plugin_manager
+
+
+class _Group(click.Group):
+    """A group that also has the plugins' commands."""
+
+    _extended = False
+
+    def _extend(self) -> None:
+        if not self._extended:
+            self._extended = True
+            default_plugin_manager().hook.prompt_registry_register_commands(cli=self)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._extend()
+        return sorted(self.commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        self._extend()
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="prompt-registry")
+@registry_option
+def cli() -> None:
+    """Versioned prompts: look at them, compare them, promote and roll back, and follow optimization runs."""
+
+
+for command in (list_prompts, show, diff, promote, rollback, history, runs):
+    cli.add_command(command)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plugins(as_json: bool) -> None:
+    """List the plugins, and why any were skipped."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    infos = default_plugin_manager().infos
+    if as_json:
+        print_json([{"name": info.name, "origin": info.origin, "skipped": info.skipped} for info in infos])
+        return
+    rows = [(info.name, info.origin, f"skipped: {info.skipped}" if info.skipped else "in use") for info in infos]
+    print_table(("plugin", "from", "state"), rows)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Runs a command line; exits with 2 on what the user can correct, with 1 on what went wrong, with 130 on Ctrl-C."""
+    try:
+        code = cli.main(arguments, prog_name="prompt-registry", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except PromptRegistryError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    except BrokenPipeError:  # `prompt-registry list | head`
+        sys.stderr.close()
+        sys.exit(0)

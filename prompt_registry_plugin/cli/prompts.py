@@ -1,0 +1,178 @@
+"""Commands about prompts: list, show, diff, promote, rollback, history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.prompts import PromptVersion
+
+
+@click.command("list")
+@click.option("--filter", "filter_string", help="Such as \"name LIKE 'support%' AND alias = 'production'\".")
+@click.option("--max", "max_results", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@json_option
+@registry_option
+def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> None:
+    """List the prompts, with their newest version and aliases."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    found = open_existing().search_prompts(filter_string, max_results=max_results)
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": p.name,
+                    "latest_version": p.latest_version,
+                    "aliases": p.aliases,
+                    "tags": p.tags,
+                    "created_at": p.created_at,
+                }
+                for p in found
+            ]
+        )
+        return
+    rows = [
+        (
+            p.name,
+            str(p.latest_version),
+            ", ".join(f"{alias} → {v}" for alias, v in p.aliases.items()),
+            f"{p.created_at:%Y-%m-%d %H:%M}",
+        )
+        for p in found
+    ]
+    print_table(("prompt", "latest", "aliases", "created"), rows)
+
+
+@click.command()
+@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@json_option
+@registry_option
+def show(reference: str, as_json: bool) -> None:
+    """Show one version of a prompt: by name (the newest), name@alias, name/3, or as a prompts:/ URI."""
+    from prompt_registry_plugin.cli.display import console, print_json, version_panel
+
+    version = open_existing().load_prompt(as_uri(reference))
+    if as_json:
+        print_json(version_data(version))
+    else:
+        console().print(version_panel(version))
+
+
+@click.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW", required=False)
+@json_option
+@registry_option
+def diff(old: str, new: str | None, as_json: bool) -> None:
+    """Compare two versions word by word: `diff name/1 name@production`, or `diff name` for the newest two."""
+    from prompt_registry_plugin.cli.display import console, diff_panel, print_json, template_text
+
+    registry = open_existing()
+    if new is None:
+        after = registry.load_prompt(as_uri(old))
+        if after.version == 1:
+            raise UserError(f"prompt {after.name!r} has one version only; name the two to compare")
+        before = registry.load_prompt(after.name, after.version - 1)
+    else:
+        before, after = registry.load_prompt(as_uri(old)), registry.load_prompt(as_uri(new))
+    if as_json:
+        print_json({"old": before.uri, "new": after.uri, "old_text": template_text(before), "new_text": template_text(after)})
+    else:
+        console().print(diff_panel(before, after))
+
+
+@click.command()
+@click.argument("reference", metavar="NAME[/VERSION]")
+@click.option("--alias", default="production", show_default=True, help="The alias to move.")
+@click.option("--reason", help="Why; kept in the history.")
+@json_option
+@registry_option
+def promote(reference: str, alias: str, reason: str | None, as_json: bool) -> None:
+    """Point an alias at a version (the newest, when none is named)."""
+    registry = open_existing()
+    version = registry.load_prompt(as_uri(reference))
+    registry.set_prompt_alias(version.name, alias, version.version, reason=reason)
+    _say(
+        f"{version.name}@{alias} is version {version.version}",
+        {"name": version.name, "alias": alias, "version": version.version},
+        as_json,
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--alias", default="production", show_default=True, help="The alias to take back.")
+@click.option("--reason", help="Why; kept in the history.")
+@json_option
+@registry_option
+def rollback(name: str, alias: str, reason: str | None, as_json: bool) -> None:
+    """Take back the last move of an alias; again for the one before."""
+    version = open_existing().rollback(name, alias, reason=reason)
+    _say(
+        f"{name}@{alias} is version {version.version} again", {"name": name, "alias": alias, "version": version.version}, as_json
+    )
+
+
+@click.command()
+@click.argument("name")
+@json_option
+@registry_option
+def history(name: str, as_json: bool) -> None:
+    """Show versions and alias moves of a prompt as one timeline."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    rows: list[tuple[str, str, str, str]] = []
+    data: list[dict[str, Any]] = []
+    for entry in open_existing().prompt_history(name):
+        if isinstance(entry, PromptVersion):
+            rows.append(
+                (
+                    f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
+                    f"version {entry.version}",
+                    entry.created_by,
+                    entry.commit_message or "",
+                )
+            )
+            data.append({"kind": "version", **version_data(entry)})
+            continue
+        what = f"{entry.alias}: {entry.from_version or '–'} → {entry.to_version or 'deleted'}{' (rollback)' if entry.rollback else ''}"
+        rows.append((f"{entry.moved_at:%Y-%m-%d %H:%M:%S}", what, entry.moved_by, entry.reason or ""))
+        data.append(
+            {
+                "kind": "alias_move", "alias": entry.alias, "from": entry.from_version, "to": entry.to_version, "at": entry.moved_at,
+                "by": entry.moved_by, "reason": entry.reason, "rollback": entry.rollback,
+            }
+        )  # fmt: skip
+    if as_json:
+        print_json(data)
+    else:
+        print_table(("when", "what", "who", "why"), rows, title=name)
+
+
+def as_uri(reference: str) -> str:
+    """A URI from what people type."""
+    return reference if reference.startswith("prompts:") else f"prompts:/{reference}"
+
+
+def version_data(version: PromptVersion) -> dict[str, Any]:
+    """A version as JSON data."""
+    return {
+        "name": version.name, "version": version.version, "uri": version.uri, "template": version.template,
+        "template_format": version.template_format, "variables": sorted(version.variables), "aliases": list(version.aliases),
+        "tags": version.tags, "commit_message": version.commit_message, "response_format": version.response_format,
+        "model_config": version.model_config, "tools": version.tools, "parent": version.parent, "run_id": version.run_id,
+        "created_at": version.created_at, "created_by": version.created_by, "content_hash": version.content_hash,
+    }  # fmt: skip
+
+
+def _say(text: str, data: dict[str, Any], as_json: bool) -> None:
+    from prompt_registry_plugin.cli.display import print_json
+
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(text)

@@ -1,0 +1,116 @@
+"""Commands about optimization runs: list, show, resume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
+from prompt_registry_plugin.errors import UserError, did_you_mean
+from prompt_registry_plugin.protocols import RunRecord
+from prompt_registry_plugin.registry import PromptRegistry
+
+
+@click.group()
+@registry_option
+def runs() -> None:
+    """Follow and resume optimization runs."""
+
+
+@runs.command("list")
+@json_option
+@registry_option
+def list_runs(as_json: bool) -> None:
+    """List the runs, newest first."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    found = open_existing().store.runs.list()
+    if as_json:
+        print_json([_data(run) for run in found])
+        return
+    rows = [
+        (run.id, run.status, f"{run.rollouts} of {run.config['budget']}", ", ".join(run.config["prompts"]), _gain(run))
+        for run in found
+    ]
+    print_table(("run", "state", "rollouts", "prompts", "held-out"), rows)
+
+
+@runs.command("show")
+@click.argument("run_id")
+@json_option
+@registry_option
+def show_run(run_id: str, as_json: bool) -> None:
+    """Show a run: its settings, what came of it, and every candidate with the reason it was kept or dropped."""
+    from prompt_registry_plugin.cli.display import console, print_json, print_table
+
+    registry = open_existing()
+    run = _run(registry, run_id)
+    candidates = registry.store.runs.candidates(run_id)
+    if as_json:
+        listed = [
+            {"id": c.candidate.id, "parent": c.candidate.parent_id, "status": c.status, "note": c.candidate.note, **c.detail}
+            for c in candidates
+        ]
+        print_json({**_data(run), "candidates": listed})
+        return
+    simulated = " (simulated)" if run.config["models"]["reflection_simulated"] else ""
+    facts = [
+        ("state", run.status + (f": {run.error}" if run.error else "")),
+        ("prompts", ", ".join(run.config["prompts"])),
+        ("target", run.config["predict_fn"] or "cannot be imported by name"),
+        ("reflection model", run.config["models"]["reflection"] + simulated),
+        ("rollouts", f"{run.rollouts} of {run.config['budget']}"),
+        ("held-out", _gain(run)),
+        ("outcome", (run.result or {}).get("because", "")),
+    ]
+    print_table(("run", run.id), facts)
+    rows = [
+        (c.candidate.id[:8], (c.candidate.parent_id or "")[:8], c.status, c.detail.get("text") or c.candidate.note)
+        for c in candidates
+    ]
+    console().print()
+    print_table(("candidate", "from", "state", "why"), rows)
+
+
+@runs.command()
+@click.argument("run_id")
+@json_option
+@registry_option
+def resume(run_id: str, as_json: bool) -> None:
+    """Go on with an interrupted or killed run; no rollout is paid for twice."""
+    from prompt_registry_plugin.cli.display import print_json
+    from prompt_registry_plugin.optimize.engine import resume_run
+
+    registry = open_existing()
+    _run(registry, run_id)
+    result = resume_run(run_id)
+    if as_json:
+        print_json(_data(_run(registry, run_id)))
+        return
+    click.echo(result.registered_because)
+    for version in result.optimized_prompts:
+        click.echo(f"registered {version.uri}; promote it with: prompt-registry promote {version.name}/{version.version}")
+
+
+def _run(registry: PromptRegistry, run_id: str) -> RunRecord:
+    run = registry.store.runs.get(run_id)
+    if run is None:
+        raise UserError(f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, [r.id for r in registry.store.runs.list()])}")
+    return run
+
+
+def _gain(run: RunRecord) -> str:
+    result = run.result or {}
+    if result.get("final_eval_score") is None:
+        return "–"
+    low, high = result["difference"][1:]
+    interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
+    return f"{result['initial_eval_score']:.3f} → {result['final_eval_score']:.3f}, {result['difference'][0]:+.3f}{interval}"
+
+
+def _data(run: RunRecord) -> dict[str, Any]:
+    return {
+        "id": run.id, "status": run.status, "created_at": run.created_at, "updated_at": run.updated_at, "config": run.config,
+        "rollouts": run.rollouts, "result": run.result, "error": run.error,
+    }  # fmt: skip

@@ -1,0 +1,48 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.registry import PromptRegistry
+
+
+def _set_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        os.environ["PROMPT_REGISTRY_URL"] = value  # so that whatever the command starts uses the same registry
+
+
+def registry_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--registry URL`."""
+    return click.option(
+        "--registry",
+        metavar="URL",
+        expose_value=False,
+        is_eager=True,
+        callback=_set_url,
+        help="The registry; default: PROMPT_REGISTRY_URL, else sqlite:///prompts.db",
+    )(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def open_existing() -> PromptRegistry:
+    """The current registry; a command that only looks never creates a database file by a mistyped URL."""
+    from pathlib import Path
+
+    from prompt_registry_plugin.current import DEFAULT_URL
+    from prompt_registry_plugin.errors import InvalidStore
+
+    url = os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
+    body = url.removeprefix("sqlite:///").partition("?")[0]
+    if url.startswith("sqlite:///") and body and not Path(body).exists():
+        raise InvalidStore(f"there is no registry at {body}; set PROMPT_REGISTRY_URL or give --registry URL")
+    return current_registry()

@@ -1,0 +1,74 @@
+"""Rows of examples, checked before anything is run on them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.frozen import canonical_json, freeze
+from prompt_registry_plugin.records import Example
+
+Data = Iterable[Mapping[str, Any] | Example] | str | PathLike[str]
+"""Rows (`{"inputs": {…}, "expectations": {…}}`), or the path of a JSON Lines file of such rows."""
+
+
+def load_examples(data: Data, what: str = "data") -> list[Example]:
+    """The examples of `data`, each once. `outputs` of a row becomes `expectations["expected_response"]`.
+
+    Raises `InvalidExample`, naming the row.
+    """
+    rows: Iterable[Any] = _read_json_lines(Path(data)) if isinstance(data, str | PathLike) else data
+    if isinstance(rows, Mapping):
+        raise InvalidExample(f"{what} is a list of rows, not a single {type(rows).__name__}")
+    examples: dict[str, Example] = {}
+    for number, row in enumerate(rows, 1):
+        example = row if isinstance(row, Example) else _example(row, f"row {number} of {what}")
+        examples.setdefault(example.id, example)
+    if not examples:
+        raise InvalidExample(f"{what} has no rows")
+    return list(examples.values())
+
+
+def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """(rest, held out): a seeded random `share` of the examples is set apart, at least one on each side."""
+    order = list(examples)
+    random.Random(seed).shuffle(order)  # noqa: S311  a split, not a secret
+    n = min(max(1, round(len(order) * share)), len(order) - 1)
+    return order[n:], order[:n]
+
+
+def _example(row: Any, where: str) -> Example:
+    if not isinstance(row, Mapping):
+        raise InvalidExample(f"{where} is a mapping with 'inputs' and 'expectations', not {type(row).__name__}")
+    inputs, expectations = row.get("inputs"), row.get("expectations")
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise InvalidExample(f"{where} has no 'inputs': a mapping of the target's arguments, such as {{'question': '…'}}")
+    if expectations is None:
+        expectations = {} if row.get("outputs") is None else {"expected_response": row["outputs"]}
+    if not isinstance(expectations, Mapping):
+        raise InvalidExample(f"'expectations' of {where} is a mapping, not {type(expectations).__name__}")
+    try:
+        canonical_json([inputs, expectations])
+    except (TypeError, ValueError) as error:
+        raise InvalidExample(f"{where} is not JSON data: {error}") from error
+    return Example(freeze(inputs), freeze(expectations))
+
+
+def _read_json_lines(path: Path) -> Iterable[Any]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InvalidExample(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidExample(f"{path} is not UTF-8 text: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise InvalidExample(f"line {number} of {path} is not JSON: {error}") from error

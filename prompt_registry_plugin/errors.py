@@ -1,0 +1,124 @@
+"""Every error that this package raises on purpose.
+
+    PromptRegistryError
+    ├── UserError                 something to correct in a call, a file or a setting
+    │   ├── InvalidURI
+    │   ├── InvalidName
+    │   ├── InvalidTemplate
+    │   ├── InvalidFilter
+    │   ├── InvalidExample
+    │   ├── InvalidScore          a scorer raised, or returned something that is no number
+    │   ├── MissingVariable
+    │   ├── PromptNotFound
+    │   ├── PromptExists
+    │   ├── AliasConflict
+    │   ├── BudgetTooSmall
+    │   ├── InvalidStore          a registry URL or database file that is not ours, or from a newer version
+    │   └── PluginError           a missing framework, an unknown plugin, two plugins with one name
+    └── RunError                  the request was fine, carrying it out failed
+        ├── PromptNotRendered     a candidate was never used: the silent no-op, told aloud
+        ├── BudgetExhausted
+        ├── ModelUnavailable
+        ├── TargetFailed          the agent fails on every example it was given
+        └── StoreUnavailable      the database cannot be opened, read or written
+
+A command line exits with 2 on a `UserError` and with 1 on a `RunError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PromptRegistryError(Exception):
+    """The base of all errors of this package."""
+
+
+class UserError(PromptRegistryError):
+    """Something that the caller can correct."""
+
+
+class InvalidURI(UserError, ValueError):
+    """A prompt URI that cannot be read."""
+
+
+class InvalidName(UserError, ValueError):
+    """A prompt, alias or tag name that is not allowed."""
+
+
+class InvalidTemplate(UserError, ValueError):
+    """A template that is empty, unbalanced or of an unknown shape."""
+
+
+class InvalidFilter(UserError, ValueError):
+    """A search filter that cannot be read."""
+
+
+class InvalidExample(UserError, ValueError):
+    """A data row that the target or the scorers cannot use."""
+
+
+class InvalidScore(UserError):
+    """A scorer that raised, or that returned something other than a finite number."""
+
+
+class MissingVariable(UserError, KeyError):
+    """A template variable for which no value was given."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the repr of the message
+
+
+class PromptNotFound(UserError, LookupError):
+    """No such prompt, version or alias."""
+
+
+class PromptExists(UserError):
+    """A name or a text that already stands for another prompt."""
+
+
+class AliasConflict(UserError):
+    """An alias that may not be set, or that somebody else moved first."""
+
+
+class BudgetTooSmall(UserError, ValueError):
+    """A budget that does not pay for a single evaluation."""
+
+
+class InvalidStore(UserError):
+    """A registry URL that cannot be read, or a database that is not ours or was written by a newer version."""
+
+
+class PluginError(UserError):
+    """A plugin, adapter or framework that is missing, broken or claimed twice."""
+
+
+class RunError(PromptRegistryError):
+    """Carrying out a valid request failed."""
+
+
+class PromptNotRendered(RunError):
+    """A prompt was overridden and then never rendered, so the candidate was not used."""
+
+
+class BudgetExhausted(RunError):
+    """A rollout was asked for that the budget does not pay for."""
+
+
+class ModelUnavailable(RunError):
+    """A model could not be reached or refused the request."""
+
+
+class TargetFailed(RunError):
+    """The evaluated function or agent failed on every example it was given."""
+
+
+class StoreUnavailable(RunError):
+    """The database cannot be opened, read or written."""
+
+
+def did_you_mean(wanted: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'a' or 'b'?"` for near matches of `wanted`, otherwise an empty string."""
+    near = get_close_matches(wanted, list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""

@@ -1,0 +1,137 @@
+"""Evaluating a target on examples, with the prompts as they are or with a candidate's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prompt_registry_plugin.concurrency import run_sync
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.datasets import Data, load_examples
+from prompt_registry_plugin.options import Event, OnEvent, RunOptions
+from prompt_registry_plugin.progress import default_progress
+from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage
+from prompt_registry_plugin.rollouts import Aggregation, Runner, cost_over, usage_over
+from prompt_registry_plugin.scope import not_rendered
+from prompt_registry_plugin.stats import mean_interval
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """The rollouts, in the order of the examples, and what they add up to."""
+
+    rollouts: Sequence[Rollout]
+    scorers: Sequence[str]
+
+    @property
+    def score(self) -> Interval:
+        """The aggregated score with its 95 % interval; failed rollouts count as 0."""
+        return mean_interval([rollout.score for rollout in self.rollouts])
+
+    @property
+    def scores(self) -> dict[str, Interval]:
+        """The same by scorer."""
+        return {
+            name: mean_interval([rollout.scores[name].value if name in rollout.scores else 0.0 for rollout in self.rollouts])
+            for name in self.scorers
+        }
+
+    @property
+    def failures(self) -> list[Rollout]:
+        """The rollouts that failed."""
+        return [rollout for rollout in self.rollouts if rollout.error is not None]
+
+    @property
+    def seconds(self) -> Interval:
+        """The time of a rollout, in seconds."""
+        return mean_interval([rollout.seconds for rollout in self.rollouts])
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens over all rollouts, where the framework's adapter reports them."""
+        return usage_over(self.rollouts)
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars over all rollouts; None when a model's price is not known."""
+        return cost_over(self.rollouts)
+
+
+async def aevaluate(
+    *,
+    predict_fn: Any,
+    data: Data,
+    scorers: Sequence[Any],
+    prompts: Mapping[str, Template] | None = None,
+    aggregation: Aggregation | None = None,
+    options: RunOptions | None = None,
+) -> EvaluationResult:
+    """Runs `predict_fn` once on every row of `data` and scores each answer with every scorer.
+
+    `predict_fn` is a function of the row's inputs, an object of an installed framework, or `"module:name"`. `prompts` are templates by
+    prompt name that hold instead of the registry's. The aggregated score of a row is the mean of its scorers, or what `aggregation`
+    makes of them. A row on which the target raises is a failed rollout with a score of 0, never a scored text.
+
+    Raises `InvalidExample` before anything is run, `InvalidScore` after the first rollout, `TargetFailed` when the first three
+    fail, and `PromptNotRendered` when one of `prompts` was never rendered.
+    """
+    options = options or RunOptions()
+    examples = load_examples(data)
+    candidate = Candidate(dict(prompts or {}))
+    plugins = current_registry().plugins
+    with Runner(
+        predict_fn,
+        scorers,
+        plugins=plugins,
+        concurrency=options.concurrency,
+        aggregation=aggregation,
+        prices=options.prices,
+    ) as runner:
+        runner.check(examples, "data")
+        with default_progress(options.on_event) as on_event:
+            rollouts = await run_all(runner, candidate, examples, on_event, "evaluate")
+    return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
+
+
+def evaluate(
+    *,
+    predict_fn: Any,
+    data: Data,
+    scorers: Sequence[Any],
+    prompts: Mapping[str, Template] | None = None,
+    aggregation: Aggregation | None = None,
+    options: RunOptions | None = None,
+) -> EvaluationResult:
+    """Like `aevaluate`, from sync code."""
+    return run_sync(
+        aevaluate(predict_fn=predict_fn, data=data, scorers=scorers, prompts=prompts, aggregation=aggregation, options=options),
+        threads=(options or RunOptions()).concurrency,
+    )
+
+
+async def run_all(
+    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, task: str
+) -> list[Rollout]:
+    """One rollout an example, in order. Raises as `aevaluate` says."""
+    total, done, score = len(examples), 0, 0.0
+    on_event(Event("started", task, 0, total))
+
+    def count(rollout: Rollout) -> Rollout:
+        nonlocal done, score
+        done, score = done + 1, score + rollout.score
+        on_event(Event("rollout", task, done, total, score / done))
+        return rollout
+
+    async def one(example: Example) -> Rollout:
+        return count(await runner(candidate, example))
+
+    first = [count(rollout) for rollout in await runner.probe(candidate, examples)]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(example)) for example in examples[len(first) :]]
+    rollouts = first + [task.result() for task in tasks]
+    if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in rollouts)]:
+        raise not_rendered(never)
+    on_event(Event("finished", task, total, total, score / total))
+    return rollouts

@@ -1,0 +1,70 @@
+"""Every extension point. A plugin implements any of them with `hookimpl` from `prompt_registry_plugin`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.protocols import Adapter, Model, Scorer, Store, Target
+from prompt_registry_plugin.records import AliasMove
+from prompt_registry_plugin.tracing import Trace
+
+if TYPE_CHECKING:
+    import click
+
+PROJECT = "prompt_registry_plugin"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec(firstresult=True)
+def prompt_registry_open_store(url: str) -> Store | None:
+    """The store for `url`, or None when its scheme is another plugin's."""
+
+
+@hookspec(firstresult=True)
+def prompt_registry_model(spec: Any) -> Model | None:
+    """The model that a string or a framework's model object stands for, or None."""
+
+
+@hookspec
+def prompt_registry_scorers() -> Sequence[Scorer]:
+    """Scorers that can be named by their `name` instead of imported."""
+
+
+@hookspec
+def prompt_registry_optimizers() -> Mapping[str, Any]:
+    """Optimizer factories by name: called with no arguments, they return an object with `optimize(problem)`."""
+
+
+@hookspec
+def prompt_registry_adapters() -> Sequence[Adapter]:
+    """Framework adapters; making one must not import its framework."""
+
+
+@hookspec(firstresult=True)
+def prompt_registry_as_target(obj: Any) -> Target | None:
+    """The target that a framework's object (a graph, a chain, an agent) is, or None."""
+
+
+@hookspec
+def prompt_registry_register_commands(cli: click.Group) -> None:
+    """Adds commands to the `prompt-registry` command line."""
+
+
+@hookspec
+def prompt_registry_version_registered(version: PromptVersion) -> None:
+    """Told after a new version was written."""
+
+
+@hookspec
+def prompt_registry_alias_moved(move: AliasMove) -> None:
+    """Told after an alias was set, moved or deleted."""
+
+
+@hookspec
+def prompt_registry_trace_finished(trace: Trace) -> None:
+    """Told after a recording ended."""

@@ -1,0 +1,106 @@
+"""Reading an instruction: which labels there are, what is said about each, and how to answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+_BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_DEFINITION = re.compile(r"^[`\"'*]*(?P<left>[\w-]+(?:[ /][\w-]+){0,2})[`\"'*]*\s*(?::|–|—| - | = )\s*(?P<right>.+)$")
+_ARROW = re.compile(r"^(?P<text>.+?)\s*(?:->|=>|→)\s*[`\"'*]*(?P<label>[\w-]+(?: [\w-]+){0,2})[`\"'*.]*\s*$")
+_LIST = re.compile(
+    r"(?:[:(]|\b(?:of|are|either|between|among|as)\b)\s*(?P<items>[`\"'*]*[\w-]+[`\"'*]*(?:\s*(?:,|\||/|\bor\b|\band\b)+\s*[`\"'*]*[\w-]+[`\"'*]*)+)"
+)
+_SEPARATOR = re.compile(r"\s*(?:,\s*(?:or|and)\b|,|\||/|\bor\b|\band\b)\s*")
+_ANSWERING = re.compile(r"\b(?:answer|reply|respond|output|return|write|give|say|print)\w*\b", re.I)
+_BARE = re.compile(r"\b(?:only|just|nothing (?:else|more)|single|exactly|no explanation|without|bare)\b", re.I)
+_NO_LABEL = frozenset("a an the it this that one them these those he she you we i".split())
+
+
+@dataclass(slots=True)
+class Instruction:
+    """What an instruction says: per label the texts that describe it, and examples as (text, label)."""
+
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    examples: list[tuple[str, str]] = field(default_factory=list)
+    label_only: bool = False
+
+
+def read_instruction(text: str) -> Instruction:
+    """The labels of a text and what it says about them."""
+    lines = [_BULLET.sub("", line).strip() for line in text.splitlines()]
+    found = Instruction(label_only=any(_ANSWERING.search(s) and _BARE.search(s) for s in _sentences(text)))
+    for line in lines:
+        for match in _LIST.finditer(line) if not _ARROW.match(line) else ():
+            items = _items(match["items"])
+            # Words in running text ("by card, cash or cheque") are no labels; identifiers and whole lists after a colon are.
+            if any("_" in item for item in items) or match[0][0] in ":(" or match.end() >= len(line.rstrip(" .?!")):
+                _add(found, items)
+    enumerated = {label.lower() for label in found.labels}
+    for raw, line in zip(text.splitlines(), lines, strict=True):
+        match = _DEFINITION.match(line)
+        if match and _is_description(raw, match, enumerated):
+            _add(found, [match["left"]])
+    # A list of plain words behind a label ("cards: lost, stolen") describes the label; the words are no labels themselves.
+    for line in lines:
+        match = _DEFINITION.match(line)
+        if match and _known(found, match["left"]) and not _are_identifiers(match["right"]):
+            for item in _items(match["right"]):
+                if item in found.labels and not any(item in _items(other) for other in lines if other != line):
+                    del found.labels[item]
+    for line in lines:
+        _describe(found, line)
+    return found
+
+
+def _describe(found: Instruction, line: str) -> None:
+    if arrow := _ARROW.match(line):
+        if label := _known(found, arrow["label"]):
+            found.examples.append((arrow["text"].strip(" \"'`“”"), label))
+        return
+    if match := _DEFINITION.match(line):
+        if _are_identifiers(match["right"]) and len(_items(match["right"])) > 1:
+            for item in _items(match["right"]):  # a group and its members
+                if item in found.labels:
+                    found.labels[item].append(match["left"])
+            return
+        if label := _known(found, match["left"]):
+            found.labels[label].append(match["right"])
+            return
+    for sentence in _sentences(line):
+        mentioned = [label for label in found.labels if re.search(rf"(?<![\w-]){re.escape(label)}(?![\w-])", sentence)]
+        if len(mentioned) == 1 or (mentioned and not _LIST.search(sentence)):
+            first = min(mentioned, key=sentence.find)
+            found.labels[first].append(sentence)
+
+
+def _is_description(raw: str, match: re.Match[str], enumerated: set[str]) -> bool:
+    left, right = match["left"], match["right"]
+    if left.lower() in enumerated or (_are_identifiers(right) and len(_items(right)) > 1):
+        return False
+    looks_like_label = "_" in left or (left.islower() and " " not in left)
+    return looks_like_label and (bool(_BULLET.match(raw)) or "_" in left) and "{" not in right[:2]
+
+
+def _add(found: Instruction, labels: Iterable[str]) -> None:
+    for label in labels:
+        if label.lower() not in _NO_LABEL and not label.isdigit():
+            found.labels.setdefault(label, [])
+
+
+def _known(found: Instruction, name: str) -> str | None:
+    return next((label for label in found.labels if label.lower() == name.strip(" `\"'*").lower()), None)
+
+
+def _items(text: str) -> list[str]:
+    return [item for part in _SEPARATOR.split(text.strip(" .?!)")) if (item := part.strip(" `\"'*.?!)"))]
+
+
+def _are_identifiers(text: str) -> bool:
+    items = _items(text)
+    return bool(items) and all(re.fullmatch(r"[\w-]+", item) for item in items) and any("_" in item for item in items)
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n+|;\s+", text) if sentence.strip()]

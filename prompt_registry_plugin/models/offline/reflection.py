@@ -1,0 +1,125 @@
+"""The simulated reflection model: finds an instruction and criticised examples in its prompt, and proposes a rewrite.
+
+It works from what stands there: which label feedback says was right, and which words the examples with that label have that
+the others lack. Like a real one it makes mistakes: it drops a line, generalises from a common word, blames the wrong label,
+or adds an empty phrase.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from prompt_registry_plugin.models.offline.instruction import Instruction, read_instruction
+from prompt_registry_plugin.models.offline.words import stem, words
+
+_FENCE = re.compile(r"^(?P<mark>`{3,})[^\n`]*\n(?P<body>.*?)\n?^(?P=mark)\s*$", re.S | re.M)
+_TAG = re.compile(r"<(?P<tag>[a-zA-Z_][\w-]*)>\s*\n?(?P<body>.*?)\n?\s*</(?P=tag)>", re.S)
+_NEW_EXAMPLE = re.compile(r"(?:^|\n)(?=\s*(?:#+\s|[-*]{3,}\s*\n|\*{0,2}(?:example|case|record|run|row)\b[^\n]{0,12}\d))", re.I)
+_RIGHT = re.compile(
+    r"(?:should(?: have)?(?: be(?:en)?)?|expected|correct(?: answer| label)?|right answer|ground truth|reference|gold|target)"
+    r"[\s:=is\"'`*]{0,8}(?P<label>[\w-]+)", re.I
+)  # fmt: skip
+_SAID = re.compile(
+    r"^\W*(?:inputs?|message|question|query|text|sentence|user|ticket)\b[^:\n]{0,20}:\s*(?P<text>.+)$", re.I | re.M
+)
+_ANSWERED = re.compile(
+    r"^\W*(?:outputs?|answer(?:ed)?|response|assistant|predict\w*|generated|model)\b[^:\n]{0,20}:\s*(?P<text>.+)$",
+    re.I | re.M,
+)
+_FLUFF = (
+    "Read the message carefully before you decide.",
+    "Be precise and helpful at all times.",
+    "Think about what the person really wants.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    said: str
+    answered: str
+    right: str | None
+
+
+def reflect(prompt: str, seed: int) -> str:
+    """A short remark and, fenced, the proposed instruction."""
+    rng = random.Random(f"{seed}\x1f{prompt}")  # noqa: S311  draws for a simulation
+    start, end, instruction = _find_instruction(prompt)
+    read = read_instruction(instruction)
+    cases = _cases(prompt[:start] + "\n" + prompt[end:], read)
+    lines = instruction.splitlines()
+    failed = [case for case in cases if case.right and case.right.lower() != case.answered.strip(" .\"'`").lower()]
+    if any(case.right and _chatters(case) for case in failed) and not read.label_only:
+        lines.append("Answer with the label only, nothing else.")
+    for label in dict.fromkeys(case.right for case in failed if case.right):
+        lines = _teach(lines, label, failed, cases, rng)
+    lines = _blunder(lines, rng)
+    return "I looked at what went wrong and propose this instruction:\n\n```\n" + "\n".join(lines) + "\n```"
+
+
+def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case], rng: random.Random) -> list[str]:
+    mine = [case for case in failed if case.right == label]
+    if rng.random() < 0.25:
+        case = rng.choice(mine)
+        return [*lines, f'"{" ".join(case.said.split())[:160]}" -> {label}']
+    others = Counter(stem(word) for case in cases if case.right != label for word in set(words(case.said)))
+    counts = Counter(word for case in mine for word in dict.fromkeys(words(case.said)))
+    generalises = rng.random() < 0.2
+    distinct = [word for word, _ in counts.most_common() if generalises or others[stem(word)] == 0]
+    cues = distinct[: rng.randint(3, 8)]
+    if not cues:
+        return lines
+    if rng.random() < 0.06:
+        label = next((case.answered for case in mine if re.fullmatch(r"[\w-]+", case.answered)), label)  # blames the wrong one
+    for i, line in enumerate(lines):
+        if re.match(rf"\s*[-*]\s*{re.escape(label)}\s*:", line):
+            new = [cue for cue in cues if cue not in line]
+            return [*lines[:i], line + "".join(f", {cue}" for cue in new), *lines[i + 1 :]]
+    return [*lines, f"- {label}: {', '.join(cues)}"]
+
+
+def _blunder(lines: list[str], rng: random.Random) -> list[str]:
+    droppable = [i for i, line in enumerate(lines) if line.strip() and "{" not in line]
+    if rng.random() < 0.1 and len(droppable) > 2:
+        gone = rng.choice(droppable)
+        lines = lines[:gone] + lines[gone + 1 :]
+    if rng.random() < 0.15:
+        lines = [*lines, rng.choice(_FLUFF)]
+    return lines
+
+
+def _chatters(case: _Case) -> bool:
+    return case.right is not None and len(case.answered.split()) > 3
+
+
+def _find_instruction(prompt: str) -> tuple[int, int, str]:
+    """The block that reads like the instruction: the first marked one with labels, else the first marked one, else the start."""
+    blocks = [(match.start(), match.end(), match["body"]) for pattern in (_FENCE, _TAG) for match in pattern.finditer(prompt)]
+    blocks.sort()
+    for block in blocks:
+        if len(read_instruction(block[2]).labels) > 1:
+            return block
+    if blocks:
+        return blocks[0]
+    end = prompt.find("\n\n")
+    return (0, end, prompt[:end]) if end > 0 else (0, len(prompt), prompt)
+
+
+def _cases(text: str, read: Instruction) -> list[_Case]:
+    known = {label.lower(): label for label in read.labels}
+    cases = []
+    for part in _NEW_EXAMPLE.split(text):
+        rights = [found for match in _RIGHT.finditer(part) if (found := _label(match["label"], known))]
+        said, answered = _SAID.search(part), _ANSWERED.search(part)
+        if not said:
+            continue
+        reply = answered["text"].strip() if answered else ""
+        right = rights[0] if rights else known.get(reply.strip(" .\"'`").lower())
+        cases.append(_Case(said["text"].strip(), reply, right))
+    return cases
+
+
+def _label(word: str, known: dict[str, str]) -> str | None:
+    return known.get(word.lower()) or (word if "_" in word else None)

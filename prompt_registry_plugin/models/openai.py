@@ -1,0 +1,67 @@
+"""Models behind the OpenAI API, or any server that speaks it (`OPENAI_BASE_URL`), through the official client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from prompt_registry_plugin.errors import ModelUnavailable, PluginError, UserError
+from prompt_registry_plugin.protocols import Reply
+from prompt_registry_plugin.records import Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+
+class OpenAIModel:
+    """A chat model by name. The client retries rate limits and time-outs itself.
+
+    Raises `PluginError` without the `openai` package and `UserError` without `OPENAI_API_KEY`.
+    """
+
+    simulated = False
+
+    def __init__(self, name: str) -> None:
+        if find_spec("openai") is None:
+            raise PluginError("the OpenAI client is not installed: pip install 'prompt-registry-plugin[openai]'")
+        if not os.environ.get("OPENAI_API_KEY"):
+            raise UserError(
+                f"model {name!r} needs the environment variable OPENAI_API_KEY (and OPENAI_BASE_URL for another server)"
+            )
+        self.name = name
+
+    async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
+        """The model's answer. Raises `ModelUnavailable` when the server cannot be reached or refuses."""
+        import openai
+
+        request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
+        async with self._client() as client:
+            try:
+                answer = await client.chat.completions.create(**request)
+            except openai.OpenAIError as error:
+                raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+        if not answer.choices:
+            raise ModelUnavailable(f"model {self.name!r} answered without any choice")
+        used = answer.usage
+        usage = Usage(used.prompt_tokens, used.completion_tokens, 1) if used else Usage(0, 0, 1)
+        return Reply(answer.choices[0].message.content or "", usage)
+
+    async def check(self) -> None:
+        """Lists the server's models, which is free: tells an unreachable server and a wrong key before anything is spent."""
+        import openai
+
+        async with self._client(timeout=10.0, max_retries=1) as client:
+            try:
+                await client.models.list()
+            except (openai.APIConnectionError, openai.AuthenticationError) as error:
+                raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+            except openai.APIStatusError:
+                pass  # many compatible servers do not list their models
+
+    def _client(self, **options: Any) -> AsyncOpenAI:
+        # A client belongs to one event loop; sync callers start a new loop for each run.
+        from openai import AsyncOpenAI
+
+        return AsyncOpenAI(**options)

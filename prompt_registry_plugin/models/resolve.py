@@ -1,0 +1,54 @@
+"""From what users name a model with to a `Model`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
+from prompt_registry_plugin.protocols import AnyModel, Model, Reply
+
+
+def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model:
+    """The model that a string (`"openai:gpt-…"`, `"offline:reflection"`), a function or a framework's object stands for.
+
+    Raises `UserError` when nothing installed knows it.
+    """
+    if isinstance(spec, Model):
+        return spec
+    found: Model | None = (plugins or default_plugin_manager()).hook.prompt_registry_model(spec=spec)
+    if found is not None:
+        return found
+    if callable(spec):
+        return FunctionModel(spec)
+    raise UserError(
+        f"no installed plugin knows the model {spec!r}; write 'openai:<name>', 'offline:task' or 'offline:reflection' (simulated), "
+        "or pass a function of the messages"
+    )
+
+
+class FunctionModel:
+    """A function, or coroutine function, of the messages that returns a text or a `Reply`."""
+
+    simulated = False
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.name = getattr(function, "__qualname__", repr(function))
+
+    async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
+        """What the function says."""
+        import asyncio
+
+        if inspect.iscoroutinefunction(self._function):
+            said = await self._function(messages, **params)
+        else:
+            said = await asyncio.to_thread(self._function, messages, **params)
+        if not isinstance(said, str | Reply):
+            raise UserError(f"model {self.name!r} returns a text or a Reply, not {type(said).__name__}")
+        return Reply(said) if isinstance(said, str) else said
+
+    async def check(self) -> None:
+        """A function has nothing to check."""

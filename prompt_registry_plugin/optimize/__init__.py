@@ -1,0 +1,1 @@
+"""Improving all prompts of a workflow together, from examples and scorers."""

@@ -1,0 +1,420 @@
+"""The default search, `commit_queue`: many small edits at once on a moving head, tested where they should help, validated in bundles.
+
+Workers run with no barrier between them. Each takes a *cluster*: failures of one kind that one prompt is responsible for; asks
+the reflection model for an edit of that prompt; tests it on those failures, on others of the kind that the model was not shown,
+and on examples that must not break, always against rollouts that exist already; and commits it to the head. After a few
+commits the head is compared with the last checkpoint and kept or taken back. The last tenth of the budget races the best
+checkpoints on examples that no reflection saw.
+
+The search's own scores choose; they prove nothing. The proof is made on held-out examples afterwards (`optimize.proof`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist, fmean, stdev
+
+from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, RunError
+from prompt_registry_plugin.optimize.components import components, fault_of, with_component
+from prompt_registry_plugin.optimize.merge import merge_lines
+from prompt_registry_plugin.optimize.problem import Problem
+from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, reflection_prompt
+from prompt_registry_plugin.records import Candidate, Example, Item, Rollout
+
+_SHOWN = 3  # failures of a cluster in one reflection
+_CLUSTERS = 3  # clusters of one prompt in one reflection
+_BUNDLE = 2  # commits between two checks of the head
+_BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
+_FIX_SHARE = 0.34
+_FINALISTS = 3
+_MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
+
+ClusterKey = tuple[str, str]  # component, kind of failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    component: str
+    before: str
+    after: str
+    note: str
+
+
+@dataclass(slots=True)
+class _State:
+    order: list[Example]
+    head: Candidate
+    checkpoints: list[Candidate]
+    commits: int = 0
+    proposals: int = 0
+    in_flight: set[ClusterKey] = field(default_factory=set)
+    treated: Counter[tuple[ClusterKey, str]] = field(default_factory=Counter)  # (cluster, example) -> edits aimed at it
+    shown: set[str] = field(default_factory=set)  # examples that a reflection saw
+    checking: bool = False
+    edits: list[_Edit] = field(default_factory=list)
+
+
+class CommitQueue:
+    """See the module. `workers` edits are in progress at once; the default follows the concurrency of rollouts."""
+
+    name = "commit_queue"
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers
+
+    async def optimize(self, problem: Problem) -> Candidate:
+        """The checkpoint that won the last race; the baseline when no edit held."""
+        order = list(problem.train)
+        problem.random.shuffle(order)
+        search = _Search(problem, _restored(problem, order))
+        workers = self._workers or max(1, min(8, problem.concurrency // 2))
+        await search.run(workers)
+        return await search.race()
+
+
+def _restored(problem: Problem, order: list[Example]) -> _State:
+    """The state that the stored decisions of an earlier process lead to; a fresh one when there are none."""
+    state = _State(order, problem.baseline, [problem.baseline])
+    for record in sorted(problem.history, key=lambda record: record.detail.get("commit", 0)):
+        if record.status in ("committed", "checkpoint"):
+            state.head = record.candidate
+            state.commits = max(state.commits, record.detail.get("commit", 0))
+        if record.status == "checkpoint":
+            state.checkpoints.append(record.candidate)
+        state.proposals += record.status != "baseline"
+        state.shown.update(record.detail.get("shown", ()))
+    return state
+
+
+class _Search:
+    def __init__(self, problem: Problem, state: _State) -> None:
+        self.problem = problem
+        self.state = state
+        self.baseline = problem.baseline_components
+        self.examples = {example.id: example for example in problem.train}
+        self.reserve = max(problem.meter.budget.rollouts // 10, 1)
+        self.changed = asyncio.Event()
+        self.silent = 0  # reflections in a row that failed
+
+    # --- the loop ---------------------------------------------------------------------------------------------------------
+
+    async def run(self, workers: int) -> None:
+        """Until the budget is down to the reserve or there is nothing left to try."""
+        start = self.state.order[: max(20, self.problem.meter.budget.rollouts * 8 // 100)]
+        try:
+            await self.spend(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
+        except BudgetExhausted:
+            return
+        self.problem.note_best(fmean(r.score for e in self.state.order if (r := self.latest(e)) is not None))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self.work())
+        except* RunError as failed:
+            raise failed.exceptions[0] from None
+
+    def wake(self) -> None:
+        """Lets waiting workers look again."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    async def work(self) -> None:
+        while self.problem.remaining > self.reserve:
+            try:
+                if clusters := self.choose():
+                    await self.improve(clusters)
+                elif not await self.gather():
+                    if not self.state.in_flight:
+                        return
+                    await self.changed.wait()  # others are at work: what they find may be worth treating
+                    continue
+            except BudgetExhausted:
+                return
+
+    async def spend(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
+        """Rollouts that leave the reserve for the race untouched."""
+        new = sum(self.problem.seen(candidate, example) is None for example in examples)
+        if new > self.problem.remaining - self.reserve:
+            raise BudgetExhausted("only the reserve for the last race is left")
+        return await self.problem.evaluate(candidate, examples)
+
+    async def gather(self) -> bool:
+        """More rollouts of the head, on examples it has not seen; False when it has seen them all."""
+        head = self.state.head
+        unseen = [example for example in self.state.order if self.problem.seen(head, example) is None]
+        # First those that no version ever ran on, then those that only older heads ran on, then those under way.
+        unstarted = [example for example in unseen if not self.problem.started(head, example)]
+        block = ([e for e in unstarted if self.latest(e) is None] or unstarted or unseen)[:8]
+        if block:
+            await self.spend(head, block)
+            self.wake()
+        return bool(block)
+
+    # --- what went wrong ----------------------------------------------------------------------------------------------------
+
+    def latest(self, example: Example) -> Rollout | None:
+        """The rollout of the newest version on the head's line."""
+        for candidate in (self.state.head, *reversed(self.state.checkpoints)):
+            if (rollout := self.problem.seen(candidate, example)) is not None:
+                return rollout
+        return None
+
+    def clusters(self) -> dict[ClusterKey, list[Evidence]]:
+        """Failures by component and kind, as the newest rollouts know them."""
+        found: dict[ClusterKey, list[Evidence]] = defaultdict(list)
+        for example in self.state.order:
+            rollout = self.latest(example)
+            for key, items in self.blamed(rollout).items() if rollout is not None else ():
+                assert rollout is not None
+                found[key].append(Evidence(example, rollout, items))
+        return found
+
+    def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
+        """The failed items of a rollout by cluster."""
+        found: dict[ClusterKey, list[Item]] = defaultdict(list)
+        if rollout.error is not None:
+            for component in self.baseline:
+                found[component, "error"].append(Item(f"the run failed: {rollout.error}", False, key="error"))
+            return found
+        for item in rollout.items:
+            if not item.ok:
+                for component in self.responsible(item, rollout):
+                    found[component, item.key or "wrong"].append(item)
+        return found
+
+    def responsible(self, item: Item, rollout: Rollout) -> list[str]:
+        """The components that an item speaks about: those it names, else the one whose answer it quotes, else all."""
+        if item.component is not None:
+            named = [key for key in self.baseline if key.partition("#")[0] == item.component or key == item.component]
+            return named or list(self.baseline)
+        quoted = [
+            key
+            for key in self.baseline
+            if (said := rollout.outputs_by_prompt.get(key.partition("#")[0])) and said.strip() in item.text
+        ]
+        return quoted if len(quoted) == 1 else list(self.baseline)
+
+    def choose(self) -> list[tuple[ClusterKey, list[Evidence]]]:
+        """The clusters to treat next: the largest that nobody works on, and others of the same component; none while evidence is thin."""
+        open_clusters: dict[ClusterKey, list[Evidence]] = {}
+        for key, evidence in self.clusters().items():
+            if key in self.state.in_flight:
+                continue
+            fresh = sorted(evidence, key=lambda e: self.state.treated[key, e.example.id])
+            if self.state.treated[key, fresh[0].example.id] < 2:
+                open_clusters[key] = fresh
+        if not open_clusters:
+            return []
+        busy = Counter(component for component, _ in self.state.in_flight)
+
+        def weight(key: ClusterKey) -> float:
+            tried = fmean(self.state.treated[key, e.example.id] for e in open_clusters[key])
+            return len(open_clusters[key]) / (1 + busy[key[0]]) / (1 + tried)
+
+        first = max(open_clusters, key=weight)
+        unseen = any(self.latest(example) is None for example in self.state.order)
+        if len(open_clusters[first]) < 3 and unseen and not self.state.in_flight:
+            return []
+        same = sorted((key for key in open_clusters if key[0] == first[0] and key != first), key=weight, reverse=True)
+        return [(key, open_clusters[key]) for key in [first, *same[: _CLUSTERS - 1]]]
+
+    # --- one edit ---------------------------------------------------------------------------------------------------------------
+
+    async def improve(self, clusters: list[tuple[ClusterKey, list[Evidence]]]) -> None:
+        """Proposes, tests and commits one edit aimed at `clusters`."""
+        keys = {key for key, _ in clusters}
+        self.state.in_flight |= keys
+        try:
+            shown = [evidence for _, listed in clusters for evidence in listed[:_SHOWN]]
+            for key, listed in clusters:
+                self.state.treated.update((key, evidence.example.id) for evidence in listed[:_SHOWN])
+            component, base = clusters[0][0][0], self.state.head
+            child = await self.propose(base, component, shown)
+            if child is not None and await self.test(base, child, clusters, shown):
+                await self.commit(base, child, component, shown)
+        finally:
+            self.state.in_flight -= keys
+            self.wake()
+
+    async def propose(self, base: Candidate, component: str, shown: list[Evidence]) -> Candidate | None:
+        """An edited candidate, or None when the model's proposals cannot be used; it gets a second chance to mend a fault."""
+        text = components(base.templates)[component]
+        right = [e for e in self.successes(component) if e.example.id not in {s.example.id for s in shown}]
+        contrasts = self.problem.random.sample(right, min(2 + len(shown) // 2, len(right)))
+        self.state.shown.update(evidence.example.id for evidence in (*shown, *contrasts))
+        fault = None
+        for _ in range(2):
+            try:
+                answer = await self.problem.reflect(reflection_prompt(component, text, shown, contrasts, fault))
+            except ModelUnavailable:
+                self.silent += 1
+                if self.silent >= _MAX_SILENT:
+                    raise
+                return None
+            self.silent = 0
+            proposal = proposed_text(answer)
+            fault = fault_of(proposal, self.baseline[component], text)
+            if fault is None:
+                self.state.proposals += 1
+                return with_component(base, component, proposal, f"edit {self.state.proposals} of {component}")
+        return None
+
+    def successes(self, component: str) -> list[Evidence]:
+        found = []
+        for example in self.state.order:
+            rollout = self.latest(example)
+            if rollout is not None and not any(key[0] == component for key in self.blamed(rollout)):
+                good = [item for item in rollout.items if item.ok and component in self.responsible(item, rollout)]
+                found.append(Evidence(example, rollout, good))
+        return found
+
+    async def test(
+        self,
+        base: Candidate,
+        child: Candidate,
+        clusters: list[tuple[ClusterKey, list[Evidence]]],
+        shown: list[Evidence],
+    ) -> bool:
+        """Whether the edit fixes enough of what it aims at, and more than it breaks."""
+        detail = {"shown": sorted({e.example.id for e in shown}), "aimed_at": [kind for (_, kind), _ in clusters]}
+        self.problem.decide(child, "proposed", detail=detail)
+        keys = {key for key, _ in clusters}
+        first = shown[:: max(1, len(shown) // _SHOWN)][:_SHOWN]
+        fixed = self.fixed(first, await self.spend(child, [e.example for e in first]), keys)
+        if not fixed:
+            self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {len(first)}", detail)
+            return False
+        hidden = [e for _, listed in clusters for e in listed[_SHOWN : _SHOWN + 2]]
+        targeted = [*hidden, *(e for e in shown if e not in first)][:4]
+        guards = self.successes(clusters[0][0][0])
+        guards = self.problem.random.sample(guards, min(4, len(guards)))
+        rollouts = await self.spend(child, [e.example for e in (*targeted, *guards)])
+        fixed += self.fixed(targeted, rollouts[: len(targeted)], keys)
+        broken = sum(new.score < e.rollout.score for e, new in zip(guards, rollouts[len(targeted) :], strict=True))
+        aimed = len(first) + len(targeted)
+        accepted = fixed >= _FIX_SHARE * aimed and fixed > broken
+        verdict = (
+            f"{child.note}: {'accepted' if accepted else 'rejected'}, fixed {fixed} of {aimed}, broke {broken} of {len(guards)}"
+        )
+        detail = {**detail, "fixed": fixed, "of": aimed, "broken": broken}
+        self.problem.decide(child, "proposed" if accepted else "rejected", verdict, detail)
+        return accepted
+
+    def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
+        """How many of the failures of these clusters are gone, without the run having become worse."""
+        return sum(
+            not (keys & self.blamed(new).keys()) and new.score >= old.rollout.score
+            for old, new in zip(before, after, strict=True)
+        )
+
+    # --- the head --------------------------------------------------------------------------------------------------------------
+
+    async def commit(self, base: Candidate, child: Candidate, component: str, shown: list[Evidence]) -> None:
+        """Puts the edit on the head, merging it when the head moved on meanwhile."""
+        head = self.state.head
+        ours, theirs = components(head.templates)[component], components(child.templates)[component]
+        merged = theirs if head is base else merge_lines(components(base.templates)[component], ours, theirs)
+        if merged is None or merged == ours or fault_of(merged, self.baseline[component], ours):
+            self.problem.decide(child, "rejected", f"{child.note}: in conflict with a later edit")
+            return
+        new = child if head is base else with_component(head, component, merged, f"{child.note}, merged")
+        self.advance(new, f"{new.note}: committed", sorted({e.example.id for e in shown}))
+        self.state.edits.append(_Edit(component, components(base.templates)[component], theirs, child.note))
+        if self.state.commits % _BUNDLE == 0 and not self.state.checking:
+            self.state.checking = True
+            try:
+                await self.check()
+            finally:
+                self.state.checking = False
+
+    def advance(self, head: Candidate, text: str, shown: list[str]) -> None:
+        """Makes `head` the head, and stores that it is."""
+        self.state.head = head
+        self.state.commits += 1
+        self.problem.decide(head, "committed", text, {"commit": self.state.commits, "shown": shown})
+
+    def replay(self, edits: Sequence[_Edit]) -> None:
+        """Puts edits that were committed during a check that failed onto the checkpoint that is head again."""
+        for edit in edits:
+            text = components(self.state.head.templates)[edit.component]
+            merged = merge_lines(edit.before, text, edit.after)
+            if merged is not None and fault_of(merged, self.baseline[edit.component], text) is None:
+                note = f"{edit.note}, replayed"
+                self.advance(with_component(self.state.head, edit.component, merged, note), f"{note}: committed", [])
+
+    async def check(self) -> None:
+        """Compares the head with the last checkpoint on common examples, in blocks, and promotes it or takes it back."""
+        head, checkpoint, since = self.state.head, self.state.checkpoints[-1], len(self.state.edits)
+        pool = [e for e in self.state.order if self.problem.seen(head, e) is None or self.problem.seen(checkpoint, e) is None]
+        pool.sort(key=lambda e: (self.problem.seen(checkpoint, e) is None, e.id in self.state.shown))
+        used: list[Example] = []
+        probability = 0.5
+        for block in range(_BLOCKS):
+            examples = pool[block * _BLOCK : (block + 1) * _BLOCK]
+            if not examples:
+                break
+            used += examples
+            await asyncio.gather(self.spend(checkpoint, examples), self.spend(head, examples))
+            differences = [self.score(head, e) - self.score(checkpoint, e) for e in used]
+            probability = _probability_positive(differences)
+            if not 0.15 < probability < 0.85:
+                break
+        if probability >= 0.5 and used:
+            self.state.checkpoints.append(head)
+            score = fmean(self.score(head, e) for e in used)
+            self.problem.note_best(score)
+            verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with p = {probability:.2f}"
+            self.problem.decide(head, "checkpoint", verdict, {"commit": self.state.commits})
+        elif used:
+            verdict = f"{head.note}: taken back, better with p = {probability:.2f} only on {len(used)} examples"
+            self.problem.decide(head, "rejected", verdict)
+            self.state.head = checkpoint
+            self.replay(self.state.edits[since:])
+
+    def score(self, candidate: Candidate, example: Example) -> float:
+        rollout = self.problem.seen(candidate, example)
+        assert rollout is not None
+        return rollout.score
+
+    async def race(self) -> Candidate:
+        """The best of the last checkpoints, the head and the baseline on common examples, unshown ones first."""
+        recent = self.state.checkpoints[1:][-_FINALISTS:]
+        finalists = list({c.id: c for c in (self.problem.baseline, *recent, self.state.head)}.values())
+        if len(finalists) == 1:
+            return finalists[0]
+
+        def missing(example: Example) -> int:
+            return sum(self.problem.seen(candidate, example) is None for candidate in finalists)
+
+        order = sorted(self.state.order, key=lambda e: (e.id in self.state.shown, missing(e)))
+        common: list[Example] = []
+        left = self.problem.remaining
+        for example in order:
+            if missing(example) <= left:
+                left -= missing(example)
+                common.append(example)
+        if not common:
+            return self.state.checkpoints[-1]
+        await asyncio.gather(*(self.problem.evaluate(candidate, common) for candidate in finalists))
+        means = {c.id: fmean(self.score(c, e) for e in common) for c in finalists}
+        winner = max(finalists, key=lambda c: means[c.id])
+        self.problem.note_best(means[winner.id])
+        summary = ", ".join(f"{c.note or 'baseline'} {means[c.id]:.3f}" for c in finalists)
+        self.problem.decide(winner, "winner", f"race on {len(common)} examples: {summary}")
+        return winner
+
+
+def _probability_positive(differences: Sequence[float]) -> float:
+    """The posterior probability that the mean difference is positive, under a normal prior that shrinks small samples to zero."""
+    n = len(differences)
+    if n < 2:
+        return 0.5
+    spread = max(stdev(differences), 0.05)
+    prior = 0.15  # standard deviation of a bundle's effect, before anything is seen
+    variance = spread**2 / n
+    mean = fmean(differences) * prior**2 / (prior**2 + variance)
+    deviation = (prior**2 * variance / (prior**2 + variance)) ** 0.5
+    return NormalDist().cdf(mean / deviation)

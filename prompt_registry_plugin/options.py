@@ -1,0 +1,46 @@
+"""How evaluations and optimizations run, and what they report while they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.records import EMPTY, Price
+
+EventKind = Literal["started", "rollout", "candidate", "message", "finished", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: `done` of `total` rollouts so far, the `best` score, and a text where there is something to say."""
+
+    kind: EventKind
+    task: str
+    done: int = 0
+    total: int = 0
+    best: float | None = None
+    text: str = ""
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Settings that most callers leave alone.
+
+    `concurrency` rollouts run at once. `seed` fixes every random choice of ours (with `concurrency=1` the whole run). `prices`, by
+    model name, turn tokens into cost. `on_event` replaces the progress bar that is shown on a terminal.
+    """
+
+    concurrency: int = 16
+    seed: int = 0
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    on_event: OnEvent | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise UserError(f"concurrency is at least 1, not {self.concurrency}")

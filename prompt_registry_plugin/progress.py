@@ -1,0 +1,71 @@
+"""The live progress bar: rollouts, best score, elapsed and remaining time. Where there is no terminal, a few log lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prompt_registry_plugin.options import Event, OnEvent
+
+logger = logging.getLogger(__name__)
+_LOG_EVERY = 10.0
+
+
+@contextmanager
+def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
+    """`on_event` as it is; without one, a progress bar on a terminal, and log lines at level INFO elsewhere."""
+    if on_event is not None:
+        yield on_event
+    elif sys.stderr.isatty():
+        with live_progress() as show:
+            yield show
+    else:
+        yield _LogLines()
+
+
+@contextmanager
+def live_progress() -> Iterator[OnEvent]:
+    """A progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} rollouts"),
+        TextColumn("score {task.fields[best]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(event: Event) -> None:
+            if event.task not in tasks:
+                tasks[event.task] = progress.add_task(event.task, total=event.total, best="–")
+            best = {} if event.best is None else {"best": f"{event.best:.3f}"}
+            if event.kind in ("rollout", "finished", "started"):
+                progress.update(tasks[event.task], completed=event.done, total=event.total, **best)
+            if event.text:
+                progress.console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
+
+        yield show
+
+
+class _LogLines:
+    """Logs texts as they come and counts every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if event.text:
+            logger.info("%s: %s", event.task, event.text)
+        elif event.kind == "finished" or time.monotonic() - self._last > _LOG_EVERY:
+            self._last = time.monotonic()
+            logger.info("%s: %d of %d rollouts, score %s", event.task, event.done, event.total, event.best)

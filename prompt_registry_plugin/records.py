@@ -1,0 +1,232 @@
+"""What the rest of the package passes around: plain, frozen data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from prompt_registry_plugin.frozen import FrozenDict, FrozenList, canonical_json
+
+Template = str | Sequence[Mapping[str, Any]]
+"""What a prompt is written as: a text, or a list of chat messages (`{"role", "content", …}` or a placeholder)."""
+
+TemplateFormat = Literal["double_brace"]
+SpanKind = Literal["prompt", "llm", "tool", "agent", "chain"]
+RunStatus = Literal["running", "interrupted", "failed", "finished"]
+CandidateStatus = Literal["baseline", "proposed", "rejected", "committed", "checkpoint", "winner"]
+
+EMPTY: FrozenDict = FrozenDict()
+
+
+def utc_now() -> datetime:
+    """The current time, with its zone."""
+    return datetime.now(UTC)
+
+
+def digest(value: Any) -> str:
+    """A short content hash (16 hex digits, 64 bits of SHA-256) of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as a whole: its newest version number, its aliases and its own tags."""
+
+    name: str
+    latest_version: int
+    aliases: Mapping[str, int]
+    tags: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """One entry of an alias's history. `from_version` is None when it was new, `to_version` when it was deleted."""
+
+    name: str
+    alias: str
+    from_version: int | None
+    to_version: int | None
+    moved_at: datetime
+    moved_by: str
+    reason: str | None = None
+    rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more model calls, and how many calls they were."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens, self.calls + other.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million input and a million output tokens."""
+
+    input: float
+    output: float
+
+    def of(self, usage: Usage) -> float:
+        """What `usage` costs, in US dollars."""
+        return (usage.input_tokens * self.input + usage.output_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One step of a trace. Times are seconds since the epoch; `ended_at` is None while it runs."""
+
+    id: str
+    kind: SpanKind
+    name: str
+    started_at: float
+    ended_at: float | None = None
+    parent_id: str | None = None
+    attributes: Mapping[str, Any] = EMPTY
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 while it runs."""
+        return 0.0 if self.ended_at is None else self.ended_at - self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a data set: the keyword arguments of the target, and what is expected of its answer."""
+
+    inputs: Mapping[str, Any]
+    expectations: Mapping[str, Any] = EMPTY
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", digest([self.inputs, self.expectations]))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that a scorer checked.
+
+    `component` names the prompt that is responsible, where the scorer knows; `key` names the kind of mistake, so that
+    mistakes of one kind are worked on together.
+    """
+
+    text: str
+    ok: bool
+    component: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a scorer may return instead of a number: the number and what it is made of."""
+
+    score: float
+    items: Sequence[Item] = ()
+    rationale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One scorer's verdict on one answer; higher is better."""
+
+    value: float
+    rationale: str | None = None
+    items: Sequence[Item] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and its confidence interval over `n` values; the bounds are None where `n` is too small to tell."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.mean:.3f} (n={self.n})"
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A set of templates that a workflow can run with, by prompt name."""
+
+    templates: Mapping[str, Template]
+    parent_id: str | None = None
+    note: str = ""
+    id: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", digest(self.templates))
+
+    def replace(self, name: str, template: Template, *, note: str = "") -> Candidate:
+        """The child of this candidate in which prompt `name` reads `template`."""
+        return Candidate({**self.templates, name: template}, parent_id=self.id, note=note)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One run of the target on one example, scored. A failed one has `error` and scores 0; it is never scored as text.
+
+    `outputs_by_prompt` holds what the model answered to each prompt, `renders` how often each prompt was rendered.
+    """
+
+    example_id: str
+    candidate_id: str
+    outputs: Any
+    scores: Mapping[str, Score]
+    score: float
+    seconds: float
+    usage: Usage
+    error: str | None = None
+    outputs_by_prompt: Mapping[str, str] = EMPTY
+    renders: Mapping[str, int] = EMPTY
+    cost: float | None = None
+
+    @property
+    def items(self) -> list[Item]:
+        """Every item of every scorer; a scorer without items counts as one item with its own name as the key."""
+        found: list[Item] = []
+        for name, score in self.scores.items():
+            found.extend(score.items or [Item(score.rationale or f"{name}: {score.value:g}", score.value >= 1.0, key=name)])
+        return found
+
+
+__all__ = [
+    "EMPTY",
+    "AliasMove",
+    "Candidate",
+    "CandidateStatus",
+    "Example",
+    "Feedback",
+    "FrozenDict",
+    "FrozenList",
+    "Interval",
+    "Item",
+    "Price",
+    "Prompt",
+    "Rollout",
+    "RunStatus",
+    "Score",
+    "Span",
+    "SpanKind",
+    "Template",
+    "TemplateFormat",
+    "Usage",
+    "digest",
+    "utc_now",
+]

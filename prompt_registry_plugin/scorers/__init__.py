@@ -1,0 +1,1 @@
+"""Judging answers: the `scorer` decorator and built-in scorers."""

@@ -1,0 +1,114 @@
+"""The simulated model behind OpenAI's chat completions protocol, so that real clients talk to it over a real connection."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import click
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from prompt_registry_plugin.errors import ModelUnavailable
+from prompt_registry_plugin.models.offline import OfflineModel, OfflineSettings
+from prompt_registry_plugin.protocols import Reply
+
+_MODELS = ("offline-task", "offline-reflection")
+
+
+def create_app(settings: OfflineSettings) -> Starlette:
+    """The application; `GET /health` tells that it is up and simulated."""
+    task, reflection = OfflineModel("task", settings), OfflineModel("reflection", settings)
+
+    async def chat_completions(request: Request) -> Response:
+        try:
+            body = await request.json()
+            messages, name = body["messages"], str(body["model"])
+        except (ValueError, KeyError, TypeError):
+            return _error(400, "the body is a JSON object with 'model' and 'messages'")
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages) or not messages:
+            return _error(400, "'messages' is a list of at least one object")
+        try:
+            reply = await (reflection if "reflect" in name else task)(messages)
+        except ModelUnavailable as error:
+            return _error(500, str(error))
+        if body.get("stream"):
+            usage = bool((body.get("stream_options") or {}).get("include_usage"))
+            return StreamingResponse(_stream(name, reply, usage), media_type="text/event-stream")
+        message = {"role": "assistant", "content": reply.text, "refusal": None}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return JSONResponse({**_head(name, "chat.completion"), "choices": [choice], "usage": _usage(reply)})
+
+    async def models(_request: Request) -> Response:
+        return JSONResponse(
+            {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "simulated"} for name in _MODELS]}
+        )
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok", "simulated": True})
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/health", health),
+        ]
+    )
+
+
+def serve(port: int, settings: OfflineSettings, *, as_json: bool = False) -> None:
+    """Serves on loopback until interrupted; prints the address once the port is taken. Raises `ModelUnavailable` when it is not free."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise ModelUnavailable(
+            f"port {port} on 127.0.0.1 cannot be used: {error.strerror}; choose another with --port"
+        ) from error
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    click.echo(json.dumps({"url": url, "simulated": True}) if as_json else f"simulated model at {url} (Ctrl-C stops it)")
+    config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _stream(name: str, reply: Reply, usage: bool) -> AsyncIterator[str]:
+    head = _head(name, "chat.completion.chunk")
+    pieces = [piece + " " for piece in reply.text.split(" ")]
+    pieces[-1] = pieces[-1][:-1]
+    for i, piece in enumerate(pieces):
+        delta = {"content": piece, **({"role": "assistant"} if i == 0 else {})}
+        yield _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    yield _event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if usage:
+        yield _event({**head, "choices": [], "usage": _usage(reply)})
+    yield "data: [DONE]\n\n"
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data)}\n\n"
+
+
+def _head(name: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": name}
+
+
+def _usage(reply: Reply) -> dict[str, int]:
+    used = reply.usage
+    return {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.input_tokens + used.output_tokens,
+    }
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "type": "simulated", "code": None, "param": None}}, status_code=status)

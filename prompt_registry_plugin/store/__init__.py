@@ -1,0 +1,1 @@
+"""Databases. SQL lives here and nowhere else."""

@@ -1,0 +1,182 @@
+"""One connection to one file, safe for threads, with transactions that take the write lock at once.
+
+`BEGIN IMMEDIATE` matters: a deferred transaction that reads a number and then writes the next one fails or loses writes when
+another process got in between. One connection behind a lock is enough, as a read takes microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from prompt_registry_plugin.errors import InvalidStore, StoreUnavailable
+from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
+
+_BUSY_SECONDS = 30.0
+
+
+class Connection:
+    """The file behind a `sqlite:///` URL; `?mode=ro` opens it for reading only."""
+
+    def __init__(self, url: str) -> None:
+        self.path, self.read_only = _parse(url)
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = self._open()
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._lock, self._readable_errors():
+            return self._current().execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its start; any exception rolls it back whole."""
+        with self._lock, self._readable_errors():
+            if self.read_only:
+                raise StoreUnavailable(f"{self.path} is read-only: nothing can be written to this registry")
+            connection = self._current()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error:  # a full disk can fail the commit itself
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def data_version(self) -> int:
+        """SQLite's own counter, which changes when another connection committed."""
+        with self._lock, self._readable_errors():
+            return int(self._current().execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Closes the file; closing twice is harmless."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _current(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreUnavailable(f"the registry {self.path} was closed")
+        if self._pid != os.getpid():  # SQLite connections must not cross a fork
+            self._pid = os.getpid()
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        from sqlite_utils import (
+            Database,
+        )  # here, because importing it takes longer than many a program that never writes
+
+        if self.read_only and not self.path.exists():
+            raise StoreUnavailable(f"there is no registry at {self.path} to open read-only")
+        with self._readable_errors():
+            mode = "ro" if self.read_only else "rwc"
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with self._readable_errors():
+                self._prepare(connection, Database(connection, execute_plugins=False))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection, db: Any) -> None:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise InvalidStore(f"{self.path} is a database of another program; name another file in the registry URL")
+        known = {migration.name for migration in migrations.pending(_Nothing())}  # type: ignore[arg-type]
+        newer = [migration.name for migration in migrations.applied(db) if migration.name not in known]
+        if newer:
+            raise InvalidStore(
+                f"{self.path} was written by a newer version of prompt-registry-plugin (it knows {', '.join(newer)}); upgrade it"
+            )
+        if not migrations.pending(db) and tables:
+            self._notice_read_only(connection)
+        elif self.read_only:
+            raise InvalidStore(f"{self.path} has an older schema; open it once for writing to bring it up to date")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "BEGIN IMMEDIATE"
+            )  # two processes may open a new file together: the second waits, then finds it done
+            try:
+                migrations.apply(db)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    def _notice_read_only(self, connection: sqlite3.Connection) -> None:
+        if not self.read_only and not os.access(self.path, os.W_OK):
+            self.read_only = True  # reads still work; a write says why it cannot
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"cannot use the registry {self.path}: {error}{_advice(str(error))}") from error
+        except sqlite3.DatabaseError as error:
+            if "not a database" in str(error):
+                raise InvalidStore(f"{self.path} is not a SQLite database; name another file in the registry URL") from error
+            raise StoreUnavailable(f"cannot use the registry {self.path}: {error}") from error
+
+
+class _Nothing:
+    """A database in which nothing was applied: asking what is pending in it lists every known migration."""
+
+    def __getitem__(self, _name: str) -> _Nothing:
+        return self
+
+    def exists(self) -> bool:
+        return False
+
+
+def _parse(url: str) -> tuple[Path, bool]:
+    body, _, query = url.removeprefix("sqlite:///").partition("?")
+    if not url.startswith("sqlite:///") or not body:
+        raise InvalidStore(f"cannot read registry URL {url!r}: write sqlite:///relative/file.db or sqlite:////absolute/file.db")
+    mode = parse_qs(query).get("mode", ["rwc"])
+    if mode not in (["rwc"], ["ro"]):
+        raise InvalidStore(f"registry URL {url!r}: mode is 'ro' or left away, not {mode[0]!r}")
+    path = Path(unquote(body)).expanduser()
+    if path.is_dir():
+        raise InvalidStore(f"registry URL {url!r} names a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InvalidStore(f"registry URL {url!r}: there is no folder {path.parent}; create it first")
+    return path, mode == ["ro"]
+
+
+def _advice(message: str) -> str:
+    for sign, advice in (
+        ("full", "; free some space and try again, nothing was half-written"),
+        ("readonly", "; the file or its folder is not writable for this user"),
+        ("locked", f"; another process held the write lock for over {_BUSY_SECONDS:.0f} s"),
+        ("unable to open", "; check that its folder exists and is accessible"),
+    ):
+        if sign in message:
+            return advice
+    return ""

@@ -1,0 +1,93 @@
+"""The schema, as an append-only list of migrations; it imports no application code, so an old step never changes.
+
+Written by hand in SQL rather than through table helpers, since it is the reference for whoever reads the file with other tools.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("prompt_registry_plugin")
+
+APPLICATION_ID = 0x50524547  # "PREG": tells our files from others'
+
+
+@migrations()
+def m001_prompts(db: Database) -> None:
+    """Prompts, versions, aliases with every move, tags and the texts that were adopted."""
+    for statement in (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        # One row; changes with every change to prompts, so that a cache is checked with one cheap read.
+        "CREATE TABLE registry_epoch (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL)",
+        "INSERT INTO registry_epoch VALUES (1, 0)",
+        "CREATE TABLE prompts (name TEXT PRIMARY KEY, created_at TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE prompt_versions (
+            name TEXT NOT NULL REFERENCES prompts(name), version INTEGER NOT NULL, template TEXT NOT NULL,
+            template_format TEXT NOT NULL, commit_message TEXT, response_format TEXT, model_config TEXT, tools TEXT,
+            parent INTEGER, run_id TEXT, content_hash TEXT NOT NULL, created_at TEXT NOT NULL, created_by TEXT NOT NULL,
+            PRIMARY KEY (name, version)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE prompt_aliases (
+            name TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (name, alias),
+            FOREIGN KEY (name, version) REFERENCES prompt_versions(name, version)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX prompt_aliases_by_alias ON prompt_aliases (alias, name)",
+        """CREATE TABLE alias_moves (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL, alias TEXT NOT NULL, from_version INTEGER, to_version INTEGER,
+            moved_at TEXT NOT NULL, moved_by TEXT NOT NULL, reason TEXT, rollback INTEGER NOT NULL
+        )""",
+        "CREATE INDEX alias_moves_by_name ON alias_moves (name, alias, id)",
+        """CREATE TABLE prompt_tags (
+            name TEXT NOT NULL REFERENCES prompts(name), key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, key)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX prompt_tags_by_value ON prompt_tags (key, value, name)",
+        """CREATE TABLE version_tags (
+            name TEXT NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+            PRIMARY KEY (name, version, key), FOREIGN KEY (name, version) REFERENCES prompt_versions(name, version)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE text_bindings (
+            text_hash TEXT PRIMARY KEY, name TEXT NOT NULL REFERENCES prompts(name), alias TEXT NOT NULL, bound_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+    ):
+        db.execute(statement)
+
+
+@migrations()
+def m002_traces(db: Database) -> None:
+    """Finished traces and their spans."""
+    for statement in (
+        "CREATE TABLE traces (id TEXT PRIMARY KEY, name TEXT NOT NULL, started_at REAL NOT NULL)",
+        """CREATE TABLE spans (
+            trace_id TEXT NOT NULL REFERENCES traces(id), position INTEGER NOT NULL, id TEXT NOT NULL, parent_id TEXT,
+            kind TEXT NOT NULL, name TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL, attributes TEXT NOT NULL,
+            error TEXT, PRIMARY KEY (trace_id, position)
+        ) WITHOUT ROWID""",
+    ):
+        db.execute(statement)
+
+
+@migrations()
+def m003_runs(db: Database) -> None:
+    """Optimization runs with all that a resume needs."""
+    for statement in (
+        """CREATE TABLE runs (
+            id TEXT PRIMARY KEY, status TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+            config TEXT NOT NULL, result TEXT, error TEXT
+        )""",
+        "CREATE INDEX runs_by_time ON runs (created_at)",
+        """CREATE TABLE run_examples (
+            run_id TEXT NOT NULL REFERENCES runs(id), split TEXT NOT NULL, position INTEGER NOT NULL, id TEXT NOT NULL,
+            inputs TEXT NOT NULL, expectations TEXT NOT NULL, PRIMARY KEY (run_id, split, position)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE candidates (
+            run_id TEXT NOT NULL REFERENCES runs(id), id TEXT NOT NULL, position INTEGER NOT NULL, parent_id TEXT,
+            status TEXT NOT NULL, note TEXT NOT NULL, templates TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (run_id, id)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE rollouts (
+            id INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs(id), split TEXT NOT NULL, candidate_id TEXT NOT NULL,
+            example_id TEXT NOT NULL, score REAL NOT NULL, error TEXT, body TEXT NOT NULL
+        )""",
+        "CREATE INDEX rollouts_by_run ON rollouts (run_id, split, candidate_id)",
+    ):
+        db.execute(statement)

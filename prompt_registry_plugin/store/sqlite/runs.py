@@ -1,0 +1,120 @@
+"""Optimization runs in SQLite: every rollout and every candidate is a row, so a killed run resumes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from prompt_registry_plugin.frozen import canonical_json
+from prompt_registry_plugin.protocols import CandidateRecord, RunRecord
+from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, Usage, utc_now
+from prompt_registry_plugin.store.sqlite.connection import Connection
+
+_RUN_COLUMNS = (
+    "id, status, created_at, updated_at, config, result, error, "
+    "(SELECT count(*) FROM rollouts WHERE run_id = runs.id AND split = 'train')"
+)
+
+
+class SQLiteRuns:
+    """See `RunTable` for what each method promises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(self, config: Mapping[str, Any], examples: Mapping[str, Sequence[Example]]) -> RunRecord:
+        run_id, now = f"{utc_now():%Y%m%d}-{secrets.token_hex(3)}", utc_now().isoformat()
+        rows = [
+            (run_id, split, position, example.id, canonical_json(example.inputs), canonical_json(example.expectations))
+            for split, listed in examples.items()
+            for position, example in enumerate(listed)
+        ]
+        with self._connection.write() as connection:
+            connection.execute(
+                "INSERT INTO runs VALUES (?, 'running', ?, ?, ?, NULL, NULL)",
+                (run_id, now, now, canonical_json(config)),
+            )
+            connection.executemany("INSERT INTO run_examples VALUES (?, ?, ?, ?, ?, ?)", rows)
+        created = self.get(run_id)
+        assert created is not None
+        return created
+
+    def update(
+        self, run_id: str, status: RunStatus, *, result: Mapping[str, Any] | None = None, error: str | None = None
+    ) -> None:
+        with self._connection.write() as connection:
+            connection.execute(
+                "UPDATE runs SET status = ?, updated_at = ?, result = coalesce(?, result), error = ? WHERE id = ?",
+                (status, utc_now().isoformat(), None if result is None else canonical_json(result), error, run_id),
+            )
+
+    def get(self, run_id: str) -> RunRecord | None:
+        rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?", (run_id,))
+        return _run(rows[0]) if rows else None
+
+    def list(self, limit: int = 50) -> list[RunRecord]:
+        rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?", (limit,))
+        return [_run(row) for row in rows]
+
+    def examples(self, run_id: str) -> dict[str, list[Example]]:
+        found: dict[str, list[Example]] = {}
+        for split, example_id, inputs, expectations in self._connection.read(
+            "SELECT split, id, inputs, expectations FROM run_examples WHERE run_id = ? ORDER BY split, position",
+            (run_id,),
+        ):
+            found.setdefault(split, []).append(Example(json.loads(inputs), json.loads(expectations), example_id))
+        return found
+
+    def add_candidate(self, run_id: str, record: CandidateRecord) -> None:
+        candidate = record.candidate
+        with self._connection.write() as connection:
+            connection.execute(
+                "INSERT INTO candidates VALUES (?, ?, (SELECT count(*) FROM candidates WHERE run_id = ?), ?, ?, ?, ?, ?) "
+                "ON CONFLICT (run_id, id) DO UPDATE SET status = excluded.status, detail = excluded.detail",
+                (run_id, candidate.id, run_id, candidate.parent_id, record.status, candidate.note,
+                 canonical_json(candidate.templates), canonical_json(record.detail)),
+            )  # fmt: skip
+
+    def candidates(self, run_id: str) -> list[CandidateRecord]:
+        rows = self._connection.read(
+            "SELECT templates, parent_id, note, id, status, detail FROM candidates WHERE run_id = ? ORDER BY position",
+            (run_id,),
+        )
+        return [CandidateRecord(Candidate(json.loads(row[0]), *row[1:4]), row[4], json.loads(row[5])) for row in rows]
+
+    def add_rollout(self, run_id: str, split: str, rollout: Rollout) -> None:
+        body = json.dumps(asdict(rollout), default=repr, ensure_ascii=False)
+        with self._connection.write() as connection:
+            connection.execute(
+                "INSERT INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run_id, split, rollout.candidate_id, rollout.example_id, rollout.score, rollout.error, body),
+            )
+
+    def rollouts(self, run_id: str, split: str) -> list[Rollout]:
+        rows = self._connection.read("SELECT body FROM rollouts WHERE run_id = ? AND split = ? ORDER BY id", (run_id, split))
+        return [_rollout(json.loads(body)) for (body,) in rows]
+
+
+def _run(row: tuple[Any, ...]) -> RunRecord:
+    return RunRecord(
+        row[0],
+        row[1],
+        datetime.fromisoformat(row[2]),
+        datetime.fromisoformat(row[3]),
+        json.loads(row[4]),
+        json.loads(row[5]) if row[5] else None,
+        row[6],
+        row[7],
+    )
+
+
+def _rollout(body: dict[str, Any]) -> Rollout:
+    scores = {
+        name: Score(**{**score, "items": tuple(Item(**item) for item in score["items"])})
+        for name, score in body["scores"].items()
+    }
+    return Rollout(**{**body, "scores": scores, "usage": Usage(**body["usage"])})

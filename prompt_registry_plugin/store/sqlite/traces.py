@@ -1,0 +1,38 @@
+"""Traces in SQLite."""
+
+from __future__ import annotations
+
+import json
+
+from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.store.sqlite.connection import Connection
+from prompt_registry_plugin.tracing import Trace, mask_secrets, to_json
+
+
+class SQLiteTraces:
+    """See `TraceTable` for what each method promises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, trace: Trace) -> None:
+        rows = [
+            (trace.id, position, span["id"], span["parent_id"], span["kind"], span["name"], span["started_at"],
+             span["ended_at"], json.dumps(span["attributes"], ensure_ascii=False), span["error"])
+            for position, span in enumerate(to_json(trace.spans))
+        ]  # fmt: skip
+        with self._connection.write() as connection:
+            connection.execute("INSERT INTO traces VALUES (?, ?, ?)", (trace.id, mask_secrets(trace.name), trace.started_at))
+            connection.executemany(f"INSERT INTO spans VALUES ({', '.join('?' * 10)})", rows)
+
+    def get(self, trace_id: str) -> Trace | None:
+        rows = self._connection.read("SELECT name, started_at FROM traces WHERE id = ?", (trace_id,))
+        if not rows:
+            return None
+        spans = self._connection.read(
+            "SELECT id, kind, name, started_at, ended_at, parent_id, attributes, error FROM spans WHERE trace_id = ? "
+            "ORDER BY position",
+            (trace_id,),
+        )
+        found = [Span(*row[:6], json.loads(row[6]), row[7]) for row in spans]
+        return Trace(rows[0][0], trace_id, rows[0][1], {span.id: span for span in found})

@@ -1,0 +1,116 @@
+"""From what users pass as `predict_fn` to a `Target`, and from a target to a reference that another process can load."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prompt_registry_plugin.concurrency import ContextPool
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.plugins import PluginManager
+from prompt_registry_plugin.protocols import Target
+
+
+class FunctionTarget:
+    """A function, or coroutine function, that is called with a row's inputs as keywords."""
+
+    def __init__(self, function: Callable[..., Any], pool: ContextPool) -> None:
+        self._function = function
+        self._pool = pool
+        self._signature = _signature(function)
+        self.name = getattr(function, "__qualname__", repr(function))
+
+    async def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        """The function's answer; a plain function runs in a thread of our pool, which keeps the context."""
+        if inspect.iscoroutinefunction(self._function):
+            return await self._function(**inputs)
+        answer = await self._pool.run(lambda: self._function(**inputs))
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def check(self, inputs: Mapping[str, Any]) -> str | None:
+        """What the function's signature says against these inputs, or None."""
+        if self._signature is None:
+            return None
+        try:
+            self._signature.bind(**inputs)
+        except TypeError as error:
+            return f"{self.name}{self._signature} {error}"
+        return None
+
+
+def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager) -> Target:
+    """The target that a function, a framework's object, or a string `"package.module:name"` is. Raises `UserError` for others."""
+    obj = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
+    if isinstance(obj, Target) and not inspect.isclass(obj):
+        return obj
+    found: Target | None = plugins.hook.prompt_registry_as_target(obj=obj)
+    if found is not None:
+        return found
+    if callable(obj) and not inspect.isclass(obj):
+        return FunctionTarget(obj, pool)
+    raise UserError(
+        f"predict_fn is a function, an object of an installed framework, or 'module:name', not {type(obj).__name__} {obj!r:.80}"
+    )
+
+
+def import_object(reference: str) -> Any:
+    """The object that `"package.module:name"` names. Raises `UserError` when it cannot be imported."""
+    module_name, colon, path = reference.partition(":")
+    if not colon or not module_name or not path:
+        raise UserError(f"cannot read {reference!r}: write 'package.module:name'")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` would
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"cannot import {reference!r}: {error}") from error
+    return found
+
+
+def reference_to(obj: Any) -> str | None:
+    """`"package.module:name"` for an object that another process can import, or None for one it cannot (a lambda, a local)."""
+    if isinstance(obj, str):
+        return obj
+    module_name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+    if module_name and path and "<" not in path:
+        return _verified(_importable_name(module_name), module_name, path, obj)
+    for module_name, module in list(sys.modules.items()):  # an instance, such as a compiled graph: look where it was bound
+        for name, value in list(vars(module).items()) if _is_users(module) else ():
+            if value is obj:
+                return _verified(_importable_name(module_name), module_name, name, obj)
+    return None
+
+
+def _verified(importable: str | None, module_name: str, path: str, obj: Any) -> str | None:
+    found: Any = sys.modules.get(module_name)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return f"{importable}:{path}" if importable and found is obj else None
+
+
+def _importable_name(module_name: str) -> str | None:
+    if module_name != "__main__":
+        return module_name
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    return Path(path).stem if path and Path(path).parent == Path.cwd() else None
+
+
+def _is_users(module: Any) -> bool:
+    path = getattr(module, "__file__", None) or ""
+    return path.endswith(".py") and "site-packages" not in path and not path.startswith(sys.base_prefix)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # some builtins have none
+        return None
