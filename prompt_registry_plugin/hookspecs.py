@@ -31,17 +31,17 @@ def prompt_registry_model(spec: Any) -> Model | None:
 
 
 @hookspec
-def prompt_registry_scorers() -> Sequence[Scorer]:
+def prompt_registry_scorers() -> Sequence[Scorer]:  # type: ignore[empty-body]
     """Scorers that can be named by their `name` instead of imported."""
 
 
 @hookspec
-def prompt_registry_optimizers() -> Mapping[str, Any]:
+def prompt_registry_optimizers() -> Mapping[str, Any]:  # type: ignore[empty-body]
     """Optimizer factories by name: called with no arguments, they return an object with `optimize(problem)`."""
 
 
 @hookspec
-def prompt_registry_adapters() -> Sequence[Adapter]:
+def prompt_registry_adapters() -> Sequence[Adapter]:  # type: ignore[empty-body]
     """Framework adapters; making one must not import its framework."""
 
 

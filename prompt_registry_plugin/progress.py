@@ -48,9 +48,10 @@ def live_progress() -> Iterator[OnEvent]:
         def show(event: Event) -> None:
             if event.task not in tasks:
                 tasks[event.task] = progress.add_task(event.task, total=event.total, best="–")
-            best = {} if event.best is None else {"best": f"{event.best:.3f}"}
             if event.kind in ("rollout", "finished", "started"):
-                progress.update(tasks[event.task], completed=event.done, total=event.total, **best)
+                progress.update(tasks[event.task], completed=event.done, total=event.total)
+            if event.best is not None:
+                progress.update(tasks[event.task], best=f"{event.best:.3f}")
             if event.text:
                 progress.console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
 

@@ -152,7 +152,7 @@ class PromptTable(Protocol):
         *,
         by: str,
         reason: str | None,
-        expected: int | None | Literal["any"] = "any",
+        expected: int | Literal["any"] | None = "any",
         rollback: bool = False,
     ) -> AliasMove | None:
         """Points an alias at a version, or deletes it with None; returns None when nothing changed.
@@ -197,7 +197,7 @@ class RunTable(Protocol):
     def get(self, run_id: str) -> RunRecord | None:
         """One run."""
 
-    def list(self, limit: int = 50) -> list[RunRecord]:
+    def newest(self, limit: int = 50) -> list[RunRecord]:
         """The newest runs, newest first."""
 
     def examples(self, run_id: str) -> dict[str, list[Example]]:

@@ -166,7 +166,7 @@ class PromptRegistry:
         version: int,
         *,
         reason: str | None = None,
-        expected_version: int | None | Literal["any"] = "any",
+        expected_version: int | Literal["any"] | None = "any",
     ) -> None:
         """Points `alias` at `version`; the move is recorded with who, when, from, to and why.
 
@@ -350,7 +350,7 @@ class PromptRegistry:
         alias: str,
         version: int | None,
         reason: str | None,
-        expected: int | None | Literal["any"],
+        expected: int | Literal["any"] | None,
         *,
         rollback: bool = False,
     ) -> None:

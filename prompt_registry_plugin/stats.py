@@ -60,10 +60,10 @@ def paired_difference(before: Sequence[float], after: Sequence[float], seed: int
 def t_quantile(p: float, degrees: int) -> float:
     """Student's t quantile by the Cornish-Fisher expansion (Abramowitz & Stegun 26.7.5); within 1 % from 3 degrees on."""
     z = NormalDist().inv_cdf(p)
-    terms = (
+    terms: tuple[float, ...] = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return z + sum(term / degrees**power for power, term in enumerate(terms, 1))
+    return float(z + sum(term / degrees**power for power, term in enumerate(terms, 1)))

@@ -375,9 +375,7 @@ def _call_site() -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def _is_library(filename: str) -> bool:
     path = filename.replace("\\", "/")
+    standard_library = str(Path(threading.__file__).parent)
     return (
-        filename.startswith((_PACKAGE, "<"))
-        or "site-packages/" in path
-        or "prompt_registry_adapters/" in path
-        or filename.startswith(str(Path(threading.__file__).parent))
+        filename.startswith((_PACKAGE, "<", standard_library)) or "site-packages/" in path or "prompt_registry_adapters/" in path
     )

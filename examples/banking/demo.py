@@ -55,7 +55,7 @@ def _steps(options: argparse.Namespace) -> tuple[Any, Any]:
     run_options = pr.RunOptions(concurrency=options.concurrency, seed=settings["seed"], prices={settings["model"]: PRICE})
     pr.enable("langgraph")
     if options.resume:
-        runs = pr.current_registry().store.runs.list()
+        runs = pr.current_registry().store.runs.newest()
         if not runs:
             raise pr.UserError("there is no run to resume; start the demo without --resume")
         _title(4, f"Going on with run {runs[0].id}")
@@ -223,7 +223,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", default="offline:task", help="openai:<name>; default: the simulated model")
     parser.add_argument("--reflection-model", help="openai:<name>; default: the same as --model")
-    parser.add_argument("--budget", type=int, default=400, help="rollouts of the search")
+    parser.add_argument("--budget", type=int, default=800, help="rollouts of the search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--resume", action="store_true", help="go on with the last run")

@@ -25,7 +25,7 @@ def list_runs(as_json: bool) -> None:
     """List the runs, newest first."""
     from prompt_registry_plugin.cli.display import print_json, print_table
 
-    found = open_existing().store.runs.list()
+    found = open_existing().store.runs.newest()
     if as_json:
         print_json([_data(run) for run in found])
         return
@@ -96,7 +96,9 @@ def resume(run_id: str, as_json: bool) -> None:
 def _run(registry: PromptRegistry, run_id: str) -> RunRecord:
     run = registry.store.runs.get(run_id)
     if run is None:
-        raise UserError(f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, [r.id for r in registry.store.runs.list()])}")
+        raise UserError(
+            f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, [r.id for r in registry.store.runs.newest()])}"
+        )
     return run
 
 

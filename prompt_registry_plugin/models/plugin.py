@@ -22,8 +22,11 @@ def prompt_registry_model(spec: Any) -> Model | None:
         from prompt_registry_plugin.models.offline import OfflineModel, OfflineSettings
 
         role, _, seed = name.partition("?seed=")
-        if role == "task" or role == "reflection":
-            return OfflineModel(role, OfflineSettings(seed=int(seed) if seed.isdigit() else 0))
+        settings = OfflineSettings(seed=int(seed) if seed.isdigit() else 0)
+        if role == "task":
+            return OfflineModel("task", settings)
+        if role == "reflection":
+            return OfflineModel("reflection", settings)
         raise UserError(f"there is no simulated model {spec!r}; there are 'offline:task' and 'offline:reflection'")
     if provider == "openai":
         from prompt_registry_plugin.models.openai import OpenAIModel

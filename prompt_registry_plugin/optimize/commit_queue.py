@@ -4,7 +4,7 @@ Workers run with no barrier between them. Each takes a *cluster*: failures of on
 the reflection model for an edit of that prompt; tests it on those failures, on others of the kind that the model was not shown,
 and on examples that must not break, always against rollouts that exist already; and commits it to the head. After a few
 commits the head is compared with the last checkpoint and kept or taken back. The last tenth of the budget races the best
-checkpoints on examples that no reflection saw.
+checkpoints. Both comparisons use examples that no reflection draws from.
 
 The search's own scores choose; they prove nothing. The proof is made on held-out examples afterwards (`optimize.proof`).
 """
@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist, fmean, stdev
+from typing import Any
 
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, RunError
 from prompt_registry_plugin.optimize.components import components, fault_of, with_component
@@ -25,11 +26,15 @@ from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, 
 from prompt_registry_plugin.records import Candidate, Example, Item, Rollout
 
 _SHOWN = 3  # failures of a cluster in one reflection
-_CLUSTERS = 3  # clusters of one prompt in one reflection
+_CLUSTERS = (1, 3, 6)  # clusters of one prompt in one reflection: at least, at first, at most
+_THIN = 3  # failures that a cluster needs while there are examples that nobody ran on yet
+_GUARDS = 8  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
+_VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
+_MAX_TREATED = 2  # edits aimed at one failure before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
 
 ClusterKey = tuple[str, str]  # component, kind of failure
@@ -41,11 +46,13 @@ class _Edit:
     before: str
     after: str
     note: str
+    gain: float  # estimated by its test
 
 
 @dataclass(slots=True)
 class _State:
-    order: list[Example]
+    order: list[Example]  # failures are looked for here, and shown to reflections
+    validation: list[Example]  # heads are compared here; what is shown was chosen for failing, so it cannot compare fairly
     head: Candidate
     checkpoints: list[Candidate]
     commits: int = 0
@@ -54,6 +61,7 @@ class _State:
     treated: Counter[tuple[ClusterKey, str]] = field(default_factory=Counter)  # (cluster, example) -> edits aimed at it
     shown: set[str] = field(default_factory=set)  # examples that a reflection saw
     checking: bool = False
+    clusters: int = _CLUSTERS[1]
     edits: list[_Edit] = field(default_factory=list)
 
 
@@ -69,15 +77,16 @@ class CommitQueue:
         """The checkpoint that won the last race; the baseline when no edit held."""
         order = list(problem.train)
         problem.random.shuffle(order)
-        search = _Search(problem, _restored(problem, order))
+        n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_TO_SPLIT else 0
+        search = _Search(problem, _restored(problem, order[n:], order[:n] or order))
         workers = self._workers or max(1, min(8, problem.concurrency // 2))
         await search.run(workers)
         return await search.race()
 
 
-def _restored(problem: Problem, order: list[Example]) -> _State:
+def _restored(problem: Problem, order: list[Example], validation: list[Example]) -> _State:
     """The state that the stored decisions of an earlier process lead to; a fresh one when there are none."""
-    state = _State(order, problem.baseline, [problem.baseline])
+    state = _State(order, validation, problem.baseline, [problem.baseline])
     for record in sorted(problem.history, key=lambda record: record.detail.get("commit", 0)):
         if record.status in ("committed", "checkpoint"):
             state.head = record.candidate
@@ -198,13 +207,14 @@ class _Search:
         return quoted if len(quoted) == 1 else list(self.baseline)
 
     def choose(self) -> list[tuple[ClusterKey, list[Evidence]]]:
-        """The clusters to treat next: the largest that nobody works on, and others of the same component; none while evidence is thin."""
+        """The clusters to treat next: the largest that nobody works on, and more of the same component; none while evidence is thin."""
+        unseen = any(not self.problem.started(self.state.head, e) and self.latest(e) is None for e in self.state.order)
         open_clusters: dict[ClusterKey, list[Evidence]] = {}
         for key, evidence in self.clusters().items():
-            if key in self.state.in_flight:
+            if key in self.state.in_flight or (unseen and len(evidence) < _THIN):
                 continue
             fresh = sorted(evidence, key=lambda e: self.state.treated[key, e.example.id])
-            if self.state.treated[key, fresh[0].example.id] < 2:
+            if self.state.treated[key, fresh[0].example.id] < _MAX_TREATED:
                 open_clusters[key] = fresh
         if not open_clusters:
             return []
@@ -215,11 +225,8 @@ class _Search:
             return len(open_clusters[key]) / (1 + busy[key[0]]) / (1 + tried)
 
         first = max(open_clusters, key=weight)
-        unseen = any(self.latest(example) is None for example in self.state.order)
-        if len(open_clusters[first]) < 3 and unseen and not self.state.in_flight:
-            return []
         same = sorted((key for key in open_clusters if key[0] == first[0] and key != first), key=weight, reverse=True)
-        return [(key, open_clusters[key]) for key in [first, *same[: _CLUSTERS - 1]]]
+        return [(key, open_clusters[key]) for key in [first, *same[: self.state.clusters - 1]]]
 
     # --- one edit ---------------------------------------------------------------------------------------------------------------
 
@@ -233,8 +240,11 @@ class _Search:
                 self.state.treated.update((key, evidence.example.id) for evidence in listed[:_SHOWN])
             component, base = clusters[0][0][0], self.state.head
             child = await self.propose(base, component, shown)
-            if child is not None and await self.test(base, child, clusters, shown):
-                await self.commit(base, child, component, shown)
+            gain = None if child is None else await self.test(child, clusters, shown)
+            low, _, high = _CLUSTERS
+            self.state.clusters = min(high, self.state.clusters + 1) if gain else max(low, self.state.clusters - 1)
+            if child is not None and gain:
+                await self.commit(base, child, component, shown, gain)
         finally:
             self.state.in_flight -= keys
             self.wake()
@@ -272,36 +282,39 @@ class _Search:
         return found
 
     async def test(
-        self,
-        base: Candidate,
-        child: Candidate,
-        clusters: list[tuple[ClusterKey, list[Evidence]]],
-        shown: list[Evidence],
-    ) -> bool:
-        """Whether the edit fixes enough of what it aims at, and more than it breaks."""
-        detail = {"shown": sorted({e.example.id for e in shown}), "aimed_at": [kind for (_, kind), _ in clusters]}
+        self, child: Candidate, clusters: list[tuple[ClusterKey, list[Evidence]]], shown: list[Evidence]
+    ) -> float | None:
+        """The edit's estimated gain over all examples, or None when it fixes too little or breaks too much.
+
+        What it fixes counts by the share of examples that its clusters are, what it breaks by the share that is right: an edit that
+        mends most of a rare failure and breaks a few of the rest is a loss.
+        """
+        detail: dict[str, Any] = {"shown": sorted({e.example.id for e in shown}), "aimed_at": [kind for (_, kind), _ in clusters]}
         self.problem.decide(child, "proposed", detail=detail)
         keys = {key for key, _ in clusters}
         first = shown[:: max(1, len(shown) // _SHOWN)][:_SHOWN]
         fixed = self.fixed(first, await self.spend(child, [e.example for e in first]), keys)
         if not fixed:
             self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {len(first)}", detail)
-            return False
+            return None
         hidden = [e for _, listed in clusters for e in listed[_SHOWN : _SHOWN + 2]]
         targeted = [*hidden, *(e for e in shown if e not in first)][:4]
-        guards = self.successes(clusters[0][0][0])
-        guards = self.problem.random.sample(guards, min(4, len(guards)))
+        right = self.successes(clusters[0][0][0])
+        guards = self.problem.random.sample(right, min(_GUARDS, len(right)))
         rollouts = await self.spend(child, [e.example for e in (*targeted, *guards)])
         fixed += self.fixed(targeted, rollouts[: len(targeted)], keys)
         broken = sum(new.score < e.rollout.score for e, new in zip(guards, rollouts[len(targeted) :], strict=True))
-        aimed = len(first) + len(targeted)
-        accepted = fixed >= _FIX_SHARE * aimed and fixed > broken
+        aimed, known = len(first) + len(targeted), sum(self.latest(e) is not None for e in self.state.order)
+        wrong = len({e.example.id for _, listed in clusters for e in listed})
+        # Shrunken rates: a third of edits' targets are fixed, and one guard in twenty breaks, before anything is seen.
+        gain = (fixed + 1) / (aimed + 3) * wrong / known - (broken + 0.3) / (len(guards) + 6) * len(right) / known
+        accepted = fixed >= _FIX_SHARE * aimed and gain > 0
         verdict = (
             f"{child.note}: {'accepted' if accepted else 'rejected'}, fixed {fixed} of {aimed}, broke {broken} of {len(guards)}"
         )
-        detail = {**detail, "fixed": fixed, "of": aimed, "broken": broken}
+        detail = {**detail, "fixed": fixed, "of": aimed, "broken": broken, "gain": gain}
         self.problem.decide(child, "proposed" if accepted else "rejected", verdict, detail)
-        return accepted
+        return gain if accepted else None
 
     def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
         """How many of the failures of these clusters are gone, without the run having become worse."""
@@ -312,7 +325,7 @@ class _Search:
 
     # --- the head --------------------------------------------------------------------------------------------------------------
 
-    async def commit(self, base: Candidate, child: Candidate, component: str, shown: list[Evidence]) -> None:
+    async def commit(self, base: Candidate, child: Candidate, component: str, shown: list[Evidence], gain: float) -> None:
         """Puts the edit on the head, merging it when the head moved on meanwhile."""
         head = self.state.head
         ours, theirs = components(head.templates)[component], components(child.templates)[component]
@@ -322,7 +335,7 @@ class _Search:
             return
         new = child if head is base else with_component(head, component, merged, f"{child.note}, merged")
         self.advance(new, f"{new.note}: committed", sorted({e.example.id for e in shown}))
-        self.state.edits.append(_Edit(component, components(base.templates)[component], theirs, child.note))
+        self.state.edits.append(_Edit(component, components(base.templates)[component], theirs, child.note, gain))
         if self.state.commits % _BUNDLE == 0 and not self.state.checking:
             self.state.checking = True
             try:
@@ -337,19 +350,20 @@ class _Search:
         self.problem.decide(head, "committed", text, {"commit": self.state.commits, "shown": shown})
 
     def replay(self, edits: Sequence[_Edit]) -> None:
-        """Puts edits that were committed during a check that failed onto the checkpoint that is head again."""
+        """Puts edits on the checkpoint that is head again, as far as they still apply."""
+        self.state.edits = []
         for edit in edits:
             text = components(self.state.head.templates)[edit.component]
             merged = merge_lines(edit.before, text, edit.after)
             if merged is not None and fault_of(merged, self.baseline[edit.component], text) is None:
                 note = f"{edit.note}, replayed"
+                self.state.edits.append(edit)
                 self.advance(with_component(self.state.head, edit.component, merged, note), f"{note}: committed", [])
 
     async def check(self) -> None:
         """Compares the head with the last checkpoint on common examples, in blocks, and promotes it or takes it back."""
         head, checkpoint, since = self.state.head, self.state.checkpoints[-1], len(self.state.edits)
-        pool = [e for e in self.state.order if self.problem.seen(head, e) is None or self.problem.seen(checkpoint, e) is None]
-        pool.sort(key=lambda e: (self.problem.seen(checkpoint, e) is None, e.id in self.state.shown))
+        pool = sorted(self.state.validation, key=lambda e: not self.problem.started(checkpoint, e))
         used: list[Example] = []
         probability = 0.5
         for block in range(_BLOCKS):
@@ -362,8 +376,10 @@ class _Search:
             probability = _probability_positive(differences)
             if not 0.15 < probability < 0.85:
                 break
+        bundle, later = self.state.edits[:since], self.state.edits[since:]
         if probability >= 0.5 and used:
             self.state.checkpoints.append(head)
+            self.state.edits = later
             score = fmean(self.score(head, e) for e in used)
             self.problem.note_best(score)
             verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with p = {probability:.2f}"
@@ -372,7 +388,8 @@ class _Search:
             verdict = f"{head.note}: taken back, better with p = {probability:.2f} only on {len(used)} examples"
             self.problem.decide(head, "rejected", verdict)
             self.state.head = checkpoint
-            self.replay(self.state.edits[since:])
+            weakest = min(bundle, key=lambda edit: edit.gain, default=None)  # the others get another chance in the next bundle
+            self.replay([edit for edit in (*bundle, *later) if edit is not weakest])
 
     def score(self, candidate: Candidate, example: Example) -> float:
         rollout = self.problem.seen(candidate, example)
@@ -380,19 +397,20 @@ class _Search:
         return rollout.score
 
     async def race(self) -> Candidate:
-        """The best of the last checkpoints, the head and the baseline on common examples, unshown ones first."""
-        recent = self.state.checkpoints[1:][-_FINALISTS:]
-        finalists = list({c.id: c for c in (self.problem.baseline, *recent, self.state.head)}.values())
+        """The best of the last checkpoints and the head on common validation examples.
+
+        The baseline takes part only when nothing ever beat it; whether the winner beats it is for the held-out proof to say.
+        """
+        finalists = list({c.id: c for c in (*self.state.checkpoints[-_FINALISTS + 1 :], self.state.head)}.values())
         if len(finalists) == 1:
             return finalists[0]
 
         def missing(example: Example) -> int:
             return sum(self.problem.seen(candidate, example) is None for candidate in finalists)
 
-        order = sorted(self.state.order, key=lambda e: (e.id in self.state.shown, missing(e)))
         common: list[Example] = []
         left = self.problem.remaining
-        for example in order:
+        for example in sorted(self.state.validation, key=missing):
             if missing(example) <= left:
                 left -= missing(example)
                 common.append(example)

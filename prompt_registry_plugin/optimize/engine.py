@@ -22,7 +22,7 @@ from prompt_registry_plugin.optimize.result import PromptOptimizationResult
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.progress import default_progress
 from prompt_registry_plugin.prompts import PromptVersion
-from prompt_registry_plugin.protocols import AnyModel, CandidateRecord, Model, RunRecord
+from prompt_registry_plugin.protocols import AnyModel, Model, RunRecord
 from prompt_registry_plugin.records import Candidate, Example, Price
 from prompt_registry_plugin.registry import PromptRegistry
 from prompt_registry_plugin.rollouts import Aggregation, Runner
@@ -70,8 +70,9 @@ async def aoptimize_prompts(
 
     `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. The search runs on `train_data` and spends at most `budget` rollouts;
     then baseline and winner run once on every row of `eval_data`. Without it, 30 % of `train_data` is set apart first (of 20 rows
-    or more). New versions are registered, with parent and run, when the paired 95 % interval of the gain lies above zero, or as
-    `register` says; no alias is moved. Every rollout is stored: an interrupted run goes on with `resume_run`.
+    or more); `eval_data=[]` does without a proof. New versions are registered, with parent and run, when the paired
+    95 % interval of the gain lies above zero, or as `register` says; no alias is moved.
+    Every rollout is stored: an interrupted run goes on with `resume_run`.
 
     Raises `UserError` of some kind before anything is spent for what can be known by then, `PromptNotRendered` when a prompt is never
     used by `predict_fn`, `TargetFailed`, `ModelUnavailable`.
@@ -159,7 +160,7 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
     registry = current_registry()
     run = registry.store.runs.get(run_id)
     if run is None:
-        known = [other.id for other in registry.store.runs.list()]
+        known = [other.id for other in registry.store.runs.newest()]
         raise UserError(f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, known)}")
     if run.status == "finished":
         raise UserError(f"run {run_id} is finished; `prompt-registry runs show {run_id}` shows what came of it")
@@ -280,10 +281,8 @@ async def _proof(job: _Job, winner: Candidate, on_event: OnEvent) -> HeldOut | N
 
 
 def _finish(job: _Job, problem: Problem, winner: Candidate, held_out: HeldOut | None) -> PromptOptimizationResult:
-    registered: list[PromptVersion] = []
     wanted, because = _verdict(job.run.config["register"], winner.id != job.baseline.id, held_out)
-    for source in job.sources if wanted else ():
-        registered.append(_register(job, source, winner, held_out))
+    registered = [_register(job, source, winner, held_out) for source in job.sources] if wanted else []
     result = PromptOptimizationResult(
         run_id=job.run.id,
         optimizer_name=job.optimizer.name,
@@ -369,6 +368,8 @@ def _splits(train_data: Data, eval_data: Data | None, seed: int) -> dict[str, li
             return {"train": train}
         train, held_out = split_examples(train, _HELD_OUT_SHARE, seed)
         return {"train": train, "held_out": held_out}
+    if isinstance(eval_data, Sequence) and not eval_data:
+        return {"train": train}
     held_out = load_examples(eval_data, "eval_data")
     if both := {example.id for example in train} & {example.id for example in held_out}:
         shown = next(example for example in held_out if example.id in both)

@@ -36,4 +36,4 @@ def _edits(base: list[str], other: list[str]) -> list[_Edit]:
 def _clash(a: _Edit, b: _Edit) -> bool:
     if a == b or a[0] == a[1] == b[0] == b[1]:
         return False
-    return a[0] < b[1] and b[0] < a[1] or (a[0] == b[0] and a[1] == b[1])
+    return (a[0] < b[1] and b[0] < a[1]) or (a[0] == b[0] and a[1] == b[1])

@@ -12,9 +12,9 @@ from prompt_registry_plugin.scorers.scorer import scorer
 
 @scorer
 def exact_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """Compares with `expectations["expected_response"]`, or field by field where the answer is a mapping; the score is the share that is equal.
+    """Compares with `expectations["expected_response"]`, or, where the answer is a mapping, field by field.
 
-    Texts are compared without surrounding space.
+    The score is the share that is equal. Texts are compared without surrounding space.
     """
     if "expected_response" in expectations:
         pairs = {"answer": (expectations["expected_response"], outputs)}

@@ -15,7 +15,7 @@ _LIST = re.compile(
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:or|and)\b|,|\||/|\bor\b|\band\b)\s*")
 _ANSWERING = re.compile(r"\b(?:answer|reply|respond|output|return|write|give|say|print)\w*\b", re.I)
 _BARE = re.compile(r"\b(?:only|just|nothing (?:else|more)|single|exactly|no explanation|without|bare)\b", re.I)
-_NO_LABEL = frozenset("a an the it this that one them these those he she you we i".split())
+_NO_LABEL = frozenset(["a", "an", "the", "it", "this", "that", "one", "them", "these", "those", "he", "she", "you", "we", "i"])
 
 
 @dataclass(slots=True)
@@ -39,14 +39,13 @@ def read_instruction(text: str) -> Instruction:
                 _add(found, items)
     enumerated = {label.lower() for label in found.labels}
     for raw, line in zip(text.splitlines(), lines, strict=True):
-        match = _DEFINITION.match(line)
-        if match and _is_description(raw, match, enumerated):
-            _add(found, [match["left"]])
+        if (definition := _DEFINITION.match(line)) and _is_description(raw, definition, enumerated):
+            _add(found, [definition["left"]])
     # A list of plain words behind a label ("cards: lost, stolen") describes the label; the words are no labels themselves.
     for line in lines:
-        match = _DEFINITION.match(line)
-        if match and _known(found, match["left"]) and not _are_identifiers(match["right"]):
-            for item in _items(match["right"]):
+        definition = _DEFINITION.match(line)
+        if definition and _known(found, definition["left"]) and not _are_identifiers(definition["right"]):
+            for item in _items(definition["right"]):
                 if item in found.labels and not any(item in _items(other) for other in lines if other != line):
                     del found.labels[item]
     for line in lines:

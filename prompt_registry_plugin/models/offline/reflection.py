@@ -61,13 +61,13 @@ def reflect(prompt: str, seed: int) -> str:
 
 def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case], rng: random.Random) -> list[str]:
     mine = [case for case in failed if case.right == label]
-    if rng.random() < 0.25:
-        case = rng.choice(mine)
-        return [*lines, f'"{" ".join(case.said.split())[:160]}" -> {label}']
+    if rng.random() < 0.5:
+        quoted = rng.sample(mine, min(2, len(mine)))
+        return [*lines, *(f'"{" ".join(case.said.split())[:160]}" -> {label}' for case in quoted)]
     others = Counter(stem(word) for case in cases if case.right != label for word in set(words(case.said)))
     counts = Counter(word for case in mine for word in dict.fromkeys(words(case.said)))
     generalises = rng.random() < 0.2
-    distinct = [word for word, _ in counts.most_common() if generalises or others[stem(word)] == 0]
+    distinct = [word for word, count in counts.most_common() if generalises or others[stem(word)] < count]
     cues = distinct[: rng.randint(3, 8)]
     if not cues:
         return lines

@@ -14,7 +14,8 @@ from prompt_registry_plugin.models.offline.words import chance, stems
 from prompt_registry_plugin.prompts import content_of
 
 _MARKER = re.compile(r"^(?:[A-Z][\w ]{0,30}):[ \t]*", re.M)
-_NAME_WEIGHT, _EXAMPLE_WEIGHT, _NOISE = 1.5, 1.2, 0.12
+_NAME_WEIGHT, _EXAMPLE_WEIGHT, _NOISE = 1.5, 1.2, 0.05
+_LENGTH_PENALTY = 0.3
 _CHATTER = (
     "Sure! Looking at this message, I would say it is about {label}. Let me know if I can do more.",
     "This one is most likely {label}, although I cannot be certain.",
@@ -37,15 +38,16 @@ def answer(messages: Sequence[Mapping[str, Any]], seed: int) -> str:
 
 
 def classify(read: Instruction, message: str, seed: int) -> str:
-    """The label whose description resembles the message most."""
+    """The label whose description shares the rarest words with the message, and whose examples resemble it (TF-IDF)."""
     profiles = {label: _profile(label, texts) for label, texts in read.labels.items()}
+    documents = [*profiles.values(), *(dict.fromkeys(stems(text), 1.0) for text, _ in read.examples)]
     spread = Counter(word for profile in profiles.values() for word in profile)
-    said = Counter(stems(message))
-    rarity = {word: math.log(1 + len(profiles) / spread[word]) for word in spread}
+    # A word that every label has tells nothing; one that a single label has tells most.
+    rarity = {word: math.log((1 + len(profiles)) / (spread[word] or 1)) for document in documents for word in document}
+    said = dict.fromkeys(stems(message), 1.0)
     scores = {label: _overlap(said, profile, rarity) for label, profile in profiles.items()}
-    for text, label in read.examples:
-        likeness = _cosine(said, Counter(stems(text)))
-        scores[label] = max(scores[label], 0.0) + _EXAMPLE_WEIGHT * likeness**2
+    for (_, label), document in zip(read.examples, documents[len(profiles) :], strict=True):
+        scores[label] += _EXAMPLE_WEIGHT * _cosine(said, document, rarity) ** 2
     return max(scores, key=lambda label: scores[label] + _NOISE * chance(seed, message, label))
 
 
@@ -63,15 +65,19 @@ def _profile(label: str, texts: Sequence[str]) -> dict[str, float]:
     return profile
 
 
-def _overlap(said: Mapping[str, int], profile: Mapping[str, float], rarity: Mapping[str, float]) -> float:
+def _overlap(said: Mapping[str, float], profile: Mapping[str, float], rarity: Mapping[str, float]) -> float:
     total = sum(profile[word] * rarity[word] for word in said if word in profile)
-    return total / (6.0 + len(profile)) ** 0.5  # a long description must not win by its length
+    return float(total / (4.0 + len(profile)) ** _LENGTH_PENALTY)  # a long description must not win by its length
 
 
-def _cosine(a: Mapping[str, int], b: Mapping[str, int]) -> float:
-    shared = sum(a[word] * b[word] for word in a if word in b)
-    norm = math.sqrt(sum(n * n for n in a.values())) * math.sqrt(sum(n * n for n in b.values()))
+def _cosine(a: Mapping[str, float], b: Mapping[str, float], rarity: Mapping[str, float]) -> float:
+    shared = sum(a[word] * b[word] * rarity[word] ** 2 for word in a if word in b)
+    norm = _norm(a, rarity) * _norm(b, rarity)
     return shared / norm if norm else 0.0
+
+
+def _norm(vector: Mapping[str, float], rarity: Mapping[str, float]) -> float:
+    return math.sqrt(sum((weight * rarity.get(word, 0.0)) ** 2 for word, weight in vector.items()))
 
 
 def _split(messages: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

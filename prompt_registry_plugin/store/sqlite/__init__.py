@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prompt_registry_plugin.protocols import PromptTable, RunTable, TraceTable
 from prompt_registry_plugin.store.sqlite.connection import Connection
 from prompt_registry_plugin.store.sqlite.prompts import SQLitePrompts
 from prompt_registry_plugin.store.sqlite.runs import SQLiteRuns
@@ -18,9 +19,9 @@ class SQLiteStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self._connection = Connection(url)
-        self.prompts = SQLitePrompts(self._connection)
-        self.traces = SQLiteTraces(self._connection)
-        self.runs = SQLiteRuns(self._connection)
+        self.prompts: PromptTable = SQLitePrompts(self._connection)
+        self.traces: TraceTable = SQLiteTraces(self._connection)
+        self.runs: RunTable = SQLiteRuns(self._connection)
 
     def close(self) -> None:
         """Closes the file."""

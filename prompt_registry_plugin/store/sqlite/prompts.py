@@ -115,7 +115,7 @@ class SQLitePrompts:
         *,
         by: str,
         reason: str | None,
-        expected: int | None | Literal["any"] = "any",
+        expected: int | Literal["any"] | None = "any",
         rollback: bool = False,
     ) -> AliasMove | None:
         with self._change() as connection:
@@ -147,12 +147,16 @@ class SQLitePrompts:
             f"SELECT {_MOVE_COLUMNS} FROM alias_moves WHERE name = ? AND (? IS NULL OR alias = ?) ORDER BY id",
             (name, alias, alias),
         )
-        return [AliasMove(*row[:4], datetime.fromisoformat(row[4]), row[5], row[6], bool(row[7])) for row in rows]
+        return [
+            AliasMove(row[0], row[1], row[2], row[3], datetime.fromisoformat(row[4]), row[5], row[6], bool(row[7]))
+            for row in rows
+        ]
 
     def set_tag(self, name: str, version: int | None, key: str, value: str | None) -> None:
-        table, columns, values = (
-            ("prompt_tags", "name, key", [name, key]) if version is None else ("version_tags", "name, version, key", [name, version, key])
-        )  # fmt: skip
+        table, columns = "prompt_tags", "name, key"
+        values: list[Any] = [name, key]
+        if version is not None:
+            table, columns, values = "version_tags", "name, version, key", [name, version, key]
         with self._change() as connection:
             if value is None:
                 condition = " AND ".join(f"{column} = ?" for column in columns.split(", "))

@@ -56,7 +56,7 @@ class SQLiteRuns:
         rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?", (run_id,))
         return _run(rows[0]) if rows else None
 
-    def list(self, limit: int = 50) -> list[RunRecord]:
+    def newest(self, limit: int = 50) -> list[RunRecord]:
         rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?", (limit,))
         return [_run(row) for row in rows]
 

@@ -34,5 +34,5 @@ class SQLiteTraces:
             "ORDER BY position",
             (trace_id,),
         )
-        found = [Span(*row[:6], json.loads(row[6]), row[7]) for row in spans]
+        found = [Span(row[0], row[1], row[2], row[3], row[4], row[5], json.loads(row[6]), row[7]) for row in spans]
         return Trace(rows[0][0], trace_id, rows[0][1], {span.id: span for span in found})
