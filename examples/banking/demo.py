@@ -168,9 +168,9 @@ def _show_proof(result: Any) -> None:
 
 
 def _changed_example(result: Any) -> str:
-    """A test message that version 1 gets wrong and version 2 right."""
-    pairs = zip(result.held_out.before.rollouts, result.held_out.after.rollouts, strict=True)
-    example_id = next((after.example_id for before, after in pairs if before.score < after.score), None)
+    """A test message that version 1 gets wrong and version 2 right, so that the move can be seen."""
+    pairs = list(zip(result.held_out.before.rollouts, result.held_out.after.rollouts, strict=True))
+    example_id = max(pairs, key=lambda pair: (pair[1].score == 1.0, pair[1].score - pair[0].score))[1].example_id
     examples = pr.current_registry().store.runs.examples(result.run_id)["held_out"]
     return next((example.inputs["message"] for example in examples if example.id == example_id), MESSAGE)
 
@@ -223,7 +223,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", default="offline:task", help="openai:<name>; default: the simulated model")
     parser.add_argument("--reflection-model", help="openai:<name>; default: the same as --model")
-    parser.add_argument("--budget", type=int, default=800, help="rollouts of the search")
+    parser.add_argument("--budget", type=int, default=2000, help="rollouts of the search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--resume", action="store_true", help="go on with the last run")

@@ -79,7 +79,7 @@ async def aoptimize_prompts(
     """
     options = options or RunOptions()
     registry = current_registry()
-    limits = Budget(budget) if isinstance(budget, int) else budget or Budget()
+    limits = Budget() if budget is None else budget if isinstance(budget, Budget) else Budget(budget)
     sources = _sources(registry, prompt_uris)
     splits = _splits(train_data, eval_data, options.seed)
     if limits.rollouts < MIN_ROLLOUTS:

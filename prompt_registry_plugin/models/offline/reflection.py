@@ -61,12 +61,12 @@ def reflect(prompt: str, seed: int) -> str:
 
 def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case], rng: random.Random) -> list[str]:
     mine = [case for case in failed if case.right == label]
-    if rng.random() < 0.5:
-        quoted = rng.sample(mine, min(2, len(mine)))
+    if rng.random() < 0.7:
+        quoted = rng.sample(mine, min(3, len(mine)))
         return [*lines, *(f'"{" ".join(case.said.split())[:160]}" -> {label}' for case in quoted)]
     others = Counter(stem(word) for case in cases if case.right != label for word in set(words(case.said)))
     counts = Counter(word for case in mine for word in dict.fromkeys(words(case.said)))
-    generalises = rng.random() < 0.2
+    generalises = rng.random() < 0.1
     distinct = [word for word, count in counts.most_common() if generalises or others[stem(word)] < count]
     cues = distinct[: rng.randint(3, 8)]
     if not cues:
@@ -82,7 +82,7 @@ def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case]
 
 def _blunder(lines: list[str], rng: random.Random) -> list[str]:
     droppable = [i for i, line in enumerate(lines) if line.strip() and "{" not in line]
-    if rng.random() < 0.1 and len(droppable) > 2:
+    if rng.random() < 0.06 and len(droppable) > 2:
         gone = rng.choice(droppable)
         lines = lines[:gone] + lines[gone + 1 :]
     if rng.random() < 0.15:
