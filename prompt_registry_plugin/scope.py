@@ -50,13 +50,17 @@ class Override:
             return {name: self._renders[name] for name in self.templates}
 
     def find(self, name: str) -> CompiledTemplate | None:
-        """The template that stands for prompt `name` in this scope, counted as one render; None when it is not overridden."""
+        """The template that stands for prompt `name` in this scope, counted as one render; None when it is not overridden.
+
+        A render counts in outer scopes of that name too: the prompt was reached, and shadowing it was somebody's intention.
+        """
+        found = None if self.outer is None else self.outer.find(name)
         template = self.templates.get(name)
-        if template is not None:
-            with self._lock:
-                self._renders[name] += 1
-            return template
-        return None if self.outer is None else self.outer.find(name)
+        if template is None:
+            return found
+        with self._lock:
+            self._renders[name] += 1
+        return template
 
 
 _override: contextvars.ContextVar[Override | None] = contextvars.ContextVar("prompt_registry_override", default=None)

@@ -40,9 +40,7 @@ class PromptURI:
         yield self
         if self.version is None and self.alias is None and "/" in self.name:
             name, _, alias = self.name.rpartition("/")
-            if alias == LATEST:
-                yield PromptURI(name)
-            elif _ALIAS.fullmatch(alias):
+            if _ALIAS.fullmatch(alias):
                 yield PromptURI(name, alias=alias)
 
     def __str__(self) -> str:
@@ -75,6 +73,8 @@ def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
         folder, slash, last = body.rpartition("/")
         if slash and last.isascii() and last.isdigit():
             found = _with_version(PromptURI(_name_in(folder, name_or_uri)), last)
+        elif slash and last == LATEST:
+            found = PromptURI(_name_in(folder, name_or_uri))
         else:
             found = PromptURI(_name_in(body, name_or_uri))
     if version is None:

@@ -45,13 +45,9 @@ class Connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            try:
                 connection.execute("COMMIT")
-            except sqlite3.Error:  # a full disk can fail the commit itself
-                if connection.in_transaction:
+            except BaseException:
+                if connection.in_transaction:  # a full disk makes SQLite roll back by itself
                     connection.execute("ROLLBACK")
                 raise
 
@@ -82,21 +78,36 @@ class Connection:
 
         if self.read_only and not self.path.exists():
             raise StoreUnavailable(f"there is no registry at {self.path} to open read-only")
+        if self.path.exists() and not os.access(self.path, os.W_OK):
+            self.read_only = True  # reads still work; a write says why it cannot
         with self._readable_errors():
-            mode = "ro" if self.read_only else "rwc"
-            connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            connection = self._connect("mode=ro" if self.read_only else "mode=rwc")
         try:
             with self._readable_errors():
                 self._prepare(connection, Database(connection, execute_plugins=False))
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    def _connect(self, query: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?{query}",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            wal = self.path.with_name(self.path.name + "-wal")
+            if not self.read_only or "immutable" in query or (wal.exists() and wal.stat().st_size):
+                raise
+            # A file in WAL mode needs a shared-memory file beside it, which a folder that is not writable cannot get. Since
+            # nobody has it open for writing, it can be read as a file that never changes.
+            return self._connect("mode=ro&immutable=1")
         return connection
 
     def _prepare(self, connection: sqlite3.Connection, db: Any) -> None:
@@ -109,11 +120,9 @@ class Connection:
             raise InvalidStore(
                 f"{self.path} was written by a newer version of prompt-registry-plugin (it knows {', '.join(newer)}); upgrade it"
             )
-        if not migrations.pending(db) and tables:
-            self._notice_read_only(connection)
-        elif self.read_only:
+        if self.read_only and migrations.pending(db):
             raise InvalidStore(f"{self.path} has an older schema; open it once for writing to bring it up to date")
-        else:
+        if migrations.pending(db):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(
                 "BEGIN IMMEDIATE"
@@ -122,14 +131,11 @@ class Connection:
                 migrations.apply(db)
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
-
-    def _notice_read_only(self, connection: sqlite3.Connection) -> None:
-        if not self.read_only and not os.access(self.path, os.W_OK):
-            self.read_only = True  # reads still work; a write says why it cannot
 
     @contextmanager
     def _readable_errors(self) -> Iterator[None]:

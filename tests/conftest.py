@@ -1,0 +1,57 @@
+"""Real parts: a SQLite file for each test, and the simulated model behind a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin import current
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pr.PromptRegistry]:
+    """An empty registry of the test's own, the current one, in a working directory of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path / 'prompts.db'}")
+    monkeypatch.setenv("PROMPT_REGISTRY_USER", "tester")
+    yield pr.current_registry()
+    pr.disable()
+    for opened in current._defaults.values():
+        opened.close()
+    current._defaults.clear()
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    """The address of the simulated model, served by the real command in a process of its own."""
+    command = [sys.executable, "-m", "prompt_registry_plugin", "offline-model", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        yield json.loads(server.stdout.readline())["url"]
+        server.terminate()
+
+
+@pytest.fixture
+def openai_environment(model_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Points the official clients at the simulated model."""
+    monkeypatch.setenv("OPENAI_BASE_URL", model_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-simulated-key-000000000000")
+    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
+        monkeypatch.delenv(name, raising=False)
+    return model_url
+
+
+def run_python(code: str, *, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` in a fresh interpreter."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=env, timeout=120)

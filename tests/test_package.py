@@ -1,0 +1,143 @@
+"""The package as a whole: what importing costs, which layer imports which, and that the public names are there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import prompt_registry_plugin as pr
+from tests.conftest import ROOT, run_python
+
+PACKAGE = ROOT / "prompt_registry_plugin"
+
+# Each row imports only rows above it; modules of one row do not import one another, except inside a bracketed group.
+LAYERS: list[set[str]] = [
+    {"errors", "frozen"},
+    {"records", "uri"},
+    {"templates", "filters", "concurrency"},
+    {"scope"},
+    {"prompts"},
+    {"tracing"},
+    {"protocols"},
+    {"hookspecs"},
+    {"plugins", "audit"},
+    {"datasets", "store", "scorers", "models", "stats", "options"},
+    {"registry"},
+    {"current"},
+    {"api", "adapting", "targets", "progress"},
+    {"rollouts"},
+    {"evaluation"},
+    {"optimize"},
+    {"cli", "server"},
+]
+# Above everything, and therefore free to import it: the lazy front door and the command line's entry.
+FRONT = {"__init__", "__main__"}
+
+
+def _imports(path: Path) -> set[str]:
+    """Top-level parts of our own package that a module imports at run time (not under TYPE_CHECKING)."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("prompt_registry_plugin"):
+            parts = node.module.split(".")
+            found.update([parts[1]] if len(parts) > 1 else [alias.name for alias in node.names])
+        elif isinstance(node, ast.Import):
+            found.update(a.name.split(".")[1] for a in node.names if a.name.startswith("prompt_registry_plugin."))
+    return found
+
+
+def test_layers_import_only_what_stands_above_them() -> None:
+    """A module imports rows above its own, and its own sub-package; nothing imports cli, server, an adapter or a framework."""
+    row_of = {name: i for i, row in enumerate(LAYERS) for name in row}
+    known = {path.stem if path.parent == PACKAGE else path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")}
+    assert known - FRONT == set(row_of), "every module has a place in LAYERS"
+    for path in PACKAGE.rglob("*.py"):
+        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if own in FRONT:
+            continue
+        for used in _imports(path) - {own, "__version__"}:
+            assert row_of[used] < row_of[own], f"{path.relative_to(ROOT)} ({own}) must not import {used}"
+        text = path.read_text()
+        for framework in ("langchain", "langgraph", "pydantic_ai", "agents", "prompt_registry_adapters"):
+            assert f"import {framework}" not in text, path
+            assert f"from {framework}" not in text, path
+
+
+def test_adapters_use_core_names_and_their_own_framework_only() -> None:
+    """An adapter imports the core, its framework and the standard library, never another adapter."""
+    allowed = {"langchain": {"langchain_core"}, "langgraph": {"langgraph"}}
+    import sys
+
+    for path in (ROOT / "adapters" / "prompt_registry_adapters").rglob("*/*.py"):
+        own = path.parent.name
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                top = name.split(".")[0]
+                if top == "prompt_registry_adapters":
+                    assert name.split(".")[1] == own, f"{path}: {name}"
+                else:
+                    assert top in {"prompt_registry_plugin", *allowed[own]} | sys.stdlib_module_names, f"{path}: {name}"
+
+
+def test_there_is_no_package_called_adapters() -> None:
+    """A published package of that name exists, which ours would shadow."""
+    assert not (ROOT / "adapters" / "__init__.py").exists()
+
+
+def test_importing_is_light() -> None:
+    """The import loads no framework, HTTP client, pydantic or database, and takes under 150 ms of CPU."""
+    code = """
+import sys, time
+before = time.process_time()
+import prompt_registry_plugin
+spent = time.process_time() - before
+heavy = {'langchain_core', 'langgraph', 'openai', 'httpx', 'httpx2', 'pydantic', 'sqlite3', 'sqlite_utils', 'rich', 'click', 'pluggy', 'asyncio'}
+print(spent, sorted(heavy & set(sys.modules)))
+"""
+    spent, _, loaded = run_python(code).stdout.partition(" ")
+    assert loaded.strip() == "[]"
+    assert float(spent) < 0.150
+
+
+def test_using_the_registry_loads_no_framework(tmp_path: Path) -> None:
+    """Registering, loading and rendering need no framework either, though adapters for them are installed."""
+    code = f"""
+import sys
+import prompt_registry_plugin as pr
+with pr.open_registry("sqlite:///{tmp_path / "x.db"}") as registry:
+    registry.register_prompt("a", "{{{{x}}}}")
+    assert registry.load_prompt("a").format(x=1) == "1"
+print(sorted({{'langchain_core', 'langgraph', 'openai', 'httpx', 'pydantic', 'rich'}} & set(sys.modules)))
+"""
+    done = run_python(code)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    """`__all__` is sorted and every name in it resolves; unknown names fail as usual."""
+    assert pr.__all__ == sorted(pr.__all__)
+    assert all(getattr(pr, name) is not None for name in pr.__all__)
+    assert not hasattr(pr, "no_such_name")
+
+
+def test_public_functions_have_async_twins_where_they_wait() -> None:
+    """What does I/O or runs an agent has a twin with the prefix `a` that is a coroutine function."""
+    for name in ("register_prompt", "load_prompt", "search_prompts", "set_prompt_alias", "rollback", "adopt", "evaluate", "optimize_prompts"):
+        assert inspect.iscoroutinefunction(getattr(pr, f"a{name}")), name
+
+
+def test_every_public_thing_has_a_docstring() -> None:
+    """Whatever is exported says what it is."""
+    assert [name for name in pr.__all__ if not (getattr(pr, name).__doc__ or "").strip()] == []

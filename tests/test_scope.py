@@ -1,0 +1,159 @@
+"""Overrides and recordings hold for a task or thread and what it starts, and a silent no-op is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import prompt_registry_plugin as pr
+
+
+@pytest.fixture(autouse=True)
+def plan() -> pr.PromptVersion:
+    return pr.register_prompt("plan", "stored {{x}}")
+
+
+def test_an_override_stands_in_for_the_stored_text(plan: pr.PromptVersion) -> None:
+    """For versions loaded before and inside, and only inside."""
+    with pr.override_prompts({"plan": "candidate {{x}}"}) as scope:
+        assert plan.format(x=1) == "candidate 1"
+        loaded = pr.load_prompt("plan")
+        assert loaded.template == "candidate {{x}}"
+        assert loaded.candidate_id
+        assert scope.renders["plan"] == 2
+    assert plan.format(x=1) == "stored 1"
+
+
+def test_scopes_nest(plan: pr.PromptVersion) -> None:
+    """The inner one wins for its names; the outer one holds for the others."""
+    other = pr.register_prompt("other", "other")
+    with pr.override_prompts({"plan": "outer", "other": "outer other"}) as outer:
+        with pr.override_prompts({"plan": "inner"}):
+            assert plan.format(x=1) == "inner"
+            assert other.format() == "outer other"
+        assert outer.renders == {"plan": 1, "other": 1}, "a shadowed prompt was reached all the same"
+
+
+def test_a_prompt_that_was_never_rendered_is_an_error() -> None:
+    """The message has the likely causes; `unrendered="ignore"` leaves the judgement to the caller."""
+    with pytest.raises(pr.PromptNotRendered, match="bare thread"), pr.override_prompts({"plan": "c"}):
+        pass
+    with pr.override_prompts({"plan": "c"}, unrendered="ignore") as scope:
+        pass
+    assert scope.renders == {"plan": 0}
+
+
+def test_an_error_inside_is_not_hidden_by_the_check() -> None:
+    """The caller's own exception comes out."""
+    with pytest.raises(ZeroDivisionError), pr.override_prompts({"plan": "c"}):
+        1 / 0  # noqa: B018
+
+
+def test_invalid_candidates_are_refused_on_entry() -> None:
+    """Before anything runs."""
+    with pytest.raises(pr.InvalidTemplate, match="candidate for 'plan'"), pr.override_prompts({"plan": "{{"}):
+        pytest.fail("the block must not run")
+
+
+async def test_sixteen_candidates_at_once_in_tasks_do_not_meet(plan: pr.PromptVersion) -> None:
+    """Each task sees its own candidate, also in worker threads that asyncio starts for it."""
+
+    async def one(i: int) -> list[str]:
+        with pr.override_prompts({"plan": f"candidate {i} {{{{x}}}}"}):
+            first = plan.format(x=i)
+            await asyncio.sleep(0.001 * (16 - i))
+            return [first, await asyncio.to_thread(plan.format, x=i), pr.load_prompt("plan").format(x=i)]
+
+    results = await asyncio.gather(*(one(i) for i in range(16)))
+    assert results == [[f"candidate {i} {i}"] * 3 for i in range(16)]
+
+
+def test_sixteen_candidates_at_once_in_threads_do_not_meet(plan: pr.PromptVersion) -> None:
+    """Threads that are given their own scope keep to it."""
+    barrier = threading.Barrier(16)
+
+    def one(i: int) -> str:
+        with pr.override_prompts({"plan": f"candidate {i}"}):
+            barrier.wait()
+            return str(plan.format(x=0))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(one, range(16))) == [f"candidate {i}" for i in range(16)]
+
+
+def test_a_bare_thread_is_told_and_in_context_mends_it(plan: pr.PromptVersion) -> None:
+    """Without help the candidate is lost and the scope says so; with `in_context` it is used."""
+    seen: list[str] = []
+
+    def work() -> None:
+        seen.append(plan.format(x=1))
+
+    with pytest.raises(pr.PromptNotRendered), pr.override_prompts({"plan": "candidate"}):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    with pr.override_prompts({"plan": "candidate"}):
+        thread = threading.Thread(target=pr.in_context(work))
+        thread.start()
+        thread.join()
+    assert seen == ["stored 1", "candidate"]
+
+
+def test_a_recording_holds_prompts_with_version_variables_and_text(plan: pr.PromptVersion) -> None:
+    """And says when a candidate stood in."""
+    with pr.record() as trace:
+        plan.format(x="1")
+        with pr.override_prompts({"plan": "c {{x}}"}):
+            plan.format(x="2")
+    plan.format(x="3")
+    stored, candidate = trace.prompts
+    assert (stored.name, stored.version, stored.candidate, stored.rendered) == ("plan", 1, None, "stored 1")
+    assert (candidate.name, candidate.version, candidate.rendered) == ("plan", None, "c 2")
+    assert candidate.candidate
+    assert trace.spans[0].attributes["variables"] == {"x": "1"}
+
+
+def test_functions_become_spans(plan: pr.PromptVersion) -> None:
+    """`@trace` nests sync and async functions, keeps their results, and records what they raise."""
+
+    @pr.trace
+    def inner(x: int) -> str:
+        return str(plan.format(x=x))
+
+    @pr.trace
+    async def outer() -> str:
+        return inner(7)
+
+    @pr.trace
+    def broken() -> None:
+        raise ValueError("no")
+
+    with pr.record("run") as trace:
+        assert asyncio.run(outer()) == "stored 7"
+        with pytest.raises(ValueError, match="no"):
+            broken()
+    assert [(depth, span.kind) for depth, span in trace.walk()] == [(0, "chain"), (1, "chain"), (2, "prompt"), (0, "chain")]
+    assert trace.spans[-1].error == "ValueError: no"
+    assert trace.spans[1].attributes["output"] == "stored 7"
+    assert "prompt plan" in trace.tree()
+    assert inner(1) == "stored 1", "outside a recording the functions are themselves"
+
+
+def test_traces_are_stored_without_secrets(registry: pr.PromptRegistry, plan: pr.PromptVersion) -> None:
+    """Keys and bearer tokens are masked before they are written."""
+    with pr.record("with secrets") as trace:
+        plan.format(x="key sk-abcdefghijklmnop1234 and Authorization: Bearer abcdef.ghijkl-mnop")
+    stored = registry.store.traces.get(trace.id)
+    assert stored is not None
+    assert stored.name == "with secrets"
+    assert [span.id for span in stored.spans] == [span.id for span in trace.spans]
+    text = str(stored.spans[0].attributes)
+    assert "***" in text
+    assert "sk-abc" not in text
+    assert "ghijkl" not in text
+    files = Path(registry.url.removeprefix("sqlite:///")).parent.glob("prompts.db*")
+    assert not any(b"sk-abc" in file.read_bytes() for file in files)

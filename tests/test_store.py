@@ -1,0 +1,208 @@
+"""The SQLite file: shared by processes, never half-written, and never mistaken for another program's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.store.sqlite.migrations import migrations
+from tests.conftest import ROOT, run_python
+
+WRITER = """
+import sys, prompt_registry_plugin as pr
+with pr.open_registry(sys.argv[1]) as registry:
+    print("ready", flush=True)
+    for i in range(int(sys.argv[2])):
+        registry.register_prompt("shared", f"{sys.argv[3]} {i}")
+"""
+
+
+def start_writer(url: str, count: int, name: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, url, str(count), name], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+
+
+def test_processes_share_a_new_file(tmp_path: Path) -> None:
+    """Six processes open one new file together and register the same prompt: versions 1 to 150, none lost or doubled."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    writers = [start_writer(url, 25, str(i)) for i in range(6)]
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0] * 6
+    with pr.open_registry(url) as registry:
+        versions = registry.store.prompts.versions("shared")
+    assert [v.version for v in versions] == list(range(1, 151))
+    assert len({v.template for v in versions}) == 150
+
+
+def test_a_killed_writer_leaves_whole_versions_only(tmp_path: Path) -> None:
+    """`kill -9` in the middle of writing, several times; the file stays sound and numbers have no gaps."""
+    url = f"sqlite:///{tmp_path / 'killed.db'}"
+    for round_ in range(5):
+        with start_writer(url, 100_000, str(round_)) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(0.05 + 0.03 * round_)
+            writer.send_signal(signal.SIGKILL)
+    with sqlite3.connect(tmp_path / "killed.db") as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    raw.close()
+    with pr.open_registry(url) as registry:
+        versions = registry.store.prompts.versions("shared")
+        assert [v.version for v in versions] == list(range(1, len(versions) + 1))
+        assert versions
+        assert registry.register_prompt("shared", "after").version == len(versions) + 1
+
+
+def test_a_full_disk_fails_clearly_and_writes_nothing(registry: pr.PromptRegistry) -> None:
+    """SQLite's own page limit stands in for a full disk; what was there stays readable."""
+    pr.register_prompt("p", "small")
+    connection = registry.store.prompts._connection._current()  # type: ignore[attr-defined]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(pr.StoreUnavailable, match="free some space"):
+        pr.register_prompt("p", "x" * 100_000)
+    assert pr.load_prompt("p").template == "small"
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert pr.register_prompt("p", "y" * 100_000).version == 2
+
+
+def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    """And not touched."""
+    path = tmp_path / "foreign.db"
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE t (x)")
+    raw.close()
+    before = path.read_bytes()
+    with pytest.raises(pr.InvalidStore, match="another program"):
+        pr.open_registry(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+    (tmp_path / "text.db").write_text("this is no database, but it is long enough to look at" * 20)
+    with pytest.raises(pr.InvalidStore, match="not a SQLite database"):
+        pr.open_registry(f"sqlite:///{tmp_path / 'text.db'}")
+
+
+def test_a_file_of_a_newer_version_is_refused(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Rather than misread."""
+    with sqlite3.connect(tmp_path / "prompts.db") as raw:
+        raw.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('prompt_registry_plugin', 'm999_future', '')")
+    raw.close()
+    with pytest.raises(pr.InvalidStore, match="newer version.*m999_future"):
+        pr.open_registry(registry.url)
+
+
+@pytest.mark.parametrize("applied", [1, 2])
+def test_older_files_are_brought_up_to_date_with_their_rows(tmp_path: Path, applied: int) -> None:
+    """A file of every earlier schema, with rows in it, opens, keeps them and takes new ones."""
+    import sqlite_utils
+
+    path = tmp_path / "old.db"
+    db = sqlite_utils.Database(path)
+    names = [migration.name for migration in migrations._migrations]
+    migrations.apply(db, stop_before=names[applied])
+    db.execute("INSERT INTO prompts VALUES ('old', '2026-01-01T00:00:00+00:00')")
+    db.execute(
+        "INSERT INTO prompt_versions VALUES ('old', 1, '\"kept\"', 'double_brace', NULL, NULL, NULL, NULL, NULL, NULL, 'h', "
+        "'2026-01-01T00:00:00+00:00', 'somebody')"
+    )
+    db.conn.commit()
+    db.close()
+    with pytest.raises(pr.InvalidStore, match="older schema"):
+        pr.open_registry(f"sqlite:///{path}?mode=ro")
+    with pr.open_registry(f"sqlite:///{path}") as registry:
+        assert registry.load_prompt("old").template == "kept"
+        with registry.record() as trace:
+            registry.register_prompt("old", "new").format()
+        assert registry.store.traces.get(trace.id)
+        assert registry.store.runs.newest() == []
+
+
+def test_a_read_only_registry_serves_reads(registry: pr.PromptRegistry) -> None:
+    """And says why it does not write."""
+    pr.register_prompt("p", "x")
+    with pr.open_registry(registry.url + "?mode=ro") as reader:
+        assert reader.load_prompt("p").template == "x"
+        with pytest.raises(pr.StoreUnavailable, match="read-only"):
+            reader.register_prompt("p", "y")
+        with reader.record():  # a trace that cannot be stored does not break the agent
+            reader.load_prompt("p").format()
+
+
+def test_a_file_without_write_permission_serves_reads(tmp_path: Path) -> None:
+    """As another user would see it; root may write everywhere, so the process gives its rights up first."""
+    code = """
+import os, sys
+import prompt_registry_plugin as pr
+with pr.open_registry(sys.argv[1] + ".warm") as warm:  # imports everything while the interpreter's files can be read
+    warm.register_prompt("p", "x").format()
+if os.getuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+with pr.open_registry(sys.argv[1]) as registry:
+    print(registry.load_prompt("p").template)
+    try:
+        registry.register_prompt("p", "y")
+    except pr.StoreUnavailable as error:
+        print("refused:", error)
+"""
+    with pr.open_registry(f"sqlite:///{tmp_path / 'given.db'}") as registry:
+        registry.register_prompt("p", "x")
+    for parent in [tmp_path, *tmp_path.parents]:
+        if parent.stat().st_uid == os.getuid() and parent != Path("/") and parent != Path("/tmp"):
+            parent.chmod(0o755)
+    (tmp_path / "given.db").chmod(0o444)
+    done = run_python(code.replace("sys.argv[1]", repr(f"sqlite:///{tmp_path / 'given.db'}")))
+    assert done.stdout.splitlines()[0] == "x", done.stderr
+    assert "read-only" in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mysql://x", "no installed plugin opens"),
+        ("sqlite://x", "cannot read registry URL"),
+        ("sqlite:///", "cannot read registry URL"),
+        ("sqlite:///no/such/folder/x.db", "no folder"),
+        ("sqlite:////tmp", "names a folder"),
+        ("sqlite:///x.db?mode=w", "mode"),
+    ],
+)
+def test_urls_that_cannot_be_opened(url: str, reason: str) -> None:
+    """Each says what is wrong with it."""
+    with pytest.raises(pr.InvalidStore, match=reason):
+        pr.open_registry(url)
+
+
+def test_a_closed_registry_says_so(registry: pr.PromptRegistry) -> None:
+    """Instead of failing somewhere inside."""
+    other = pr.open_registry(registry.url)
+    other.close()
+    other.close()
+    with pytest.raises(pr.StoreUnavailable, match="was closed"):
+        other.load_prompt("p")
+
+
+def test_a_fork_gets_a_connection_of_its_own(registry: pr.PromptRegistry) -> None:
+    """SQLite connections must not cross a fork; the child's write is whole and the parent goes on."""
+    import warnings
+
+    pr.register_prompt("p", "parent")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the test's point is ours, not theirs
+        pid = os.fork()
+    if pid == 0:
+        try:
+            registry.register_prompt("p", "child")
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert pr.load_prompt("p").template == "child"
+    assert pr.register_prompt("p", "parent again").version == 3
