@@ -137,7 +137,10 @@ class PromptRegistry:
             found = self._loaded[name_or_uri, version] = self._find(uri.parse(name_or_uri, version))
         override = current_override()
         candidate = override.find(found.name) if override is not None else None
-        return found if candidate is None else found.as_candidate(candidate)
+        if override is None or candidate is None:
+            return found
+        override.count(found.name)  # its template may be used without `format`
+        return found.as_candidate(candidate)
 
     def search_prompts(
         self,

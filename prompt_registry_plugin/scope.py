@@ -50,17 +50,19 @@ class Override:
             return {name: self._renders[name] for name in self.templates}
 
     def find(self, name: str) -> CompiledTemplate | None:
-        """The template that stands for prompt `name` in this scope, counted as one render; None when it is not overridden.
-
-        A render counts in outer scopes of that name too: the prompt was reached, and shadowing it was somebody's intention.
-        """
-        found = None if self.outer is None else self.outer.find(name)
+        """The template that stands for prompt `name` in this scope; None when it is not overridden."""
         template = self.templates.get(name)
-        if template is None:
-            return found
-        with self._lock:
-            self._renders[name] += 1
+        if template is None and self.outer is not None:
+            return self.outer.find(name)
         return template
+
+    def count(self, name: str) -> None:
+        """Counts a render, in outer scopes of that name too: the prompt was reached, and shadowing it was intended."""
+        if name in self.templates:
+            with self._lock:
+                self._renders[name] += 1
+        if self.outer is not None:
+            self.outer.count(name)
 
 
 _override: contextvars.ContextVar[Override | None] = contextvars.ContextVar("prompt_registry_override", default=None)

@@ -24,7 +24,8 @@ def test_an_override_stands_in_for_the_stored_text(plan: pr.PromptVersion) -> No
         loaded = pr.load_prompt("plan")
         assert loaded.template == "candidate {{x}}"
         assert loaded.candidate_id
-        assert scope.renders["plan"] == 2
+        assert loaded.format(x=2) == "candidate 2"
+        assert scope.renders["plan"] == 2, "loading counts, and formatting what was loaded does not count again"
     assert plan.format(x=1) == "stored 1"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -27,13 +28,14 @@ class RunnableTarget:
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Why the chain cannot take these inputs, or None."""
-        schema = self._runnable.get_input_jsonschema()
-        takes = schema.get("properties")
-        if schema.get("type") != "object" or not takes:
-            return None
-        if missing := sorted(set(schema.get("required", ())) - inputs.keys()):
+        if missing := sorted(self._needs - inputs.keys()):
             return f"{self.name} needs {missing[0]!r}"
         return None
+
+    @cached_property
+    def _needs(self) -> frozenset[str]:
+        schema = self._runnable.get_input_jsonschema()
+        return frozenset(schema.get("required", ())) if schema.get("type") == "object" else frozenset()
 
 
 class ChatModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from langgraph.pregel import Pregel
@@ -29,9 +30,13 @@ class GraphTarget:
             return (
                 f"node {cached[0]!r} of graph {self.name!r} caches its answers (CachePolicy); compile it without for evaluation"
             )
-        channels = self._graph.input_channels
-        takes = [channels] if isinstance(channels, str) else list(channels)
-        properties = self._graph.get_input_jsonschema().get("properties") or dict.fromkeys(takes)
-        if unknown := sorted(inputs.keys() - properties.keys()):
-            return f"graph {self.name!r} has no input {unknown[0]!r}; its state has {', '.join(sorted(properties))}"
-        return None if inputs else f"graph {self.name!r} is given no inputs"
+        takes = self._inputs
+        if takes and (unknown := sorted(inputs.keys() - takes)):
+            return f"graph {self.name!r} has no input {unknown[0]!r}; its state has {', '.join(sorted(takes))}"
+        return None
+
+    @cached_property
+    def _inputs(self) -> frozenset[str]:
+        """The fields of the graph's input state; empty where it is no state of named fields."""
+        builder = getattr(self._graph, "builder", None)
+        return frozenset(builder.schemas.get(builder.input_schema, ())) if builder is not None else frozenset()

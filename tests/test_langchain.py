@@ -1,0 +1,270 @@
+"""Hard-coded LangChain prompts are discovered, adopted and overridden, in every call style, and left as they were."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
+from langchain_core.runnables import RunnableLambda
+
+import prompt_registry_plugin as pr
+
+
+class Echo(BaseChatModel):
+    """A scripted model that answers with the messages it was shown."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "echo"
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        text = " | ".join(f"{message.type}: {message.content}" for message in messages)
+        answer = AIMessage(text, usage_metadata={"input_tokens": 3, "output_tokens": 2, "total_tokens": 5})
+        return ChatResult(generations=[ChatGeneration(message=answer)])
+
+
+@pytest.fixture(autouse=True)
+def enabled() -> None:
+    pr.enable("langchain")
+
+
+def chat() -> ChatPromptTemplate:
+    return ChatPromptTemplate.from_messages([("system", 'Answer as {{"json": {style}}}.'), ("human", "{question}")])
+
+
+INPUT = {"style": "short", "question": "why {not}?"}
+BASELINE = 'system: Answer as {"json": short}. | human: why {not}?'
+
+
+def adopt(template: Any, values: dict[str, Any], name: str = "support/answer") -> pr.PromptVersion:
+    with pr.record() as trace:
+        template.invoke(values)
+    (use,) = trace.prompts
+    (version,) = pr.adopt(trace, names={use.proposed_name: name})
+    return version
+
+
+def test_a_chat_template_is_discovered_with_variables_and_text() -> None:
+    """Outside the registry it has no name, only a proposal; rendering is unchanged."""
+    chain = chat() | Echo() | StrOutputParser()
+    with pr.record() as trace:
+        assert chain.invoke(INPUT) == BASELINE
+    (use,) = trace.prompts
+    assert use.name is None
+    assert use.variables == {"style", "question"}
+    assert use.template == [
+        {"role": "system", "content": 'Answer as {"json": {{style}}}.'},
+        {"role": "user", "content": "{{question}}"},
+    ]
+    model = next(span for span in trace.spans if span.kind == "llm")
+    assert [trace.spans[i].id for i in range(len(trace.spans)) if trace.spans[i].kind == "prompt"] == model.attributes["prompts"]
+    assert trace.usage == pr.Usage(3, 2, 1)
+
+
+def test_an_adopted_template_renders_the_same_and_then_what_the_alias_says() -> None:
+    """Adoption changes nothing by itself; moving the alias does, and rolling back undoes it."""
+    template = chat()
+    chain = template | Echo() | StrOutputParser()
+    version = adopt(template, INPUT)
+    assert (version.uri, version.aliases) == ("prompts:/support/answer/1", ("production",))
+    assert chain.invoke(INPUT) == BASELINE
+    new = pr.register_prompt("support/answer", [{"role": "system", "content": "Be {{style}}!"}, {"role": "user", "content": "{{question}}"}])
+    assert chain.invoke(INPUT) == BASELINE, "registering moves no alias"
+    pr.set_prompt_alias("support/answer", "production", new.version)
+    assert chain.invoke(INPUT) == "system: Be short! | human: why {not}?"
+    with pr.record() as trace:
+        chain.invoke(INPUT)
+    assert [(use.name, use.version) for use in trace.prompts] == [("support/answer", 2)]
+    assert trace.outputs_by_prompt() == {"support/answer": "system: Be short! | human: why {not}?"}
+    pr.rollback("support/answer", "production")
+    assert chain.invoke(INPUT) == BASELINE
+
+
+async def every_call_style(chain: Any, value: dict[str, Any]) -> list[str]:
+    answers = [chain.invoke(value), "".join(chain.stream(value)), *chain.batch([value, value])]
+    answers += [await chain.ainvoke(value), "".join([piece async for piece in chain.astream(value)]), *await chain.abatch([value, value])]
+    events = [event async for event in chain.astream_events(value, version="v2")]
+    answers.append(events[-1]["data"]["output"])
+    return answers
+
+
+async def test_a_candidate_is_used_in_every_call_style() -> None:
+    """invoke, stream, batch, and their async forms, and astream_events."""
+    template = chat()
+    chain = template | Echo() | StrOutputParser()
+    adopt(template, INPUT)
+    candidate = [{"role": "system", "content": "C {{style}}"}, {"role": "user", "content": "{{question}}"}]
+    with pr.override_prompts({"support/answer": candidate}) as scope:
+        assert set(await every_call_style(chain, INPUT)) == {"system: C short | human: why {not}?"}
+    assert scope.renders["support/answer"] == 9
+    assert set(await every_call_style(chain, INPUT)) == {BASELINE}
+
+
+async def test_sixteen_candidates_at_once_in_tasks_and_threads() -> None:
+    """Sixteen of sixteen right, and no foreign span in any trace."""
+    template = chat()
+    chain = template | Echo() | StrOutputParser()
+    adopt(template, INPUT)
+
+    def candidate(i: int) -> dict[str, Any]:
+        return {"support/answer": [{"role": "system", "content": f"candidate {i}"}, {"role": "user", "content": "{{question}}"}]}
+
+    async def in_task(i: int) -> tuple[str, set[str]]:
+        with pr.override_prompts(candidate(i)), pr.record() as trace:
+            answer = await chain.ainvoke(INPUT)
+        return answer, {span.attributes["text"] for span in trace.spans if span.kind == "prompt"}
+
+    def in_thread(i: int) -> tuple[str, set[str]]:
+        with pr.override_prompts(candidate(i)), pr.record() as trace:
+            answer = chain.batch([INPUT, INPUT])[1]
+        return answer, {span.attributes["text"] for span in trace.spans if span.kind == "prompt"}
+
+    expected = [(f"system: candidate {i} | human: why {{not}}?", {f"[system] candidate {i}\n[user] why {{not}}?"}) for i in range(16)]
+    assert await asyncio.gather(*(in_task(i) for i in range(16))) == expected
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(in_thread, range(16))) == expected
+
+
+def test_text_templates() -> None:
+    """A bare PromptTemplate is served as text."""
+    template = PromptTemplate.from_template("Say {word} twice {{}}")
+    adopt(template, {"word": "x"}, "say")
+    assert pr.load_prompt("say").template == "Say {{word}} twice {}"
+    pr.set_prompt_alias("say", "production", pr.register_prompt("say", "Shout {{word}}").version)
+    assert template.format(word="{b}") == "Shout {b}"
+    assert template.invoke({"word": "x"}).to_string() == "Shout x"
+
+
+def test_partial_variables_literal_messages_and_history() -> None:
+    """Partials are filled in; a literal message is part of the prompt; the user's history is never replaced or rendered."""
+    template = ChatPromptTemplate(
+        [
+            ("system", "You are {who}."),
+            AIMessage("Hello {literally}"),
+            MessagesPlaceholder("history", n_messages=2),
+            MessagesPlaceholder("extra", optional=True),
+            ("human", "{q}"),
+        ],
+        partial_variables={"who": lambda: "Bo"},
+    )
+    history = [("human", "dropped"), ("human", "You are {who}."), HumanMessage("{{q}}")]
+    values = {"q": "now", "history": history}
+    before = template.invoke(values).to_messages()
+    version = adopt(template, values, "with/history")
+    assert version.template[1] == {"role": "assistant", "content": "Hello {literally}"}  # type: ignore[index]
+    assert version.template[3] == {"type": "placeholder", "name": "extra", "optional": True}  # type: ignore[index]
+    assert template.invoke(values).to_messages() == before
+    assert [message.content for message in before][2:4] == ["You are {who}.", "{{q}}"]
+    with_extra = template.invoke({**values, "extra": [("ai", "more")]}).to_messages()
+    assert [message.content for message in with_extra] == ["You are Bo.", "Hello {literally}", "You are {who}.", "{{q}}", "more", "now"]
+
+
+def test_what_cannot_be_adopted_says_why() -> None:
+    """Mustache templates, say; nothing is written then."""
+    mustache = PromptTemplate.from_template("Hi {{name}}", template_format="mustache")
+    with pr.record() as trace:
+        assert mustache.invoke({"name": "x"}).to_string() == "Hi x"
+    with pytest.raises(pr.UserError, match="mustache"):
+        pr.adopt(trace)
+    assert pr.search_prompts() == []
+
+
+def test_adopting_twice_and_name_clashes() -> None:
+    """Again is harmless; a name that stands for another text is refused; unknown names are told."""
+    template = chat()
+    first = adopt(template, INPUT)
+    with pr.record() as trace:
+        template.invoke(INPUT)
+    assert pr.adopt(trace) == [], "it is known by now"
+    other = PromptTemplate.from_template("Other {x}")
+    with pr.record() as trace:
+        other.invoke({"x": 1})
+    proposed = trace.prompts[0].proposed_name
+    with pytest.raises(pr.PromptExists, match="already another prompt"):
+        pr.adopt(trace, names={proposed: first.name})
+    with pytest.raises(pr.UserError, match="no discovered prompt is called 'nope'"):
+        pr.adopt(trace, names={"nope": "x"})
+    with pr.record() as empty:
+        pass
+    with pytest.raises(pr.UserError, match="holds no prompts"):
+        pr.adopt(empty)
+
+
+def test_a_lost_alias_falls_back_to_the_agents_own_text(caplog: pytest.LogCaptureFixture) -> None:
+    """With one warning, not one a call."""
+    template = chat()
+    adopt(template, INPUT)
+    pr.delete_prompt_alias("support/answer", "production")
+    with caplog.at_level(logging.WARNING):
+        assert [template.invoke(INPUT).to_string() for _ in range(3)][0].startswith("System: Answer as")
+    assert sum("own text is used" in record.message for record in caplog.records) == 1
+
+
+def test_steps_that_carry_nothing_get_no_span() -> None:
+    """Sequences, parsers and prompts-as-steps are left out; what is below them hangs on the parent."""
+    chain = RunnableLambda(lambda x: x).with_config(run_name="outer") | chat() | Echo() | StrOutputParser()
+    with pr.record() as trace:
+        chain.with_config(run_name="my chain").invoke(INPUT)
+    assert [(depth, span.kind, span.name) for depth, span in trace.walk()][0] == (0, "chain", "my chain")
+    assert {depth for depth, span in trace.walk() if span.kind in ("prompt", "llm")} == {1}
+
+
+def test_errors_are_spans_too() -> None:
+    """A model that raises leaves its error in the trace."""
+
+    class Broken(Echo):
+        def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            raise TimeoutError("no answer")
+
+    with pr.record() as trace, pytest.raises(TimeoutError):
+        (chat() | Broken()).invoke(INPUT)
+    assert [span.error for span in trace.spans if span.kind == "llm"] == ["TimeoutError: no answer"]
+
+
+def test_disable_restores_every_method_exactly() -> None:
+    """And an adopted text is the agent's own again."""
+    template = chat()
+    adopt(template, INPUT)
+    pr.set_prompt_alias("support/answer", "production", pr.register_prompt("support/answer", [{"role": "user", "content": "new"}]).version)
+    assert "new" in template.invoke(INPUT).to_string()
+    wrapped = (PromptTemplate.format, ChatPromptTemplate.format_messages, ChatPromptTemplate.aformat_messages)
+    pr.disable()
+    restored = (PromptTemplate.format, ChatPromptTemplate.format_messages, ChatPromptTemplate.aformat_messages)
+    assert not any(hasattr(method, "__wrapped__") for method in restored)
+    assert [method.__wrapped__ for method in wrapped] == list(restored)  # type: ignore[attr-defined]
+    assert "Answer as" in template.invoke(INPUT).to_string()
+    with pr.record() as trace:
+        (template | Echo()).invoke(INPUT)
+    assert trace.spans == ()
+    pr.enable("langchain")
+    pr.enable("langchain")
+    assert "new" in template.invoke(INPUT).to_string()
+
+
+async def test_a_chain_is_a_target_and_a_chat_model_is_a_model() -> None:
+    """Both can be handed over as they are."""
+    chain = chat() | Echo() | StrOutputParser()
+    data = [{"inputs": INPUT, "expectations": {"expected_response": BASELINE}}]
+    result = await pr.aevaluate(predict_fn=chain, data=data, scorers=["exact_match"])
+    assert result.score.mean == 1.0
+    assert result.usage == pr.Usage(3, 2, 1)
+    with pytest.raises(pr.InvalidExample, match="'question'"):
+        await pr.aevaluate(predict_fn=chain, data=[{"inputs": {"style": "x"}}], scorers=["exact_match"])
+    from prompt_registry_plugin.models.resolve import resolve_model
+
+    model = resolve_model(Echo())
+    assert (await model([{"role": "user", "content": "hi"}])).text == "human: hi"
+
+
+def test_unknown_and_missing_frameworks_are_told() -> None:
+    """By name."""
+    with pytest.raises(pr.PluginError, match=r"no adapter is called 'langchian'; did you mean 'langchain'"):
+        pr.enable("langchian")
