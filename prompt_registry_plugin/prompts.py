@@ -88,8 +88,9 @@ class PromptVersion:
             return replace(self, template=self.compiled.partial(given), filled=FrozenDict(given))
         override, recorder = scope.current_override(), scope.current_recorder()
         template = override.find(self.name) if override is not None else None
-        if override is not None and template is not None and template.source is not self.template:
-            override.count(self.name)  # a version that was loaded as this candidate was counted then
+        loaded_as_it = template is not None and self.candidate_id is not None and template.source is self.template
+        if override is not None and template is not None and not loaded_as_it:  # that was counted when it was loaded
+            override.count(self.name)
         candidate = self.candidate_id if template is None else digest(template.source)
         rendered = (template or self.compiled).render(given, self._label)
         if recorder is not None:

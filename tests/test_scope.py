@@ -29,6 +29,13 @@ def test_an_override_stands_in_for_the_stored_text(plan: pr.PromptVersion) -> No
     assert plan.format(x=1) == "stored 1"
 
 
+def test_an_override_with_the_stored_text_itself_counts(plan: pr.PromptVersion) -> None:
+    """As the baseline of an evaluation is."""
+    with pr.override_prompts({"plan": plan.template}) as scope:
+        plan.format(x=1)
+    assert scope.renders["plan"] == 1
+
+
 def test_scopes_nest(plan: pr.PromptVersion) -> None:
     """The inner one wins for its names; the outer one holds for the others."""
     other = pr.register_prompt("other", "other")

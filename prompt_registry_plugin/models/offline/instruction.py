@@ -10,7 +10,7 @@ _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _DEFINITION = re.compile(r"^[`\"'*]*(?P<left>[\w-]+(?:[ /][\w-]+){0,2})[`\"'*]*\s*(?::|–|—| - | = )\s*(?P<right>.+)$")
 _ARROW = re.compile(r"^(?P<text>.+?)\s*(?:->|=>|→)\s*[`\"'*]*(?P<label>[\w-]+(?: [\w-]+){0,2})[`\"'*.]*\s*$")
 _LIST = re.compile(
-    r"(?:[:(]|\b(?:of|are|either|between|among|as)\b)\s*(?P<items>[`\"'*]*[\w-]+[`\"'*]*(?:\s*(?:,|\||/|\bor\b|\band\b)+\s*[`\"'*]*[\w-]+[`\"'*]*)+)"
+    r"(?:[:(]|\b(?:of|are|it|either|between|among|as)\b)\s*(?P<items>[`\"'*]*[\w-]+[`\"'*]*(?:\s*(?:,|\||/|\bor\b|\band\b)+\s*[`\"'*]*[\w-]+[`\"'*]*)+)"
 )
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:or|and)\b|,|\||/|\bor\b|\band\b)\s*")
 _ANSWERING = re.compile(r"\b(?:answer|reply|respond|output|return|write|give|say|print)\w*\b", re.I)
