@@ -6,18 +6,22 @@ stands for a hard-coded text, or `discovered(…)` to record a text that nobody 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.errors import PluginError, did_you_mean
+from prompt_registry_plugin.current import current_registry, opened_registry
+from prompt_registry_plugin.errors import PluginError, RunError, did_you_mean
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import Template
 from prompt_registry_plugin.scope import current_override, current_recorder
 
+logger = logging.getLogger(__name__)
+_requested: set[str] = set()  # enabled by name, rather than because another adapter builds on it
 _enabled: set[str] = set()
+_said: set[str] = set()
 _adapters: dict[str, Adapter] = {}
 
 
@@ -35,6 +39,7 @@ def enable(*frameworks: str) -> list[str]:
     for name in frameworks or sorted(known):
         try:
             _enable_one(known, name)
+            _requested.add(name)
         except PluginError:
             if frameworks:
                 raise
@@ -43,10 +48,14 @@ def enable(*frameworks: str) -> list[str]:
 
 def disable(*frameworks: str) -> None:
     """Restores the methods of the named frameworks, or of all; those that are not enabled are ignored."""
-    for name in frameworks or tuple(_enabled):
-        if name in _enabled:
-            _known()[name].disable()
-            _enabled.discard(name)
+    known = _known()
+    _requested.difference_update(frameworks or tuple(_requested))
+    needed = set(_requested)
+    for name in _requested:
+        needed.update(known[name].requires)
+    for name in _enabled - needed:
+        known[name].disable()
+    _enabled.intersection_update(needed)
 
 
 def enabled() -> list[str]:
@@ -56,12 +65,27 @@ def enabled() -> list[str]:
 
 def is_active() -> bool:
     """Whether rendering a prompt here may mean anything to us: an override, a recording, or an adopted text."""
-    return current_override() is not None or current_recorder() is not None or current_registry().has_adopted
+    if current_override() is not None or current_recorder() is not None:
+        return True
+    registry = opened_registry()
+    try:
+        return registry is not None and registry.has_adopted
+    except RunError as error:
+        _say_once(error)
+        return False
 
 
 def serve(text_hash: str) -> PromptVersion | None:
-    """The version that stands for the hard-coded text with this `digest`, or None."""
-    return current_registry().serve(text_hash)
+    """The version that stands for the hard-coded text with this `digest`, or None.
+
+    An agent whose registry is away goes on with its own text; a warning says so.
+    """
+    registry = opened_registry()
+    try:
+        return None if registry is None else registry.serve(text_hash)
+    except RunError as error:
+        _say_once(error)
+        return None
 
 
 def discovered(template: Template, rendered: Any, values: Mapping[str, Any], *, unadoptable: str | None = None) -> None:
@@ -69,6 +93,12 @@ def discovered(template: Template, rendered: Any, values: Mapping[str, Any], *, 
     recorder = current_recorder()
     if recorder is not None:
         recorder.add_prompt(template, rendered, values, unadoptable=unadoptable)
+
+
+def _say_once(error: RunError) -> None:
+    if (said := str(error)) not in _said:
+        _said.add(said)
+        logger.warning("the agent's own texts are used: %s", said)
 
 
 def _known() -> dict[str, Adapter]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 R = TypeVar("R")
+_UNTRANSPORTABLE = (StopIteration, SystemExit, asyncio.CancelledError)
 
 
 class ContextPool:
@@ -22,11 +24,48 @@ class ContextPool:
     async def run(self, function: Callable[[], R]) -> R:
         """The result of `function`, run in a thread of the pool."""
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, function))
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, contained(function)))
 
     def close(self) -> None:
         """Waits for what still runs."""
         self._executor.shutdown(wait=True)
+
+
+def contained(function: Callable[[], R]) -> Callable[[], R]:
+    """`function`, with exceptions that would stop or hang an event loop turned into a `RuntimeError` that names them.
+
+    A future cannot hold a `StopIteration`: whoever waits for it waits for ever. And `sys.exit()` or a cancelled inner task in a
+    user's code is that code's failure, not the run's end.
+    """
+
+    def run() -> R:
+        try:
+            return function()
+        except _UNTRANSPORTABLE as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
+
+    return run
+
+
+async def all_of(coroutines: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
+    """The results of all, in order, run at once. The first exception cancels the others and comes out as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except* Exception as failed:  # noqa: BLE001  raised again at once, as what it was
+        error: BaseException = failed
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from error.__cause__
+    return [task.result() for task in tasks]
+
+
+async def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What `function` returns: awaited when it is async, run in a worker thread, with the context, when it is not."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **kwargs)
+    result = await asyncio.to_thread(contained(partial(function, *args, **kwargs)))
+    return await result if inspect.isawaitable(result) else result
 
 
 def run_sync(coroutine: Coroutine[Any, Any, R], *, threads: int = 16) -> R:
@@ -65,13 +104,21 @@ def _in_thread(coroutine: Coroutine[Any, Any, R], threads: int) -> R:
             failure.append(error)
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="prompt-registry-run")
+    caller = asyncio.current_task()
     thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
+
+    def stop() -> None:
         for loop, task in started:
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
+
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+            if caller is not None and caller.cancelling():  # Ctrl-C under asyncio.run cancels the task that waits here
+                stop()
+    except KeyboardInterrupt:
+        stop()
         raise
     if failure:
         raise failure[0]

@@ -27,6 +27,9 @@ def current_registry() -> PromptRegistry:
         return chosen
     url = os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
     registry = _defaults.get(url)
+    if registry is not None and registry.closed:
+        del _defaults[url]
+        registry = None
     if registry is None:
         # Two threads may open it twice at the same moment; the first one kept wins and the other is closed.
         opened = open_registry(url)
@@ -34,6 +37,12 @@ def current_registry() -> PromptRegistry:
         if registry is not opened:
             opened.close()
     return registry
+
+
+def opened_registry() -> PromptRegistry | None:
+    """The current registry if it is open already: for those who only look whether there is anything to do."""
+    registry = _in_use.get() or _defaults.get(os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
+    return None if registry is None or registry.closed else registry
 
 
 @contextmanager

@@ -11,35 +11,43 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.frozen import canonical_json, freeze
-from prompt_registry_plugin.records import Example
+from prompt_registry_plugin.records import Example, digest
 
 Data = Iterable[Mapping[str, Any] | Example] | str | PathLike[str]
 """Rows (`{"inputs": {…}, "expectations": {…}}`), or the path of a JSON Lines file of such rows."""
 
 
 def load_examples(data: Data, what: str = "data") -> list[Example]:
-    """The examples of `data`, each once. `outputs` of a row becomes `expectations["expected_response"]`.
+    """The examples of `data`, in order. `outputs` of a row becomes `expectations["expected_response"]`.
 
     Raises `InvalidExample`, naming the row.
     """
-    rows: Iterable[Any] = _read_json_lines(Path(data)) if isinstance(data, str | PathLike) else data
-    if isinstance(rows, Mapping):
-        raise InvalidExample(f"{what} is a list of rows, not a single {type(rows).__name__}")
-    examples: dict[str, Example] = {}
-    for number, row in enumerate(rows, 1):
-        example = row if isinstance(row, Example) else _example(row, f"row {number} of {what}")
-        examples.setdefault(example.id, example)
+    rows: Any = _read_json_lines(Path(data)) if isinstance(data, str | PathLike) else data
+    if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
+        raise InvalidExample(f"{what} is a list of rows or the path of a JSON Lines file, not a {type(rows).__name__}")
+    examples = [
+        row if isinstance(row, Example) else _example(row, f"row {number} of {what}") for number, row in enumerate(rows, 1)
+    ]
     if not examples:
         raise InvalidExample(f"{what} has no rows")
-    return list(examples.values())
+    return examples
+
+
+def unique(examples: Iterable[Example]) -> list[Example]:
+    """The examples, each once."""
+    return list({example.id: example for example in examples}.values())
 
 
 def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(rest, held out): a seeded random `share` of the examples is set apart, at least one on each side."""
-    order = list(examples)
+    """(rest, held out): a seeded random `share` of the examples is set apart; rows with the same inputs stay together."""
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(digest(example.inputs), []).append(example)
+    order = list(groups.values())
     random.Random(seed).shuffle(order)  # noqa: S311  a split, not a secret
     n = min(max(1, round(len(order) * share)), len(order) - 1)
-    return order[n:], order[:n]
+    rest, held_out = order[n:], order[:n]
+    return [example for group in rest for example in group], [example for group in held_out for example in group]
 
 
 def _example(row: Any, where: str) -> Example:
@@ -61,7 +69,7 @@ def _example(row: Any, where: str) -> Example:
 
 def _read_json_lines(path: Path) -> Iterable[Any]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON strings may hold other line ends
     except OSError as error:
         raise InvalidExample(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

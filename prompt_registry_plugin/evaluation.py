@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prompt_registry_plugin.concurrency import run_sync
+from prompt_registry_plugin.concurrency import all_of, run_sync
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import Data, load_examples
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
@@ -128,9 +127,7 @@ async def run_all(
         return count(await runner(candidate, example))
 
     first = [count(rollout) for rollout in await runner.probe(candidate, examples)]
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(example)) for example in examples[len(first) :]]
-    rollouts = first + [task.result() for task in tasks]
+    rollouts = first + await all_of(one(example) for example in examples[len(first) :])
     if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in rollouts)]:
         raise not_rendered(never)
     on_event(Event("finished", task, total, total, score / total))

@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<operator>!=|=)|(?P<paren>[()])"
     r"|(?P<word>[A-Za-z_][\w.\-]*(?:`[^`]+`)?))"
 )
+_MAX_TOKENS = 400
 _ORDER_FIELDS = ("name", "created_at", "latest_version")
 
 
@@ -86,6 +87,8 @@ class _Parser:
                 self.fail(len(text) - len(text[position:].lstrip()), "this cannot be read")
             self.tokens.append((match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
             position = match.end()
+            if len(self.tokens) > _MAX_TOKENS:
+                self.fail(position, f"more than {_MAX_TOKENS} words and signs")
         self.at = 0
 
     def parse(self) -> Expression:

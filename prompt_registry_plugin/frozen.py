@@ -56,6 +56,8 @@ def freeze(value: Any) -> Any:
 def canonical_json(value: Any) -> str:
     """The one JSON text of `value`: sorted keys, no spaces, no escapes that are not needed.
 
-    Raises `TypeError` for values that JSON cannot hold and `ValueError` for NaN and infinities.
+    Raises `TypeError` for values that JSON cannot hold and `ValueError` for NaN, infinities and half surrogate pairs.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text.encode()  # a text that is no Unicode could not be stored
+    return text

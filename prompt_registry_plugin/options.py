@@ -42,5 +42,5 @@ class RunOptions:
     on_event: OnEvent | None = None
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1:
-            raise UserError(f"concurrency is at least 1, not {self.concurrency}")
+        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
+            raise UserError(f"concurrency is a whole number from 1 on, not {self.concurrency!r}")

@@ -18,12 +18,24 @@ _LOG_EVERY = 10.0
 def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
     """`on_event` as it is; without one, a progress bar on a terminal, and log lines at level INFO elsewhere."""
     if on_event is not None:
-        yield on_event
+        yield _guarded(on_event)
     elif sys.stderr.isatty():
         with live_progress() as show:
             yield show
     else:
         yield _LogLines()
+
+
+def _guarded(on_event: OnEvent) -> OnEvent:
+    """A listener whose exceptions are logged: watching a run must not be able to end it."""
+
+    def listen(event: Event) -> None:
+        try:
+            on_event(event)
+        except Exception:
+            logger.exception("the on_event listener failed at %s", event)
+
+    return listen
 
 
 @contextmanager

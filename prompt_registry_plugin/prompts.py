@@ -84,10 +84,10 @@ class PromptVersion:
         `PromptVersion` in which what was given is filled in (as text: it is never read as a template) and the rest is kept.
         """
         given = {**self.filled, **(values or {}), **variables}
-        if allow_partial and not self.variables <= given.keys():
-            return replace(self, template=self.compiled.partial(given), filled=FrozenDict(given))
         override, recorder = scope.current_override(), scope.current_recorder()
         template = override.find(self.name) if override is not None else None
+        if allow_partial and not (template or self.compiled).variables <= given.keys():
+            return replace(self, template=self.compiled.partial(given), filled=FrozenDict(given))
         loaded_as_it = template is not None and self.candidate_id is not None and template.source is self.template
         if override is not None and template is not None and not loaded_as_it:  # that was counted when it was loaded
             override.count(self.name)

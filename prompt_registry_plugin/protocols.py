@@ -112,6 +112,7 @@ class RunRecord:
     result: Mapping[str, Any] | None = None
     error: str | None = None
     rollouts: int = 0
+    owner: str = ""  # host:pid of the process that worked on it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,9 @@ class RunTable(Protocol):
         self, run_id: str, status: RunStatus, *, result: Mapping[str, Any] | None = None, error: str | None = None
     ) -> None:
         """Writes what became of a run."""
+
+    def touch(self, run_id: str) -> None:
+        """Notes that a process is at work on a run."""
 
     def get(self, run_id: str) -> RunRecord | None:
         """One run."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from prompt_registry_plugin.frozen import FrozenDict, FrozenList, canonical_json
+from prompt_registry_plugin.frozen import FrozenDict, FrozenList
 
 Template = str | Sequence[Mapping[str, Any]]
 """What a prompt is written as: a text, or a list of chat messages (`{"role", "content", …}` or a placeholder)."""
@@ -27,8 +28,9 @@ def utc_now() -> datetime:
 
 
 def digest(value: Any) -> str:
-    """A short content hash (16 hex digits, 64 bits of SHA-256) of a JSON value."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """A short content hash (16 hex digits, 64 bits of SHA-256) of a JSON value; total, so that recording can never fail on a text."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +198,6 @@ class Rollout:
     outputs_by_prompt: Mapping[str, str] = EMPTY
     renders: Mapping[str, int] = EMPTY
     cost: float | None = None
-
-    @property
-    def items(self) -> list[Item]:
-        """Every item of every scorer; a scorer without items counts as one item with its own name as the key."""
-        found: list[Item] = []
-        for name, score in self.scores.items():
-            found.extend(score.items or [Item(score.rationale or f"{name}: {score.value:g}", score.value >= 1.0, key=name)])
-        return found
 
 
 __all__ = [

@@ -21,6 +21,7 @@ from prompt_registry_plugin.errors import (
     InvalidName,
     InvalidStore,
     InvalidTemplate,
+    InvalidURI,
     PromptExists,
     PromptNotFound,
     PromptRegistryError,
@@ -65,6 +66,7 @@ class PromptRegistry:
             raise InvalidStore(f"no installed plugin opens {url!r}; built in is sqlite:///file.db")
         self.url = url
         self.store = store
+        self.closed = False
         self._epoch = -1
         self._loaded: dict[tuple[str, int | str | None], PromptVersion] = {}
         self._bindings: dict[str, tuple[str, str]] = {}
@@ -102,9 +104,9 @@ class PromptRegistry:
                 canonical_json(value)
             except (TypeError, ValueError) as error:
                 raise InvalidTemplate(f"{what} of prompt {name!r} must be JSON data: {error}") from error
-        folder, slash, last = name.rpartition("/")
-        if slash and self.store.prompts.get(uri.PromptURI(folder, alias=last)):
-            raise InvalidName(f"prompts:/{name} already means alias {last!r} of prompt {folder!r}; choose another name")
+        if commit_message is not None and not isinstance(commit_message, str):
+            raise InvalidName(f"the commit message of prompt {name!r} is a text, not {type(commit_message).__name__}")
+        self._check_folder(name)
         checked_tags = {key: _check_tag(name, key, value) for key, value in (tags or {}).items()}
         before = self.store.prompts.get(uri.PromptURI(name))
         version = self.store.prompts.add(
@@ -132,9 +134,11 @@ class PromptRegistry:
         Inside `override_prompts` its template is the candidate's. Raises `PromptNotFound`, with near matches, and `InvalidURI`.
         """
         self._refresh()
-        found = self._loaded.get((name_or_uri, version))
+        # Held on to: what is found now must not land in a newer cache, which another thread may put in place meanwhile.
+        loaded = self._loaded
+        found = loaded.get((name_or_uri, version))
         if found is None:
-            found = self._loaded[name_or_uri, version] = self._find(uri.parse(name_or_uri, version))
+            found = loaded[name_or_uri, version] = self._find(uri.parse(name_or_uri, version))
         override = current_override()
         candidate = override.find(found.name) if override is not None else None
         if override is None or candidate is None:
@@ -154,9 +158,9 @@ class PromptRegistry:
 
         `page_token` is the number of results to skip. Raises `InvalidFilter`, which shows the place of the fault.
         """
-        if max_results < 1:
-            raise UserError(f"max_results is at least 1, not {max_results}")
-        if page_token is not None and not page_token.isdigit():
+        if not 1 <= max_results <= _MAX_RESULTS:
+            raise UserError(f"max_results is between 1 and {_MAX_RESULTS}, not {max_results}")
+        if page_token is not None and not (page_token.isascii() and page_token.isdigit() and len(page_token) < 16):
             raise UserError(f"page_token {page_token!r} did not come from a search")
         return self.store.prompts.search(filter_string, limit=max_results, offset=int(page_token or 0), order_by=order_by)
 
@@ -177,10 +181,12 @@ class PromptRegistry:
         Raises `InvalidName` for a reserved alias and `PromptNotFound` for a missing prompt or version.
         """
         uri.check_alias(alias)
-        self._find(uri.parse(name, version))
-        if f"{name}/{alias}" in self.store.prompts.names():
+        if version is None:
+            raise InvalidURI(f"set_prompt_alias({name!r}, {alias!r}) needs a version; delete_prompt_alias removes an alias")
+        found = self._find(uri.parse(name, version))
+        if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
             raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; choose another alias for {name!r}")
-        self._move(name, alias, version, reason, expected_version)
+        self._move(found.name, alias, found.version, reason, expected_version)
 
     def delete_prompt_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
         """Removes an alias; the move stays in the history. Raises `PromptNotFound` when there is none."""
@@ -193,23 +199,26 @@ class PromptRegistry:
         Calling it again goes back one move further. Raises `AliasConflict` when there is nothing to go back to.
         """
         uri.check_alias(alias)
-        current = self._find(uri.PromptURI(uri.check_name(name), alias=alias))
-        # A rollback is a move too. Replaying the moves as a stack, from which a rollback pops, tells what is left to take back.
-        stack: list[int] = []
+        self._require(name)
+        # A rollback is a move too. Replaying the moves as a stack, which a rollback takes down to where it went, tells what is left.
+        stack: list[int | None] = []
         for move in self.store.prompts.moves(name, alias):
-            if move.rollback:
+            while move.rollback and stack and stack[-1] != move.to_version:
                 stack.pop()
-            elif move.to_version is not None:
+            if not move.rollback:
                 stack.append(move.to_version)
-        if len(stack) < 2:
+        if not stack:
+            raise self._not_found(uri.PromptURI(name, alias=alias))
+        current = stack[-1]
+        earlier = next((version for version in reversed(stack) if version not in (None, current)), None)
+        if earlier is None:
             raise AliasConflict(f"prompts:/{name}@{alias} has no earlier version to go back to")
-        self._move(name, alias, stack[-2], reason, current.version, rollback=True)
-        return self._find(uri.PromptURI(name, version=stack[-2]))
+        self._move(name, alias, earlier, reason, current, rollback=True)
+        return self._find(uri.PromptURI(name, version=earlier))
 
     def prompt_history(self, name: str) -> list[PromptVersion | AliasMove]:
         """Versions and alias moves of a prompt as one timeline, oldest first."""
-        self._find(uri.PromptURI(uri.check_name(name)))
-        entries: list[PromptVersion | AliasMove] = [*self.store.prompts.versions(name), *self.store.prompts.moves(name)]
+        entries: list[PromptVersion | AliasMove] = [*self._require(name), *self.store.prompts.moves(name)]
         return sorted(entries, key=lambda entry: entry.created_at if isinstance(entry, PromptVersion) else entry.moved_at)
 
     # --- tags --------------------------------------------------------------------------------------------------------------
@@ -244,15 +253,20 @@ class PromptRegistry:
             finally:
                 try:
                     self.store.traces.add(trace)
+                    self.plugins.hook.prompt_registry_trace_finished(trace=trace)
                 except PromptRegistryError as error:
                     logger.warning("trace %s was not stored: %s", trace.id, error)
-                self.plugins.hook.prompt_registry_trace_finished(trace=trace)
+                except Exception:  # a plugin's hook may raise anything, and must not replace what the agent raised
+                    logger.exception("a plugin failed on trace %s", trace.id)
 
-    def adopt(self, trace: Trace, *, names: Mapping[str, str] | None = None, alias: str = "production") -> list[PromptVersion]:
+    def adopt(
+        self, trace: Trace, *, names: Mapping[str, str | None] | None = None, alias: str = "production"
+    ) -> list[PromptVersion]:
         """Registers the hard-coded prompts that a trace discovered; from now on the registry serves them in their place.
 
-        Each becomes version 1 under its proposed name, or under `names[proposed name]`, with `alias` pointing at it; the agent
-        then gets whatever `alias` points at. Adopting again changes nothing. Raises `UserError` before anything is written when
+        Each becomes version 1 under its proposed name, or under `names[proposed name]` (None leaves it alone), with `alias` pointing
+        at it; the agent then gets whatever `alias` points at. Adopting again changes nothing. Raises `UserError` before anything is
+        written when
         a prompt cannot be adopted or a name is taken.
         """
         uri.check_alias(alias)
@@ -264,11 +278,12 @@ class PromptRegistry:
             )
         if not trace.prompts:
             raise UserError("the trace holds no prompts: enable() the framework's adapter, then record() a run of the agent")
-        planned = [(use, uri.check_name(renamed.get(use.proposed_name, use.proposed_name))) for use in found]
+        wanted = [(use, renamed.get(use.proposed_name, use.proposed_name)) for use in found]
+        planned = [(use, uri.check_name(name)) for use, name in wanted if name is not None]
         if len({name for _, name in planned}) < len(planned):
             raise PromptExists("two prompts would get one name; give them different ones with names={proposed: name}")
         for use, name in planned:
-            self._check_adoptable(use, name)
+            self._check_adoptable(use, name, alias)
         return [self._adopt_one(use.template, name, alias) for use, name in planned]
 
     def serve(self, text_hash: str) -> PromptVersion | None:
@@ -294,6 +309,7 @@ class PromptRegistry:
 
     def close(self) -> None:
         """Releases the database."""
+        self.closed = True
         self.store.close()
 
     aregister_prompt = twin(register_prompt)
@@ -361,9 +377,32 @@ class PromptRegistry:
         if move is not None:
             self.plugins.hook.prompt_registry_alias_moved(move=move)
 
-    def _check_adoptable(self, use: PromptUse, name: str) -> None:
+    def _check_folder(self, name: str) -> None:
+        folder, slash, last = name.rpartition("/")
+        if slash and self.store.prompts.get(uri.PromptURI(folder, alias=last)):
+            raise InvalidName(f"prompts:/{name} already means alias {last!r} of prompt {folder!r}; choose another name")
+
+    def _require(self, name: str) -> list[PromptVersion]:
+        """The versions of a prompt that has to exist."""
+        versions = self.store.prompts.versions(uri.check_name(name))
+        if not versions:
+            raise self._not_found(uri.PromptURI(name))
+        return versions
+
+    def _check_adoptable(self, use: PromptUse, name: str, alias: str) -> None:
         if use.unadoptable is not None:
-            raise UserError(f"prompt {use.proposed_name!r} cannot be adopted: {use.unadoptable}")
+            raise UserError(
+                f"prompt {use.proposed_name!r} cannot be adopted: {use.unadoptable}; "
+                f"leave it out with names={{{use.proposed_name!r}: None}}"
+            )
+        bound = self.store.prompts.bindings().get(digest(use.template))
+        if bound is not None and bound[0] != name:
+            raise PromptExists(
+                f"the text of {use.proposed_name!r} is already adopted as {bound[0]!r}; it cannot stand for {name!r} as well"
+            )
+        if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
+            raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; adopt {use.proposed_name!r} under another name")
+        self._check_folder(name)
         versions = self.store.prompts.versions(name)
         if versions and not any(version.template == use.template for version in versions):
             raise PromptExists(
@@ -379,6 +418,9 @@ class PromptRegistry:
             self.set_prompt_alias(name, alias, version.version, reason="adopted")
         self.store.prompts.bind(digest(template), name, alias)
         return self._find(uri.PromptURI(name, alias=alias))
+
+
+_MAX_RESULTS = 1_000_000
 
 
 def _who() -> str:

@@ -19,7 +19,7 @@ from prompt_registry_plugin.targets import resolve_target
 from prompt_registry_plugin.tracing import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
-_PROBES = 3
+_PROBES, _RENDER_PROBES = 3, 20
 
 
 class Runner:
@@ -40,7 +40,7 @@ class Runner:
         self.scorers = resolve_scorers(scorers, plugins)
         self._aggregation = aggregation or _mean
         self._prices = dict(prices or {})
-        self._slots = asyncio.Semaphore(concurrency)
+        self.slots = asyncio.Semaphore(concurrency)
 
     def check(self, examples: Sequence[Example], what: str) -> None:
         """Raises `InvalidExample` for the first example whose inputs the target does not take; runs nothing."""
@@ -48,27 +48,33 @@ class Runner:
             if problem := self.target.check(example.inputs):
                 raise InvalidExample(f"row {number} of {what} does not fit: {problem}")
 
-    async def __call__(self, candidate: Candidate, example: Example, *, strict: bool = False) -> Rollout:
-        """The rollout; a target that raised is a rollout with an error.
-
-        With `strict` a scorer's fault is raised as `InvalidScore` rather than recorded, for the first rollouts of a run.
-        """
-        async with self._slots:
-            return await self._run(candidate, example, strict)
+    async def __call__(self, candidate: Candidate, example: Example) -> Rollout:
+        """The rollout, as soon as a slot is free; a target that raised is a rollout with an error."""
+        async with self.slots:
+            return await self.run(candidate, example)
 
     async def probe(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
         """The first rollouts of a run, one by one until one succeeds, so that a mistake costs a call and not a budget.
 
-        Raises `InvalidScore` for a scorer's fault and `TargetFailed` when the target fails every time.
+        Raises `InvalidScore` for a scorer's fault, `TargetFailed` when the target raises three times, and `PromptNotRendered` when
+        it answers twenty examples without rendering any of the candidate's prompts (on a branch they may come later).
         """
         done: list[Rollout] = []
-        for example in examples[:_PROBES]:
-            done.append(await self(candidate, example, strict=True))
+        raised = 0
+        for example in examples[:_RENDER_PROBES]:
+            done.append(await self.run(candidate, example, strict=True))
             if done[-1].error is None:
                 return done
-        raise TargetFailed(
-            f"{self.target.name} failed on the first {len(done)} examples, so nothing more was tried; {done[-1].error}"
-        )
+            raised += bool(any(done[-1].renders.values()) or not candidate.templates or done[-1].outputs is None)
+            if raised == min(_PROBES, len(examples)):
+                raise TargetFailed(f"{self.target.name} failed on {raised} examples, so nothing more was tried; {done[-1].error}")
+        if raised:
+            raise TargetFailed(f"{self.target.name} failed on the first {len(done)} examples; {done[-1].error}")
+        raise not_rendered(sorted(candidate.templates))
+
+    async def run(self, candidate: Candidate, example: Example, *, strict: bool = False) -> Rollout:
+        """The rollout at once. With `strict` a scorer's fault is raised as `InvalidScore` rather than recorded."""
+        return await self._run(candidate, example, strict)
 
     async def _run(self, candidate: Candidate, example: Example, strict: bool) -> Rollout:
         trace, started, outputs, error = Trace("rollout"), time.perf_counter(), None, None
@@ -77,7 +83,12 @@ class Runner:
         with override_prompts(candidate.templates, unrendered="ignore") as scope, recording(trace):
             try:
                 outputs = await self.target(example.inputs)
-            except Exception as caught:  # noqa: BLE001  the boundary of one rollout: whatever a user's agent raises
+            except asyncio.CancelledError as caught:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise  # it is us who are stopped, not a task of the agent's own
+                error = f"CancelledError: {caught}"
+            except (Exception, SystemExit) as caught:  # noqa: BLE001  the boundary of one rollout: whatever a user's agent raises
                 error = f"{type(caught).__name__}: {caught}"
         seconds, renders = time.perf_counter() - started, scope.renders
         if error is None and candidate.templates and not any(renders.values()):

@@ -23,8 +23,11 @@ class PairedDifference:
 
     @property
     def proves_gain(self) -> bool:
-        """Whether the whole interval lies above zero."""
-        return self.difference.low is not None and self.difference.low > 0
+        """Whether the whole interval lies above zero and chance is an unlikely explanation.
+
+        The second matters for a handful of examples that all differ alike: their interval has no width.
+        """
+        return self.difference.low is not None and self.difference.low > 0 and self.p_value < 1 - CONFIDENCE
 
 
 def mean_interval(values: Sequence[float]) -> Interval:

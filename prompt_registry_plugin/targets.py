@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class FunctionTarget:
         """The function's answer; a plain function runs in a thread of our pool, which keeps the context."""
         if inspect.iscoroutinefunction(self._function):
             return await self._function(**inputs)
-        answer = await self._pool.run(lambda: self._function(**inputs))
+        answer = await self._pool.run(partial(self._function, **inputs))
         return await answer if inspect.isawaitable(answer) else answer
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:

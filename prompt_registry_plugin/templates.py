@@ -23,6 +23,7 @@ from prompt_registry_plugin.frozen import freeze
 from prompt_registry_plugin.records import Template
 
 VARIABLE_NAME = r"[A-Za-z_]\w*(?:\.\w+)*"
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPENING = "{{"
 _TOKEN = re.compile(r"\{\{\s*(?:(?P<name>" + VARIABLE_NAME + r")|'\{\{')\s*\}\}", re.ASCII)
 _ESCAPE = "{{ '{{' }}"
@@ -43,16 +44,14 @@ class TextTemplate:
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
         """The text with every variable replaced. Raises `MissingVariable`, naming it and `where`."""
-        if not self.names:
-            return self.literals[0]
         try:
-            pieces = [self.literals[0]]
-            for name, literal in zip(self.names, self.literals[1:], strict=True):
-                value = values[name]
-                pieces.append(value if isinstance(value, str) else str(value))
-                pieces.append(literal)
+            given = [values[name] for name in self.names]
         except KeyError:
             raise missing(self.variables, values, where) from None
+        pieces = [self.literals[0]]
+        for value, literal in zip(given, self.literals[1:], strict=True):
+            pieces.append(value if type(value) is str else str(value))
+            pieces.append(literal)
         return "".join(pieces)
 
     def partial(self, values: Mapping[str, Any]) -> str:
@@ -129,13 +128,15 @@ def compile_template(template: Template, where: str) -> CompiledTemplate:
     if not template:
         raise InvalidTemplate(f"the template of {where} is an empty list of messages")
     messages = tuple(_compile_message(message, f"message {i} of {where}") for i, message in enumerate(template, 1))
-    names: set[str] = set()
-    for message in messages:
-        if message.placeholder is not None:
-            names.update(() if message.optional else (message.placeholder,))
-        for text in _texts(message.content):
-            names.update(text.names)
-    return ChatTemplate(freeze(template), messages, frozenset(names))
+    names = {name for message in messages for text in _texts(message.content) for name in text.names}
+    placeholders = {message.placeholder for message in messages if message.placeholder is not None}
+    if both := names & placeholders:
+        raise InvalidTemplate(f"{where} uses {min(both)!r} both as a variable and as a placeholder for messages")
+    blank = all(not text.source.strip() for message in messages for text in _texts(message.content))
+    if blank and not placeholders and not any("tool_calls" in message.fields for message in messages):
+        raise InvalidTemplate(f"the messages of {where} are all empty")
+    required = {message.placeholder for message in messages if message.placeholder is not None and not message.optional}
+    return ChatTemplate(freeze(template), messages, frozenset(names | required))
 
 
 def missing(variables: frozenset[str], values: Mapping[str, Any], where: str) -> MissingVariable:
@@ -172,7 +173,7 @@ def from_single_brace(template: str, where: str) -> str:
     except ValueError as error:
         raise InvalidTemplate(f"{where} is no valid single-brace template: {error}") from error
     for literal, name, spec, conversion in parsed:
-        if name is not None and (spec or conversion or not re.fullmatch(VARIABLE_NAME, name, re.ASCII)):
+        if name is not None and (spec or conversion or not _PLAIN_NAME.fullmatch(name)):
             raise InvalidTemplate(f"{where}: field {{{name}}} has no counterpart here; only plain names can be converted")
         pieces.append((literal, name))
     return to_source(pieces)
@@ -183,6 +184,8 @@ def to_single_brace(template: Template, where: str) -> Template:
     compiled = compile_template(template, where)
 
     def single(text: TextTemplate) -> str:
+        if dotted := [name for name in text.names if not _PLAIN_NAME.fullmatch(name)]:
+            raise InvalidTemplate(f"{where}: variable {dotted[0]!r} would be read as attribute access between single braces")
         pieces = [_double(text.literals[0])]
         for name, literal in zip(text.names, text.literals[1:], strict=True):
             pieces += ["{" + name + "}", _double(literal)]
@@ -237,7 +240,10 @@ def _compile_message(message: object, where: str) -> _Message:
         name = message.get("name")
         if not isinstance(name, str) or not re.fullmatch(VARIABLE_NAME, name, re.ASCII):
             raise InvalidTemplate(f"{where} is a placeholder without a valid 'name': {name!r}")
-        return _Message({}, None, placeholder=name, optional=bool(message.get("optional", False)))
+        optional = message.get("optional", False)
+        if not isinstance(optional, bool):
+            raise InvalidTemplate(f"'optional' of {where} is true or false, not {optional!r}")
+        return _Message({}, None, placeholder=name, optional=optional)
     role = message.get("role")
     if not isinstance(role, str) or not role:
         raise InvalidTemplate(f"{where} has no 'role'")

@@ -8,7 +8,7 @@ every framework, and is how the optimizer knows what each prompt's model answere
 from __future__ import annotations
 
 import inspect
-import json
+import math
 import re
 import sys
 import threading
@@ -31,10 +31,20 @@ R = TypeVar("R")
 
 _current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
 _PACKAGE = str(Path(__file__).parent)
-_SECRET = re.compile(
-    r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}|\b(sk|pk|rk|ghp|gho|xox[abp]|AKIA|AIza)[-_A-Za-z0-9]{14,}"
-    r"|((?:api[_-]?key|password|secret|token)[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]{6,}"
+_SENSITIVE_NAME = (
+    r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|secret|credential|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
 )
+_SENSITIVE_KEY = re.compile(_SENSITIVE_NAME, re.I)
+_SECRETS = (
+    # name = value, quoted (also inside JSON that is itself a text, with its quotes escaped) or not
+    re.compile(r"(?i)([\w-]*" + _SENSITIVE_NAME + r"[\w-]*\\?[\"']?\s*[:=]\s*)(?:(\\?[\"']).*?\2|[^\s\"',;&}]{4,})"),
+    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
+    re.compile(r"(\w+://[^\s:/@]+:)[^\s@/]+(?=@)"),
+    re.compile(
+        r"()\b(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
+    ),
+)
+_MAX_DEPTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +129,14 @@ class Trace:
     def start_model(self, name: str, messages: Sequence[Any], *, key: str | None = None, parent_id: str | None = None) -> str:
         """Begins a model span that names the prompts whose rendered text stands in `messages`."""
         contents = [content_of(message) for message in messages]
-        linked: dict[str, str] = {}
+        linked: dict[str, Span] = {}
         for span in reversed(self.spans):
             if span.kind == "prompt" and span.name not in linked and _stands_in(span.attributes["texts"], contents):
-                linked[span.name] = span.id
+                linked[span.name] = span
+        found = _longest(list(linked.values()), contents)
         attributes = {
             "messages": [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)],
-            "prompts": list(linked.values()),
+            "prompts": [span.id for span in found],
         }
         return self.start("llm", name, key=key, parent_id=parent_id, attributes=attributes)
 
@@ -282,6 +293,10 @@ def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> It
 
 def trace(function: Callable[P, R]) -> Callable[P, R]:
     """A decorator that makes a function, or a coroutine function, a span of the recording it is called in."""
+    if not callable(function):
+        raise TypeError(
+            f"@trace takes a function or coroutine function, not {type(function).__name__}; runs of frameworks record themselves"
+        )
     name = getattr(function, "__qualname__", repr(function))
     if inspect.iscoroutinefunction(function):
 
@@ -305,32 +320,58 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def to_json(spans: Sequence[Span]) -> list[dict[str, Any]]:
-    """Spans as JSON values, secrets masked; objects that JSON cannot hold become their text."""
+    """Spans as JSON values, secrets masked. Total: an agent may pass anything around, and recording must not fail on it."""
     return [
         {
             "id": span.id,
             "parent_id": span.parent_id,
             "kind": span.kind,
-            "name": mask_secrets(span.name),
+            "name": clean(span.name),
             "started_at": span.started_at,
             "ended_at": span.ended_at,
-            "attributes": json.loads(mask_secrets(json.dumps(dict(span.attributes), default=_readable, ensure_ascii=False))),
-            "error": mask_secrets(span.error) if span.error else None,
+            "attributes": plain(dict(span.attributes)),
+            "error": clean(span.error) if span.error else None,
         }
         for span in spans
     ]
 
 
 def mask_secrets(text: str) -> str:
-    """`text` with API keys, bearer tokens and `password=…` values replaced by `***`."""
-    return _SECRET.sub(lambda match: f"{match[1] or match[3] or ''}***", text)
+    """`text` with API keys, bearer tokens, passwords in URLs and `password=…` values replaced by `***`."""
+    for pattern in _SECRETS:
+        text = pattern.sub(lambda match: f"{match[1]}***", text)
+    return text
 
 
-def _readable(value: object) -> Any:
-    if isinstance(value, frozenset | set):
-        return sorted(map(str, value))
+def clean(text: str) -> str:
+    """`text` as it may be stored: secrets masked, and half surrogate pairs, which no database takes, replaced."""
+    return mask_secrets(text.encode("utf-8", "replace").decode())
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """`value` as JSON data that may be stored; what JSON cannot hold becomes its text."""
+    if isinstance(value, str):
+        return clean(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if depth > _MAX_DEPTH:  # a circle, or as good as one
+        return "…"
+    if isinstance(value, Mapping):
+        return {
+            clean(str(key)): "***" if _SENSITIVE_KEY.search(str(key)) and isinstance(item, str | int) else plain(item, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, depth + 1) for item in value]
     content = getattr(value, "content", None)
-    return {"role": getattr(value, "type", "message"), "content": content} if isinstance(content, str) else repr(value)
+    if isinstance(content, str | list):
+        return {"role": str(getattr(value, "type", "message")), "content": plain(content, depth + 1)}
+    try:
+        return clean(repr(value))
+    except Exception:  # noqa: BLE001  a user's __repr__ may raise anything
+        return f"<{type(value).__name__}>"
 
 
 def _note(span_id: str | None, result: object) -> None:
@@ -347,11 +388,26 @@ def _stands_in(texts: Sequence[str], contents: Sequence[str]) -> bool:
     return any(texts) and all(any(text in content for content in contents) for text in texts if text)
 
 
+def _longest(spans: Sequence[Span], contents: Sequence[str]) -> list[Span]:
+    """The spans without those whose text is there only as a part of another prompt's text."""
+
+    def is_part(span: Span, other: Span) -> bool:
+        mine, others = span.attributes["texts"], other.attributes["texts"]
+        inside = all(any(text in longer and text != longer for longer in others) for text in mine if text)
+        return inside and not any(text in contents for text in mine if text)
+
+    return [span for span in spans if not any(is_part(span, other) for other in spans if other is not span)]
+
+
 def _propose(place: Place) -> str:
     """A name from where a prompt was rendered: `<graph or module>/<node or function>`."""
     module, function = _call_site()
-    folder = place.graph or module or "prompts"
-    return "/".join(re.sub(r"[^A-Za-z0-9_.\-]+", "-", part).strip("-.") or "prompt" for part in (folder, place.node or function))
+    folder, last = (_name_part(part) for part in (place.graph or module or "prompts", place.node or function))
+    return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
+
+
+def _name_part(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text).strip("-.")[:100] or "prompt"
 
 
 _GENERIC_MODULES = frozenset(

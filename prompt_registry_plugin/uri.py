@@ -132,6 +132,8 @@ def _with_version(reference: PromptURI, version: int | str | None) -> PromptURI:
         raise InvalidURI(f"version={version!r} of prompt {reference.name!r} is neither a number nor an alias")
     if isinstance(version, str) and not (version.isascii() and version.isdigit()):
         return PromptURI(reference.name, alias=_alias_in(version, reference.name))
+    if isinstance(version, str) and len(version) > 18:
+        raise InvalidURI(f"version {version[:20]}… of prompt {reference.name!r} is no version number")
     number = int(version)
     if not 1 <= number < 2**63:
         raise InvalidURI(f"version {version} of prompt {reference.name!r}: versions count from 1")

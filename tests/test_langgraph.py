@@ -64,7 +64,10 @@ def test_the_same_graph_answers_with_what_the_alias_points_at(graph: Any) -> Non
     with pr.record() as trace:
         graph.invoke({"message": MESSAGE})
     route, _ = pr.adopt(trace)
-    messages = [{"role": "system", "content": "Labels: a_only, b_only. Answer with the label only.\n- b_only: transfer"}, *route.template[1:]]
+    messages = [
+        {"role": "system", "content": "Labels: a_only, b_only. Answer with the label only.\n- b_only: transfer"},
+        *route.template[1:],
+    ]
     pr.register_prompt("banking/route", messages)
     answers = []
     for act in (None, 2, "back", 2):
@@ -125,4 +128,6 @@ async def test_a_graph_with_a_node_cache_is_refused() -> None:
     builder.add_edge(START, "node")
     pr.enable("langgraph")
     with pytest.raises(pr.InvalidExample, match="caches its answers"):
-        await pr.aevaluate(predict_fn=builder.compile(cache=InMemoryCache()), data=[{"inputs": {"x": "1"}}], scorers=["exact_match"])
+        await pr.aevaluate(
+            predict_fn=builder.compile(cache=InMemoryCache()), data=[{"inputs": {"x": "1"}}], scorers=["exact_match"]
+        )

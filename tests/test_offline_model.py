@@ -37,7 +37,9 @@ def test_it_answers_with_the_label_only_when_told_so() -> None:
 def test_it_knows_only_what_the_prompt_says() -> None:
     """Without a word on the labels it can only guess; swapped descriptions swap its answers; examples teach it."""
     bare = "Sort each word. Labels: warm, cold. Answer with the label only."
-    swapped = COLOURS.replace("- warm", "- x").replace("- cold", "- warm").replace("- x", "- cold") + "Answer with the label only."
+    swapped = (
+        COLOURS.replace("- warm", "- x").replace("- cold", "- warm").replace("- x", "- cold") + "Answer with the label only."
+    )
     assert ask(swapped, "snow in winter") == "warm"
     assert len({ask(bare, "snow in winter", seed) for seed in range(20)}) == 2, "a guess"
     taught = bare + '\n"snow and frost" -> cold\n"a warm fire" -> warm'
@@ -46,7 +48,9 @@ def test_it_knows_only_what_the_prompt_says() -> None:
 
 def test_it_holds_no_word_of_any_data_set_or_of_our_prompts() -> None:
     """Its sources name none of the example's labels, and nothing of how our reflection prompt is worded."""
-    sources = "\n".join(path.read_text() for path in (ROOT / "prompt_registry_plugin" / "models" / "offline").glob("*.py")).lower()
+    sources = "\n".join(
+        path.read_text() for path in (ROOT / "prompt_registry_plugin" / "models" / "offline").glob("*.py")
+    ).lower()
     rows = [json.loads(line) for line in (ROOT / "examples/banking/data/train.jsonl").read_text().splitlines()]
     labels = {row["expectations"]["intent"] for row in rows}
     assert not [label for label in labels if label in sources or label.replace("_", " ") in sources]
@@ -105,7 +109,9 @@ def test_it_rewrites_from_feedback_in_whatever_wording(prompt: str) -> None:
 
 def test_some_of_its_proposals_are_worse() -> None:
     """It drops lines or adds empty phrases now and then, as a real model does."""
-    proposals = [OfflineModel("reflection", OfflineSettings(seed)).reply([{"role": "user", "content": OURS}]).text for seed in range(60)]
+    proposals = [
+        OfflineModel("reflection", OfflineSettings(seed)).reply([{"role": "user", "content": OURS}]).text for seed in range(60)
+    ]
     empty_phrase = re.compile(r"carefully|precise|really wants")
     assert 0 < sum(bool(empty_phrase.search(p)) for p in proposals) < 30
 
@@ -147,7 +153,10 @@ def test_the_openai_client_talks_to_it(openai_environment: str) -> None:
         assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
         chunks = list(
             client.chat.completions.create(  # type: ignore[call-overload]
-                model="x", messages=[{"role": "user", "content": COLOURS + "\n\nsnow"}], stream=True, stream_options={"include_usage": True}
+                model="x",
+                messages=[{"role": "user", "content": COLOURS + "\n\nsnow"}],
+                stream=True,
+                stream_options={"include_usage": True},
             )
         )
         text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -169,7 +178,18 @@ def test_langchain_streams_from_it(openai_environment: str) -> None:
     assert len(pieces) > 4
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"model": "x", "messages": []}', b'{"model": "x", "messages": [1]}', b'{"model": "x", "messages": "hi"}', b"{"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"model": "x", "messages": []}',
+        b'{"model": "x", "messages": [1]}',
+        b'{"model": "x", "messages": "hi"}',
+        b"{",
+    ],
+)
 def test_malformed_requests_get_a_400(model_url: str, body: bytes) -> None:
     """With a reason, and the server goes on."""
     request = urllib.request.Request(f"{model_url}/chat/completions", data=body, headers={"Content-Type": "application/json"})
@@ -187,7 +207,9 @@ async def test_models_are_resolved_from_strings_and_functions(openai_environment
     assert resolve_model("offline:task").simulated
     real = resolve_model("openai:/anything")
     assert (real.name, real.simulated) == ("anything", False)
-    reply = await real([{"role": "system", "content": COLOURS + "Answer with the label only."}, {"role": "user", "content": "snow"}])
+    reply = await real(
+        [{"role": "system", "content": COLOURS + "Answer with the label only."}, {"role": "user", "content": "snow"}]
+    )
     assert reply.text == "cold"
     assert reply.usage.calls == 1
     await real.check()

@@ -103,7 +103,7 @@ import sys, time
 before = time.process_time()
 import prompt_registry_plugin
 spent = time.process_time() - before
-heavy = {'langchain_core', 'langgraph', 'openai', 'httpx', 'httpx2', 'pydantic', 'sqlite3', 'sqlite_utils', 'rich', 'click', 'pluggy', 'asyncio'}
+heavy = {'langchain_core', 'langgraph', 'openai', 'httpx', 'httpx2', 'pydantic', 'sqlite3', 'sqlite_utils', 'rich', 'click', 'pluggy'}
 print(spent, sorted(heavy & set(sys.modules)))
 """
     spent, _, loaded = run_python(code).stdout.partition(" ")
@@ -134,7 +134,16 @@ def test_public_names_are_sorted_and_there() -> None:
 
 def test_public_functions_have_async_twins_where_they_wait() -> None:
     """What does I/O or runs an agent has a twin with the prefix `a` that is a coroutine function."""
-    for name in ("register_prompt", "load_prompt", "search_prompts", "set_prompt_alias", "rollback", "adopt", "evaluate", "optimize_prompts"):
+    for name in (
+        "register_prompt",
+        "load_prompt",
+        "search_prompts",
+        "set_prompt_alias",
+        "rollback",
+        "adopt",
+        "evaluate",
+        "optimize_prompts",
+    ):
         assert inspect.iscoroutinefunction(getattr(pr, f"a{name}")), name
 
 

@@ -150,7 +150,15 @@ def test_search_by_name_tag_and_alias() -> None:
 
 @pytest.mark.parametrize(
     ("text", "caret"),
-    [("name = bank", 7), ("task = 'x'", 0), ("name 'x'", 5), ("name = 'x' alias = 'y'", 11), ("(name = 'x'", 11), ("name = 'x", 7), ("name ~ 'x'", 5)],
+    [
+        ("name = bank", 7),
+        ("task = 'x'", 0),
+        ("name 'x'", 5),
+        ("name = 'x' alias = 'y'", 11),
+        ("(name = 'x'", 11),
+        ("name = 'x", 7),
+        ("name ~ 'x'", 5),
+    ],
 )
 def test_a_filter_that_cannot_be_read_shows_the_place(text: str, caret: int) -> None:
     """A caret stands under it."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,14 +101,15 @@ def test_a_bare_thread_is_told_and_in_context_mends_it(plan: pr.PromptVersion) -
     def work() -> None:
         seen.append(plan.format(x=1))
 
+    def in_thread(target: Any) -> None:
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+
     with pytest.raises(pr.PromptNotRendered), pr.override_prompts({"plan": "candidate"}):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        in_thread(work)
     with pr.override_prompts({"plan": "candidate"}):
-        thread = threading.Thread(target=pr.in_context(work))
-        thread.start()
-        thread.join()
+        in_thread(pr.in_context(work))
     assert seen == ["stored 1", "candidate"]
 
 

@@ -27,7 +27,10 @@ with pr.open_registry(sys.argv[1]) as registry:
 
 def start_writer(url: str, count: int, name: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, url, str(count), name], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", WRITER, url, str(count), name],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -94,9 +97,11 @@ def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_version_is_refused(registry: pr.PromptRegistry, tmp_path: Path) -> None:
     """Rather than misread."""
     with sqlite3.connect(tmp_path / "prompts.db") as raw:
-        raw.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('prompt_registry_plugin', 'm999_future', '')")
+        raw.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('prompt_registry_plugin', 'm999_future', '')"
+        )
     raw.close()
-    with pytest.raises(pr.InvalidStore, match="newer version.*m999_future"):
+    with pytest.raises(pr.InvalidStore, match=r"newer version.*m999_future"):
         pr.open_registry(registry.url)
 
 

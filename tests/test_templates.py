@@ -38,7 +38,9 @@ def test_literal_double_braces_can_be_written() -> None:
     assert render("{{ '{{' }}x}} {{y}}", y=1) == "{{x}} 1"
 
 
-@pytest.mark.parametrize("template", ["", "  \n", "a {{", "a {{b", "{{b}", "{{ }}", "{{a b}}", "{{a|upper}}", "{{1}}", "{{> x}}", "{{#x}}"])
+@pytest.mark.parametrize(
+    "template", ["", "  \n", "a {{", "a {{b", "{{b}", "{{ }}", "{{a b}}", "{{a|upper}}", "{{1}}", "{{> x}}", "{{#x}}"]
+)
 def test_empty_and_unbalanced_templates_are_refused(template: str) -> None:
     """The error shows where."""
     with pytest.raises(pr.InvalidTemplate):
@@ -120,7 +122,11 @@ def test_single_brace_fields_without_counterpart_are_refused(template: str) -> N
 CHAT = [
     {"role": "system", "content": "You are {{who}}."},
     {"type": "placeholder", "name": "history"},
-    {"role": "user", "name": "{{who}}", "content": [{"type": "text", "text": "{{q}}"}, {"type": "image_url", "image_url": {"url": "{{u}}"}}]},
+    {
+        "role": "user",
+        "name": "{{who}}",
+        "content": [{"type": "text", "text": "{{q}}"}, {"type": "image_url", "image_url": {"url": "{{u}}"}}],
+    },
     {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"arguments": '{"a": "{{q}}"}'}}]},
 ]
 

@@ -39,7 +39,17 @@ def test_a_word_after_the_last_slash_may_be_an_alias() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["prompts:", "prompts:/", "prompts://x", "prompts:/a@", "prompts:/a b", "prompts:/a@b c", "prompts:/a@3", "prompts:/a/0", "prompts:/@x"],
+    [
+        "prompts:",
+        "prompts:/",
+        "prompts://x",
+        "prompts:/a@",
+        "prompts:/a b",
+        "prompts:/a@b c",
+        "prompts:/a@3",
+        "prompts:/a/0",
+        "prompts:/@x",
+    ],
 )
 def test_malformed_uris_are_refused(text: str) -> None:
     """The error quotes the URI."""

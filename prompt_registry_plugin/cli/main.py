@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -61,6 +62,9 @@ def plugins(as_json: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Runs a command line; exits with 2 on what the user can correct, with 1 on what went wrong, with 130 on Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end a command
     try:
         code = cli.main(arguments, prog_name="prompt-registry", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -13,7 +13,7 @@ from prompt_registry_plugin.prompts import PromptVersion
 
 @click.command("list")
 @click.option("--filter", "filter_string", help="Such as \"name LIKE 'support%' AND alias = 'production'\".")
-@click.option("--max", "max_results", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@click.option("--max", "max_results", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="At most so many.")
 @json_option
 @registry_option
 def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> None:
@@ -75,7 +75,7 @@ def diff(old: str, new: str | None, as_json: bool) -> None:
     if new is None:
         after = registry.load_prompt(as_uri(old))
         if after.version == 1:
-            raise UserError(f"prompt {after.name!r} has one version only; name the two to compare")
+            raise UserError(f"{after.uri} is the first version; name the two to compare")
         before = registry.load_prompt(after.name, after.version - 1)
     else:
         before, after = registry.load_prompt(as_uri(old)), registry.load_prompt(as_uri(new))

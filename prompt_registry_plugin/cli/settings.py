@@ -36,13 +36,17 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def open_existing() -> PromptRegistry:
     """The current registry; a command that only looks never creates a database file by a mistyped URL."""
-    from pathlib import Path
-
     from prompt_registry_plugin.current import DEFAULT_URL
     from prompt_registry_plugin.errors import InvalidStore
+    from prompt_registry_plugin.store.sqlite.connection import parse_url
 
     url = os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
-    body = url.removeprefix("sqlite:///").partition("?")[0]
-    if url.startswith("sqlite:///") and body and not Path(body).exists():
-        raise InvalidStore(f"there is no registry at {body}; set PROMPT_REGISTRY_URL or give --registry URL")
+    if url.startswith("sqlite:///"):
+        path, _ = parse_url(url)
+        try:
+            missing = not path.exists()
+        except OSError:
+            missing = True
+        if missing:
+            raise InvalidStore(f"there is no registry at {path}; set PROMPT_REGISTRY_URL or give --registry URL")
     return current_registry()

@@ -14,6 +14,8 @@ from prompt_registry_plugin.records import Usage
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+_NOT_COMPATIBLE = "model {name!r}: {url} answers, but not as an OpenAI-compatible server does; does OPENAI_BASE_URL lack a /v1?"
+
 
 class OpenAIModel:
     """A chat model by name. The client retries rate limits and time-outs itself.
@@ -42,6 +44,8 @@ class OpenAIModel:
                 answer = await client.chat.completions.create(**request)
             except openai.OpenAIError as error:
                 raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
         if not answer.choices:
             raise ModelUnavailable(f"model {self.name!r} answered without any choice")
         used = answer.usage
@@ -59,6 +63,8 @@ class OpenAIModel:
                 raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
             except openai.APIStatusError:
                 pass  # many compatible servers do not list their models
+            except (AttributeError, TypeError, ValueError) as error:  # what the client makes of a page that is no JSON
+                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     def _client(self, **options: Any) -> AsyncOpenAI:
         # A client belongs to one event loop; sync callers start a new loop for each run.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.concurrency import call
+from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply
 
@@ -40,12 +40,12 @@ class FunctionModel:
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
         """What the function says."""
-        import asyncio
-
-        if inspect.iscoroutinefunction(self._function):
-            said = await self._function(messages, **params)
-        else:
-            said = await asyncio.to_thread(self._function, messages, **params)
+        try:
+            said = await call(self._function, messages, **params)
+        except PromptRegistryError:
+            raise
+        except Exception as error:  # the boundary to a user's function, which may raise whatever its client raises
+            raise ModelUnavailable(f"model {self.name!r} failed: {type(error).__name__}: {error}") from error
         if not isinstance(said, str | Reply):
             raise UserError(f"model {self.name!r} returns a text or a Reply, not {type(said).__name__}")
         return Reply(said) if isinstance(said, str) else said

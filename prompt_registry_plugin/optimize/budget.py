@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prompt_registry_plugin.errors import BudgetExhausted, UserError
+from prompt_registry_plugin.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,3 @@ class Budget:
     def __post_init__(self) -> None:
         if isinstance(self.rollouts, bool) or not isinstance(self.rollouts, int) or self.rollouts < 1:
             raise UserError(f"a budget is a positive number of rollouts, not {self.rollouts!r}")
-
-
-@dataclass(slots=True)
-class Meter:
-    """What was spent of a budget."""
-
-    budget: Budget
-    spent: int = 0
-
-    @property
-    def remaining(self) -> int:
-        """Rollouts that may still start."""
-        return self.budget.rollouts - self.spent
-
-    def take(self, n: int) -> None:
-        """Spends `n` rollouts, or raises `BudgetExhausted` and spends nothing."""
-        if n > self.remaining:
-            raise BudgetExhausted(f"{n} rollouts were asked for, {self.remaining} of {self.budget.rollouts} are left")
-        self.spent += n

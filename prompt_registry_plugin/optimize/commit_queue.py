@@ -12,13 +12,16 @@ The search's own scores choose; they prove nothing. The proof is made on held-ou
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist, fmean, stdev
 from typing import Any
 
-from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, RunError
+from prompt_registry_plugin.concurrency import all_of
+from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
 from prompt_registry_plugin.optimize.components import components, fault_of, with_component
 from prompt_registry_plugin.optimize.merge import merge_lines
 from prompt_registry_plugin.optimize.problem import Problem
@@ -32,6 +35,8 @@ _GUARDS = 8  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
+_SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
+_TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
 _MAX_TREATED = 2  # edits aimed at one failure before it counts as beyond repair
@@ -103,27 +108,22 @@ class _Search:
         self.problem = problem
         self.state = state
         self.baseline = problem.baseline_components
-        self.examples = {example.id: example for example in problem.train}
-        self.reserve = max(problem.meter.budget.rollouts // 10, 1)
+        self.reserve = max(problem.budget // 10, 1)
         self.changed = asyncio.Event()
+        self.marks: dict[str, float] = {}  # by scorer, for those that give numbers only
         self.silent = 0  # reflections in a row that failed
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
     async def run(self, workers: int) -> None:
         """Until the budget is down to the reserve or there is nothing left to try."""
-        start = self.state.order[: max(20, self.problem.meter.budget.rollouts * 8 // 100)]
+        start = self.state.order[: max(20, self.problem.budget * 8 // 100)]
         try:
             await self.spend(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
             return
         self.problem.note_best(fmean(r.score for e in self.state.order if (r := self.latest(e)) is not None))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self.work())
-        except* RunError as failed:
-            raise failed.exceptions[0] from None
+        await all_of(self.work() for _ in range(workers))
 
     def wake(self) -> None:
         """Lets waiting workers look again."""
@@ -173,6 +173,7 @@ class _Search:
 
     def clusters(self) -> dict[ClusterKey, list[Evidence]]:
         """Failures by component and kind, as the newest rollouts know them."""
+        self.set_marks()
         found: dict[ClusterKey, list[Evidence]] = defaultdict(list)
         for example in self.state.order:
             rollout = self.latest(example)
@@ -182,17 +183,41 @@ class _Search:
         return found
 
     def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
-        """The failed items of a rollout by cluster."""
+        """What went wrong in a rollout, by cluster: failed items, scorers below their mark, and errors of the target."""
         found: dict[ClusterKey, list[Item]] = defaultdict(list)
         if rollout.error is not None:
-            for component in self.baseline:
-                found[component, "error"].append(Item(f"the run failed: {rollout.error}", False, key="error"))
+            if not _TRANSIENT.search(rollout.error):  # no prompt mends a connection
+                kind = rollout.error.partition(":")[0]
+                for component in self.baseline:
+                    found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
             return found
-        for item in rollout.items:
+        for item in self.items(rollout):
             if not item.ok:
                 for component in self.responsible(item, rollout):
                     found[component, item.key or "wrong"].append(item)
         return found
+
+    def items(self, rollout: Rollout) -> list[Item]:
+        """The items of every scorer; a scorer that gave none counts as one item, which fails below the scorer's mark."""
+        found: list[Item] = []
+        for name, score in rollout.scores.items():
+            ok = score.value >= self.marks.get(name, 1.0)
+            said = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
+            found += score.items or [Item(said, ok, key=f"{_SCORE}{name}")]
+        return found
+
+    def set_marks(self) -> None:
+        """What counts as right where a scorer says no more than a number: 1 on a scale from 0 to 1, else the best seen so far."""
+        values: dict[str, list[float]] = defaultdict(list)
+        for example in self.state.order:
+            if (rollout := self.latest(example)) is not None:
+                for name, score in rollout.scores.items():
+                    values[name].append(score.value)
+        for name, seen in values.items():
+            best, worst = max(seen), min(seen)
+            unit = worst >= 0 and best <= 1
+            # With all alike on an unknown scale, all may be improved.
+            self.marks[name] = 1.0 if unit else best if best > worst else math.inf
 
     def responsible(self, item: Item, rollout: Rollout) -> list[str]:
         """The components that an item speaks about: those it names, else the one whose answer it quotes, else all."""
@@ -268,8 +293,11 @@ class _Search:
             proposal = proposed_text(answer)
             fault = fault_of(proposal, self.baseline[component], text)
             if fault is None:
-                self.state.proposals += 1
-                return with_component(base, component, proposal, f"edit {self.state.proposals} of {component}")
+                child = with_component(base, component, proposal, f"edit {self.state.proposals + 1} of {component}")
+                if self.problem.status(child) is None:
+                    self.state.proposals += 1
+                    return child
+                fault = "it was proposed before"
         return None
 
     def successes(self, component: str) -> list[Evidence]:
@@ -277,7 +305,7 @@ class _Search:
         for example in self.state.order:
             rollout = self.latest(example)
             if rollout is not None and not any(key[0] == component for key in self.blamed(rollout)):
-                good = [item for item in rollout.items if item.ok and component in self.responsible(item, rollout)]
+                good = [item for item in self.items(rollout) if item.ok and component in self.responsible(item, rollout)]
                 found.append(Evidence(example, rollout, good))
         return found
 
@@ -317,11 +345,13 @@ class _Search:
         return gain if accepted else None
 
     def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
-        """How many of the failures of these clusters are gone, without the run having become worse."""
-        return sum(
-            not (keys & self.blamed(new).keys()) and new.score >= old.rollout.score
-            for old, new in zip(before, after, strict=True)
-        )
+        """How many of the failures of these clusters are gone, or better where there is a number only, and nothing worse."""
+        return sum(self.is_fixed(old.rollout, new, keys) for old, new in zip(before, after, strict=True))
+
+    def is_fixed(self, old: Rollout, new: Rollout, keys: set[ClusterKey]) -> bool:
+        left = keys & self.blamed(new).keys() & self.blamed(old).keys()
+        graded = all(kind.startswith(_SCORE) for _, kind in left)
+        return new.error is None and (new.score > old.score if left and graded else not left and new.score >= old.score)
 
     # --- the head --------------------------------------------------------------------------------------------------------------
 
@@ -330,10 +360,12 @@ class _Search:
         head = self.state.head
         ours, theirs = components(head.templates)[component], components(child.templates)[component]
         merged = theirs if head is base else merge_lines(components(base.templates)[component], ours, theirs)
-        if merged is None or merged == ours or fault_of(merged, self.baseline[component], ours):
+        new = None
+        if merged is not None and fault_of(merged, self.baseline[component], ours) is None:
+            new = child if head is base else with_component(head, component, merged, f"{child.note}, merged")
+        if new is None or self.problem.status(new) not in (None, "proposed"):  # the same texts were judged before
             self.problem.decide(child, "rejected", f"{child.note}: in conflict with a later edit")
             return
-        new = child if head is base else with_component(head, component, merged, f"{child.note}, merged")
         self.advance(new, f"{new.note}: committed", sorted({e.example.id for e in shown}))
         self.state.edits.append(_Edit(component, components(base.templates)[component], theirs, child.note, gain))
         if self.state.commits % _BUNDLE == 0 and not self.state.checking:
@@ -355,10 +387,12 @@ class _Search:
         for edit in edits:
             text = components(self.state.head.templates)[edit.component]
             merged = merge_lines(edit.before, text, edit.after)
-            if merged is not None and fault_of(merged, self.baseline[edit.component], text) is None:
-                note = f"{edit.note}, replayed"
+            if merged is None or fault_of(merged, self.baseline[edit.component], text) is not None:
+                continue
+            new = with_component(self.state.head, edit.component, merged, f"{edit.note}, replayed")
+            if self.problem.status(new) in (None, "proposed"):
                 self.state.edits.append(edit)
-                self.advance(with_component(self.state.head, edit.component, merged, note), f"{note}: committed", [])
+                self.advance(new, f"{new.note}: committed", [])
 
     async def check(self) -> None:
         """Compares the head with the last checkpoint on common examples, in blocks, and promotes it or takes it back."""

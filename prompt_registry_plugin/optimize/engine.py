@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import os
 import random
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.concurrency import run_sync
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, load_examples, split_examples
+from prompt_registry_plugin.datasets import Data, load_examples, split_examples, unique
 from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, PromptNotFound, UserError, did_you_mean
 from prompt_registry_plugin.models.resolve import resolve_model
-from prompt_registry_plugin.optimize.budget import Budget, Meter
+from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.components import components
+from prompt_registry_plugin.optimize.ledger import Ledger
 from prompt_registry_plugin.optimize.problem import Optimizer, Problem
 from prompt_registry_plugin.optimize.proof import HeldOut, prove
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
@@ -23,7 +27,7 @@ from prompt_registry_plugin.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.progress import default_progress
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel, Model, RunRecord
-from prompt_registry_plugin.records import Candidate, Example, Price
+from prompt_registry_plugin.records import Candidate, Example, Price, digest, utc_now
 from prompt_registry_plugin.registry import PromptRegistry
 from prompt_registry_plugin.rollouts import Aggregation, Runner
 from prompt_registry_plugin.scope import not_rendered
@@ -32,6 +36,7 @@ from prompt_registry_plugin.targets import import_object, reference_to
 Register = Literal["if_proven", "always", "never"]
 _HELD_OUT_SHARE, _ENOUGH_TO_SPLIT = 0.3, 20
 MIN_ROLLOUTS = 20
+HEARTBEAT = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ async def aoptimize_prompts(
         raise BudgetTooSmall(
             f"a budget of {limits.rollouts} rollouts is too small to evaluate the baseline; use {MIN_ROLLOUTS} or more"
         )
+    if register not in get_args(Register):
+        raise UserError(f"register is one of {', '.join(get_args(Register))}, not {register!r}")
     chosen = _optimizer(registry, optimizer)
     model = resolve_model(reflection_model, registry.plugins)
     with Runner(
@@ -155,15 +162,16 @@ def optimize_prompts(
 async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> PromptOptimizationResult:
     """Goes on with an interrupted or killed run, from what is stored: no rollout is paid for twice.
 
-    Raises `UserError` for an unknown or finished run, and for one whose function, scorers or model cannot be imported by name.
+    A finished run gives its result again, and runs nothing. Raises `UserError` for an unknown run, one that is still running, and
+    one whose function, scorers or model cannot be imported by name.
     """
     registry = current_registry()
     run = registry.store.runs.get(run_id)
     if run is None:
         known = [other.id for other in registry.store.runs.newest()]
         raise UserError(f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, known)}")
-    if run.status == "finished":
-        raise UserError(f"run {run_id} is finished; `prompt-registry runs show {run_id}` shows what came of it")
+    if run.status == "running" and runs_elsewhere(run):
+        raise UserError(f"run {run_id} is running in {run.owner}; stop it there first")
     config = run.config
     nameless = [key for key in ("predict_fn", "reflection_model") if config[key] is None]
     nameless += ["scorers"] if None in config["scorers"] else []
@@ -202,82 +210,105 @@ def resume_run(run_id: str, *, on_event: OnEvent | None = None) -> PromptOptimiz
 async def _carry_out(job: _Job) -> PromptOptimizationResult:
     """Search, proof, registration; whatever ends it early leaves the run resumable."""
     runs, run_id = job.registry.store.runs, job.run.id
-    runs.update(run_id, "running")
-    problem: Problem | None = None
+    ledgers: list[Ledger] = []
+    if job.run.status != "finished":
+        runs.update(run_id, "running")
+    alive = asyncio.create_task(_heartbeat(job))
     with default_progress(job.options.on_event) as on_event:
         try:
-            problem = _problem(job, on_event)
-            winner = await _search(job, problem, on_event)
-            held_out = await _proof(job, winner, on_event)
+            problem = _problem(job, on_event, ledgers)
+            winner = await _search(job, problem)
+            held_out = await _proof(job, winner, on_event, ledgers)
             return _finish(job, problem, winner, held_out)
         except (asyncio.CancelledError, KeyboardInterrupt):
-            if problem is not None:
-                await problem.settle()
+            await _settle(ledgers)
             runs.update(run_id, "interrupted")
             on_event(Event("stopped", "optimize", text=f"stopped; go on with: prompt-registry runs resume {run_id}"))
             raise
         except Exception as error:
-            if problem is not None:
-                await problem.settle()
+            await _settle(ledgers)
             runs.update(run_id, "failed", error=f"{type(error).__name__}: {error}")
             raise
+        finally:
+            alive.cancel()
 
 
-def _problem(job: _Job, on_event: OnEvent) -> Problem:
+async def _heartbeat(job: _Job) -> None:
+    """Lets other processes see that this run is being worked on."""
+    while True:
+        await asyncio.sleep(HEARTBEAT)
+        job.registry.store.runs.touch(job.run.id)
+
+
+async def _settle(ledgers: Sequence[Ledger]) -> None:
+    for ledger in ledgers:
+        await ledger.settle()
+
+
+def _problem(job: _Job, on_event: OnEvent, ledgers: list[Ledger]) -> Problem:
     runs, run = job.registry.store.runs, job.run
+    ledgers.append(Ledger(job.runner, runs, run.id, "train", run.config["budget"], lambda: problem.tell()))
     problem = Problem(
         baseline=job.baseline,
         train=job.splits["train"],
-        meter=Meter(Budget(run.config["budget"])),
         concurrency=job.options.concurrency,
         random=random.Random(run.config["seed"]),  # noqa: S311  a search, not a secret
         run_id=run.id,
-        history=runs.candidates(run.id),
-        _runner=job.runner,
+        _ledger=ledgers[-1],
         _reflection_model=job.reflection_model,
         _runs=runs,
         _on_event=on_event,
+        history=runs.candidates(run.id),
     )
-    problem.restore(runs.rollouts(run.id, "train"))
     return problem
 
 
-async def _search(job: _Job, problem: Problem, on_event: OnEvent) -> Candidate:
+async def _search(job: _Job, problem: Problem) -> Candidate:
     done = next((record for record in problem.history if record.status == "winner"), None)
-    if done is not None:
-        return done.candidate  # the run was stopped in its proof
+    if done is not None:  # the run was stopped in its proof
+        problem.best_score = done.detail.get("search_score")
+        return done.candidate
     if not problem.history:
         problem.decide(problem.baseline, "baseline")
     proof = 2 * len(job.splits.get("held_out", ()))
-    text = f"run {job.run.id}: at most {problem.meter.budget.rollouts} rollouts, then {proof} for the held-out proof"
-    on_event(Event("started", "optimize", problem.meter.spent, problem.meter.budget.rollouts, text=text))
+    problem.tell("started", f"run {job.run.id}: at most {problem.budget} rollouts, then {proof} for the held-out proof")
     await _probe(job, problem)
     winner = await job.optimizer.optimize(problem)
-    problem.decide(winner, "winner")
-    on_event(Event("finished", "optimize", problem.meter.spent, problem.meter.budget.rollouts, problem.best_score))
+    problem.decide(winner, "winner", detail={"search_score": problem.best_score})
+    problem.tell("finished")
     return winner
 
 
 async def _probe(job: _Job, problem: Problem) -> None:
     """A few rollouts of the baseline, checked strictly: a scorer's bug or an agent that never uses a prompt is told here."""
-    if problem.meter.spent:
+    if problem.remaining < problem.budget:
         return
-    paid = await job.runner.probe(problem.baseline, problem.train)
-    for rollout in paid:
-        job.registry.store.runs.add_rollout(job.run.id, "train", rollout)
-    problem.restore(paid)
+    for rollout in await job.runner.probe(problem.baseline, problem.train):
+        problem.take_over(rollout)
     # A prompt on a branch that the first examples do not take is not rendered by them, so a few more are asked before giving up.
-    more = problem.train[: MIN_ROLLOUTS - 1 - problem.meter.spent]
-    rollouts = await problem.evaluate(problem.baseline, more)
+    rollouts = await problem.evaluate(problem.baseline, problem.train[: MIN_ROLLOUTS - 1])
     if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
         raise not_rendered(never)
 
 
-async def _proof(job: _Job, winner: Candidate, on_event: OnEvent) -> HeldOut | None:
+async def _proof(job: _Job, winner: Candidate, on_event: OnEvent, ledgers: list[Ledger]) -> HeldOut | None:
     examples = job.splits.get("held_out", ())
     if not examples or winner.id == job.baseline.id:
         return None
-    return await prove(job.runner, job.registry.store.runs, job.run.id, (job.baseline, winner), examples, on_event)
+    total = 2 * len(examples)
+    ledger = Ledger(
+        job.runner,
+        job.registry.store.runs,
+        job.run.id,
+        "held_out",
+        total,
+        lambda: on_event(Event("rollout", "prove", ledger.finished, total)),
+    )
+    ledgers.append(ledger)
+    on_event(Event("started", "prove", ledger.finished, total))
+    held_out = await prove(ledger, (job.baseline, winner), examples, [scorer.name for scorer in job.runner.scorers])
+    on_event(Event("finished", "prove", total, total, held_out.after.score.mean))
+    return held_out
 
 
 def _finish(job: _Job, problem: Problem, winner: Candidate, held_out: HeldOut | None) -> PromptOptimizationResult:
@@ -291,13 +322,14 @@ def _finish(job: _Job, problem: Problem, winner: Candidate, held_out: HeldOut | 
         optimized_prompts=registered,
         held_out=held_out,
         search_score=problem.best_score,
-        rollouts=problem.meter.spent,
+        rollouts=problem.budget - problem.remaining,
         reflection_usage=problem.reflection_usage,
         candidates=job.registry.store.runs.candidates(job.run.id),
         registered_because=because,
         _registry=job.registry,
     )
-    job.registry.store.runs.update(job.run.id, "finished", result=_summary(result))
+    if job.run.status != "finished":
+        job.registry.store.runs.update(job.run.id, "finished", result=_summary(result))
     return result
 
 
@@ -315,7 +347,10 @@ def _verdict(register: Register, changed: bool, held_out: HeldOut | None) -> tup
 
 
 def _register(job: _Job, source: PromptVersion, winner: Candidate, held_out: HeldOut | None) -> PromptVersion:
-    """The new version; all that the optimizer did not change is carried over from its parent."""
+    """The new version, which an earlier process may have written already; what was not changed is carried over from its parent."""
+    for version in job.registry.store.prompts.versions(source.name):
+        if version.run_id == job.run.id:
+            return version
     tags = dict(source.tags)
     if held_out is not None:
         tags |= {
@@ -362,7 +397,7 @@ def _sources(registry: PromptRegistry, prompt_uris: Sequence[str]) -> list[Promp
 
 
 def _splits(train_data: Data, eval_data: Data | None, seed: int) -> dict[str, list[Example]]:
-    train = load_examples(train_data, "train_data")
+    train = unique(load_examples(train_data, "train_data"))
     if eval_data is None:
         if len(train) < _ENOUGH_TO_SPLIT:
             return {"train": train}
@@ -370,17 +405,19 @@ def _splits(train_data: Data, eval_data: Data | None, seed: int) -> dict[str, li
         return {"train": train, "held_out": held_out}
     if isinstance(eval_data, Sequence) and not eval_data:
         return {"train": train}
-    held_out = load_examples(eval_data, "eval_data")
-    if both := {example.id for example in train} & {example.id for example in held_out}:
-        shown = next(example for example in held_out if example.id in both)
+    held_out = unique(load_examples(eval_data, "eval_data"))
+    seen = {digest(example.inputs) for example in train}
+    if both := [example for example in held_out if digest(example.inputs) in seen]:
         raise InvalidExample(
-            f"{len(both)} rows stand in both train_data and eval_data, such as {dict(shown.inputs)!r:.120}; a proof needs others"
+            f"{len(both)} rows stand in both train_data and eval_data, such as {dict(both[0].inputs)!r:.120}; a proof needs others"
         )
     return {"train": train, "held_out": held_out}
 
 
 def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
     if not isinstance(chosen, str):
+        if inspect.isclass(chosen) or not inspect.iscoroutinefunction(getattr(chosen, "optimize", None)):
+            raise UserError(f"an optimizer is a name or an object with `async def optimize(problem)`, not {chosen!r:.80}")
         return chosen
     known: dict[str, Any] = {}
     for listed in registry.plugins.hook.prompt_registry_optimizers():
@@ -391,6 +428,22 @@ def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
         )
     made: Optimizer = known[chosen]()
     return made
+
+
+def runs_elsewhere(run: RunRecord) -> bool:
+    """Whether another process is at work on a run: it said so lately, and, on this machine, still exists."""
+    host, _, pid = run.owner.rpartition(":")
+    if (utc_now() - run.updated_at).total_seconds() > 3 * HEARTBEAT or run.owner == f"{socket.gethostname()}:{os.getpid()}":
+        return False
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass  # it exists and belongs to somebody else
+    return True
 
 
 def _model_reference(model: AnyModel) -> list[str] | None:

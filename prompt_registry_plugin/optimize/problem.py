@@ -5,20 +5,17 @@ Rollouts are budgeted, run concurrently, stored as they finish and never paid tw
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from prompt_registry_plugin.errors import BudgetExhausted
-from prompt_registry_plugin.optimize.budget import Meter
 from prompt_registry_plugin.optimize.components import components
-from prompt_registry_plugin.options import Event, OnEvent
+from prompt_registry_plugin.optimize.ledger import Ledger
+from prompt_registry_plugin.options import Event, EventKind, OnEvent
 from prompt_registry_plugin.protocols import CandidateRecord, Model, RunTable
 from prompt_registry_plugin.records import EMPTY, Candidate, CandidateStatus, Example, Rollout, Usage
-from prompt_registry_plugin.rollouts import Runner
 
 
 class Optimizer(Protocol):
@@ -36,62 +33,51 @@ class Problem:
 
     baseline: Candidate
     train: Sequence[Example]
-    meter: Meter
     concurrency: int
     random: random.Random
     run_id: str
-    history: Sequence[CandidateRecord]
-    _runner: Runner
+    _ledger: Ledger
     _reflection_model: Model
     _runs: RunTable
     _on_event: OnEvent
-    _known: dict[tuple[str, str], asyncio.Future[Rollout]] = field(default_factory=dict)
-    _started: float = field(default_factory=time.monotonic)
     best_score: float | None = None
     reflection_usage: Usage = field(default_factory=Usage)
-    _waiting: set[asyncio.Task[Rollout]] = field(default_factory=set)
+    history: list[CandidateRecord] = field(default_factory=list)
+
+    @property
+    def budget(self) -> int:
+        """Rollouts of the whole run."""
+        return self._ledger.limit
 
     @property
     def remaining(self) -> int:
-        """Rollouts that are left."""
-        return self.meter.remaining
+        """Rollouts that may still start."""
+        return self._ledger.limit - self._ledger.spent
 
     @property
     def baseline_components(self) -> dict[str, str]:
         """The texts to improve, by component key."""
         return components(self.baseline.templates)
 
-    def restore(self, rollouts: Sequence[Rollout]) -> None:
-        """Takes over what was already paid for, by an earlier process or before the search."""
-        loop = asyncio.get_running_loop()
-        for rollout in rollouts:
-            known = self._known[rollout.candidate_id, rollout.example_id] = loop.create_future()
-            known.set_result(rollout)
-        self.meter.take(len(rollouts))
-
     def seen(self, candidate: Candidate, example: Example) -> Rollout | None:
         """The finished rollout of a candidate on an example, if there is one."""
-        known = self._known.get((candidate.id, example.id))
-        return known.result() if known is not None and known.done() and not known.cancelled() else None
+        return self._ledger.seen(candidate, example)
 
     def started(self, candidate: Candidate, example: Example) -> bool:
         """Whether a rollout of a candidate on an example was at least begun."""
-        return (candidate.id, example.id) in self._known
+        return self._ledger.started(candidate, example)
 
     async def evaluate(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
         """The rollouts, in order; those that were already paid for are free.
 
         Raises `BudgetExhausted`, before anything is started, when what is left does not pay for all of them.
         """
-        new = list({e.id: e for e in examples if (candidate.id, e.id) not in self._known}.values())
-        self.meter.take(len(new))
-        for example in new:
-            task = asyncio.create_task(self._pay(candidate, example))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
-            self._known[candidate.id, example.id] = task
-        # Shielded: whoever is cancelled while waiting must not take a rollout down that is paid for, or shared.
-        return [await asyncio.shield(self._known[candidate.id, example.id]) for example in examples]
+        return await self._ledger.run(candidate, examples)
+
+    def take_over(self, rollout: Rollout) -> None:
+        """Keeps a rollout that was run before the search; it counts against the budget."""
+        self._runs.add_rollout(self.run_id, "train", rollout)
+        self._ledger.keep(rollout)
 
     async def reflect(self, prompt: str) -> str:
         """The reflection model's answer. Raises `ModelUnavailable`."""
@@ -99,29 +85,25 @@ class Problem:
         self.reflection_usage += reply.usage
         return reply.text
 
+    def status(self, candidate: Candidate) -> CandidateStatus | None:
+        """What was decided last about a candidate, in this process or an earlier one."""
+        return next((record.status for record in reversed(self.history) if record.candidate.id == candidate.id), None)
+
     def decide(self, candidate: Candidate, status: CandidateStatus, text: str = "", detail: Mapping[str, Any] = EMPTY) -> None:
-        """Stores what became of a candidate, and tells whoever watches."""
-        self._runs.add_candidate(self.run_id, CandidateRecord(candidate, status, {**detail, "text": text}))
-        self._tell("candidate", text)
+        """Stores what became of a candidate, and tells whoever watches. What was noted before stays, unless `detail` has it anew."""
+        earlier = next((r.detail for r in reversed(self.history) if r.candidate.id == candidate.id), EMPTY)
+        record = CandidateRecord(candidate, status, {**earlier, **detail, **({"text": text} if text else {})})
+        self.history = [r for r in self.history if r.candidate.id != candidate.id] + [record]
+        self._runs.add_candidate(self.run_id, record)
+        self.tell("candidate", text)
 
     def note_best(self, score: float) -> None:
         """Sets the score that the progress bar shows: an estimate on training examples, not a result."""
         self.best_score = score
 
-    async def settle(self) -> None:
-        """Waits for the rollouts in flight, which are stored as they finish."""
-        while self._waiting:
-            await asyncio.wait(set(self._waiting))
-
-    async def _pay(self, candidate: Candidate, example: Example) -> Rollout:
-        rollout = await self._runner(candidate, example)
-        self._runs.add_rollout(self.run_id, "train", rollout)
-        self._tell("rollout")
-        return rollout
-
-    def _tell(self, kind: Any, text: str = "") -> None:
-        done, total = self.meter.spent - len(self._waiting), self.meter.budget.rollouts
-        self._on_event(Event(kind, "optimize", max(done, 0), total, self.best_score, text))
+    def tell(self, kind: EventKind = "rollout", text: str = "") -> None:
+        """Reports progress to whoever watches."""
+        self._on_event(Event(kind, "optimize", self._ledger.finished, self._ledger.limit, self.best_score, text))
 
 
 __all__ = ["BudgetExhausted", "Optimizer", "Problem"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import InvalidScore, UserError
-from prompt_registry_plugin.records import Feedback, Score
+from prompt_registry_plugin.records import Feedback, Item, Score
 from prompt_registry_plugin.tracing import Trace
 
 _ARGUMENTS = ("inputs", "outputs", "expectations", "trace")
@@ -19,7 +19,11 @@ class FunctionScorer:
     """A scorer made of a function; still callable like the function itself."""
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        parameters = inspect.signature(function).parameters.values()
+        said = getattr(function, "__name__", type(function).__name__)
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{function!r} is no scorer: a function of any of {', '.join(_ARGUMENTS)} is wanted") from error
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self._takes = _ARGUMENTS if takes_all else tuple(p.name for p in parameters if p.name in _ARGUMENTS)
         unknown = [
@@ -29,18 +33,15 @@ class FunctionScorer:
         ]
         if unknown or not self._takes:
             wrong = f"; {unknown[0]!r} is none of them" if unknown else ""
-            raise UserError(f"scorer {function.__name__!r} takes any of {', '.join(_ARGUMENTS)}{wrong}")
-        self.name = name or function.__name__
+            raise UserError(f"scorer {said!r} takes any of {', '.join(_ARGUMENTS)}{wrong}")
+        self.name = name or said
         self.function = function
         self.__doc__ = function.__doc__
 
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> Any:
         """What the function says; a plain function runs in a worker thread, as it may wait for a judge."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
-        arguments = {name: given[name] for name in self._takes}
-        if inspect.iscoroutinefunction(self.function):
-            return await self.function(**arguments)
-        return await asyncio.to_thread(self.function, **arguments)
+        return await call(self.function, **{name: given[name] for name in self._takes})
 
     def __repr__(self) -> str:
         return f"<scorer {self.name!r}>"
@@ -57,10 +58,11 @@ def scorer(function: Callable[..., Any]) -> FunctionScorer:
 
 def to_score(value: Any, name: str) -> Score:
     """The `Score` that a scorer's return value stands for. Raises `InvalidScore` for anything but a finite number."""
-    if isinstance(value, Feedback):
-        return Score(_number(value.score, name), value.rationale, tuple(value.items), name)
-    if isinstance(value, Score):
-        return Score(_number(value.value, name), value.rationale, tuple(value.items), name)
+    if isinstance(value, Feedback | Score):
+        number = value.score if isinstance(value, Feedback) else value.value
+        if wrong := [item for item in value.items if not isinstance(item, Item)]:
+            raise InvalidScore(f"scorer {name!r} returned feedback with the item {wrong[0]!r}; items are Item(text, ok)")
+        return Score(_number(number, name), value.rationale, tuple(value.items), name)
     return Score(_number(value, name), name=name)
 
 

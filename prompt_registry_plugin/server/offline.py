@@ -20,6 +20,7 @@ from prompt_registry_plugin.errors import ModelUnavailable
 from prompt_registry_plugin.models.offline import OfflineModel, OfflineSettings
 from prompt_registry_plugin.protocols import Reply
 
+_MAX_BODY = 1_000_000
 _MODELS = ("offline-task", "offline-reflection")
 
 
@@ -29,9 +30,12 @@ def create_app(settings: OfflineSettings) -> Starlette:
 
     async def chat_completions(request: Request) -> Response:
         try:
-            body = await request.json()
+            raw = await request.body()
+            if len(raw) > _MAX_BODY:
+                return _error(413, f"the body is larger than {_MAX_BODY} bytes")
+            body = json.loads(raw)
             messages, name = body["messages"], str(body["model"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return _error(400, "the body is a JSON object with 'model' and 'messages'")
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages) or not messages:
             return _error(400, "'messages' is a list of at least one object")
@@ -40,7 +44,8 @@ def create_app(settings: OfflineSettings) -> Starlette:
         except ModelUnavailable as error:
             return _error(500, str(error))
         if body.get("stream"):
-            usage = bool((body.get("stream_options") or {}).get("include_usage"))
+            options = body.get("stream_options")
+            usage = isinstance(options, dict) and bool(options.get("include_usage"))
             return StreamingResponse(_stream(name, reply, usage), media_type="text/event-stream")
         message = {"role": "assistant", "content": reply.text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}

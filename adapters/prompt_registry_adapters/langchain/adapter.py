@@ -21,11 +21,11 @@ class LangChainAdapter:
     requires: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self._originals: list[tuple[type[Any], str, Any]] = []
+        self._wrapped: list[tuple[type[Any], str, Any, Any]] = []
 
     def enable(self) -> None:
         """Attaches; does nothing when attached. Raises `PluginError` when LangChain is not installed."""
-        if self._originals:
+        if self._wrapped:
             return
         if find_spec("langchain_core") is None:
             raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'")
@@ -33,19 +33,23 @@ class LangChainAdapter:
 
         for owner, method, wrap in templates.WRAPPED:
             original = owner.__dict__[method]
-            self._originals.append((owner, method, original))
-            setattr(owner, method, wrap(original))
+            ours = wrap(original)
+            self._wrapped.append((owner, method, original, ours))
+            setattr(owner, method, ours)
+        templates.attached = True
         tracing.attach()
         add_locator(tracing.locate)
 
     def disable(self) -> None:
         """Restores the methods and falls silent."""
-        if not self._originals:
+        if not self._wrapped:
             return
-        from prompt_registry_adapters.langchain import tracing
+        from prompt_registry_adapters.langchain import templates, tracing
 
-        while self._originals:
-            owner, method, original = self._originals.pop()
-            setattr(owner, method, original)
+        templates.attached = False
+        while self._wrapped:
+            owner, method, original, ours = self._wrapped.pop()
+            if owner.__dict__[method] is ours:
+                setattr(owner, method, original)
         tracing.detach()
         remove_locator(tracing.locate)

@@ -38,6 +38,9 @@ _MESSAGE_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 # The templates inside a chat template are parts of it, not prompts of their own.
 _inside_chat: ContextVar[bool] = ContextVar("prompt_registry_langchain_inside_chat", default=False)
 
+# Whether the adapter is on. Methods that another library wrapped after us cannot be restored; ours then falls silent by this.
+attached = False
+
 # One message, in a form that can be hashed: what kind, its text or name, its template format, whether it is optional.
 Part = tuple[str, str, str, bool]
 
@@ -88,13 +91,29 @@ def parts_of(chat: ChatPromptTemplate) -> tuple[Part, ...]:
         prompt = getattr(message, "prompt", None)
         if isinstance(message, MessagesPlaceholder):
             parts.append(("placeholder", message.variable_name, "", message.optional))
-        elif role and type(prompt) is PromptTemplate and not getattr(message, "additional_kwargs", None):
+        elif (
+            role
+            and type(prompt) is PromptTemplate
+            and not (prompt.partial_variables or getattr(message, "additional_kwargs", None))
+        ):
             parts.append((role, prompt.template, prompt.template_format, False))
-        elif isinstance(message, BaseMessage) and message.type in _MESSAGE_ROLES and isinstance(message.content, str):
-            parts.append((_MESSAGE_ROLES[message.type], message.content, "literal", False))
+        elif isinstance(message, BaseMessage) and _is_text_only(message):
+            parts.append((_MESSAGE_ROLES[message.type], str(message.content), "literal", False))
         else:
             parts.append(("other", type(message).__name__, "literal", False))
     return tuple(parts)
+
+
+def _is_text_only(message: BaseMessage) -> bool:
+    """Whether role and text are all there is to a literal message."""
+    extras = (
+        message.name,
+        message.id,
+        message.additional_kwargs,
+        message.response_metadata,
+        getattr(message, "tool_calls", None),
+    )
+    return message.type in _MESSAGE_ROLES and isinstance(message.content, str) and not any(extras)
 
 
 def _convert(text: str, template_format: str) -> str:
@@ -108,14 +127,16 @@ def _convert(text: str, template_format: str) -> str:
 def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: PromptTemplate, **kwargs: Any) -> str:
-        if _inside_chat.get() or not adapting.is_active():
+        if not attached or _inside_chat.get() or not adapting.is_active():
             return original(self, **kwargs)
         described = describe_text(self.template, self.template_format)
         served = adapting.serve(described.text_hash) if described.text_hash else None
         values = self._merge_partial_and_user_variables(**kwargs)
-        if served is not None and served.is_text_prompt:
+        if served is not None and not served.is_text_prompt:
+            raise InvalidTemplate(f"prompt {served.name!r} is served where the agent has a text, but holds chat messages")
+        if served is not None:
             return str(served.format(values))
-        text = original(self, **kwargs)
+        text = original(self, **values)  # not kwargs: a partial variable that is computed must not change between text and trace
         adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
         return text
 
@@ -125,14 +146,14 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
 def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callable[..., list[BaseMessage]]:
     @wraps(original)
     def format_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
-        if _inside_chat.get() or not adapting.is_active():
+        if not attached or _inside_chat.get() or not adapting.is_active():
             return original(self, **kwargs)
         described, values, served = _meet(self, kwargs)
         if served is not None:
             return _render(self, served, values)
         token = _inside_chat.set(True)
         try:
-            messages = original(self, **kwargs)
+            messages = original(self, **values)
         finally:
             _inside_chat.reset(token)
         adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
@@ -146,14 +167,14 @@ def _wrap_aformat_messages(
 ) -> Callable[..., Awaitable[list[BaseMessage]]]:
     @wraps(original)
     async def aformat_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
-        if _inside_chat.get() or not adapting.is_active():
+        if not attached or _inside_chat.get() or not adapting.is_active():
             return await original(self, **kwargs)
         described, values, served = _meet(self, kwargs)
         if served is not None:
             return _render(self, served, values)
         token = _inside_chat.set(True)
         try:
-            messages = await original(self, **kwargs)
+            messages = await original(self, **values)
         finally:
             _inside_chat.reset(token)
         adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
@@ -166,7 +187,7 @@ def _meet(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Describe
     described = describe_chat(parts_of(chat))
     values = chat._merge_partial_and_user_variables(**kwargs)
     served = adapting.serve(described.text_hash) if described.text_hash else None
-    return described, values, None if served is None or served.is_text_prompt else served
+    return described, values, served
 
 
 def _render(chat: ChatPromptTemplate, served: PromptVersion, values: Mapping[str, Any]) -> list[BaseMessage]:
@@ -176,7 +197,9 @@ def _render(chat: ChatPromptTemplate, served: PromptVersion, values: Mapping[str
         for message in chat.messages
         if isinstance(message, MessagesPlaceholder) and (message.variable_name in values or not message.optional)
     }
-    return convert_to_messages(served.format({**values, **histories}))
+    rendered = served.format({**values, **histories})
+    # A text in the place of messages is what the user says.
+    return convert_to_messages([{"role": "user", "content": rendered}] if isinstance(rendered, str) else rendered)
 
 
 WRAPPED: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
@@ -31,7 +31,12 @@ class RecordingHandler(BaseCallbackHandler):
     """Turns one recording's callbacks into spans."""
 
     def __init__(self, trace: Trace) -> None:
-        self._trace = trace
+        # Weakly: handlers are kept by trace, and one that held its trace would keep every recording of the process alive.
+        self._ref = ref(trace)
+
+    @property
+    def _trace(self) -> Trace:
+        return self._ref() or Trace()
 
     def on_chain_start(
         self,
@@ -117,11 +122,21 @@ class RecordingHandler(BaseCallbackHandler):
         """A tool answered."""
         self._finish(run_id, {"outputs": output})
 
+    def on_retriever_start(
+        self, serialized: dict[str, Any], query: str, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> None:
+        """A retriever is asked."""
+        self._start("tool", kwargs.get("name") or "retriever", run_id, parent_run_id, {"inputs": query})
+
+    def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **kwargs: Any) -> None:
+        """A retriever answered."""
+        self._finish(run_id, {"outputs": documents})
+
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain, graph or node raised."""
         self._finish(run_id, {}, error)
 
-    on_llm_error = on_tool_error = on_chain_error
+    on_llm_error = on_tool_error = on_retriever_error = on_chain_error
 
     def _start(self, kind: Any, name: str, run_id: UUID, parent: UUID | None, attributes: Mapping[str, Any]) -> None:
         parent_id = self._trace.span_id(str(parent)) if parent else None

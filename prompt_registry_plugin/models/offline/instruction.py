@@ -29,6 +29,7 @@ class Instruction:
 
 def read_instruction(text: str) -> Instruction:
     """The labels of a text and what it says about them."""
+    text = re.sub(r"[ \t]{2,}", " ", text)  # runs of spaces would make the patterns below slow, and mean nothing
     lines = [_BULLET.sub("", line).strip() for line in text.splitlines()]
     found = Instruction(label_only=any(_ANSWERING.search(s) and _BARE.search(s) for s in _sentences(text)))
     for line in lines:

@@ -16,7 +16,7 @@ from prompt_registry_plugin.models.offline.instruction import Instruction, read_
 from prompt_registry_plugin.models.offline.words import stem, words
 
 _FENCE = re.compile(r"^(?P<mark>`{3,})[^\n`]*\n(?P<body>.*?)\n?^(?P=mark)\s*$", re.S | re.M)
-_TAG = re.compile(r"<(?P<tag>[a-zA-Z_][\w-]*)>\s*\n?(?P<body>.*?)\n?\s*</(?P=tag)>", re.S)
+_TAG = re.compile(r"<([a-zA-Z_][\w-]*)>")
 _NEW_EXAMPLE = re.compile(r"(?:^|\n)(?=\s*(?:#+\s|[-*]{3,}\s*\n|\*{0,2}(?:example|case|record|run|row)\b[^\n]{0,12}\d))", re.I)
 _RIGHT = re.compile(
     r"(?:should(?: have)?(?: be(?:en)?)?|expected|correct(?: answer| label)?|right answer|ground truth|reference|gold|target)"
@@ -96,8 +96,7 @@ def _chatters(case: _Case) -> bool:
 
 def _find_instruction(prompt: str) -> tuple[int, int, str]:
     """The block that reads like the instruction: the first marked one with labels, else the first marked one, else the start."""
-    blocks = [(match.start(), match.end(), match["body"]) for pattern in (_FENCE, _TAG) for match in pattern.finditer(prompt)]
-    blocks.sort()
+    blocks = sorted([*((match.start(), match.end(), match["body"]) for match in _FENCE.finditer(prompt)), *_tagged(prompt)])
     for block in blocks:
         if len(read_instruction(block[2]).labels) > 1:
             return block
@@ -105,6 +104,18 @@ def _find_instruction(prompt: str) -> tuple[int, int, str]:
         return blocks[0]
     end = prompt.find("\n\n")
     return (0, end, prompt[:end]) if end > 0 else (0, len(prompt), prompt)
+
+
+def _tagged(prompt: str) -> list[tuple[int, int, str]]:
+    """The first `<tag>…</tag>` block of every tag."""
+    found: dict[str, tuple[int, int, str]] = {}
+    for match in _TAG.finditer(prompt):
+        if match[1] not in found:
+            close = prompt.find(f"</{match[1]}>", match.end())
+            found[match[1]] = (
+                (match.start(), close + len(match[1]) + 3, prompt[match.end() : close].strip()) if close >= 0 else (0, 0, "")
+            )
+    return [block for block in found.values() if block[2]]
 
 
 def _cases(text: str, read: Instruction) -> list[_Case]:

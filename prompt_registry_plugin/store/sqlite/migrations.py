@@ -73,7 +73,7 @@ def m003_runs(db: Database) -> None:
     for statement in (
         """CREATE TABLE runs (
             id TEXT PRIMARY KEY, status TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
-            config TEXT NOT NULL, result TEXT, error TEXT
+            config TEXT NOT NULL, result TEXT, error TEXT, owner TEXT NOT NULL
         )""",
         "CREATE INDEX runs_by_time ON runs (created_at)",
         """CREATE TABLE run_examples (
@@ -86,8 +86,8 @@ def m003_runs(db: Database) -> None:
         ) WITHOUT ROWID""",
         """CREATE TABLE rollouts (
             id INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs(id), split TEXT NOT NULL, candidate_id TEXT NOT NULL,
-            example_id TEXT NOT NULL, score REAL NOT NULL, error TEXT, body TEXT NOT NULL
+            example_id TEXT NOT NULL, score REAL NOT NULL, error TEXT, body TEXT NOT NULL,
+            UNIQUE (run_id, split, candidate_id, example_id)
         )""",
-        "CREATE INDEX rollouts_by_run ON rollouts (run_id, split, candidate_id)",
     ):
         db.execute(statement)

@@ -31,15 +31,16 @@ class SQLitePrompts:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._seen_data_version = -1
+        self._seen: object = None
         self._epoch = -1
 
     def epoch(self) -> int:
-        data_version = self._connection.data_version()
-        if data_version != self._seen_data_version:  # another connection wrote something, perhaps only a trace
-            self._epoch = self._connection.read("SELECT value FROM registry_epoch")[0][0]
-            self._seen_data_version = data_version
-        return self._epoch
+        with self._connection.lock:  # a commit of another thread between the two reads would be missed for good
+            seen = self._connection.data_version()
+            if seen != self._seen:  # another connection wrote something, perhaps only a trace
+                self._epoch = self._connection.read("SELECT value FROM registry_epoch")[0][0]
+                self._seen = seen
+            return self._epoch
 
     def add(self, new: NewVersion, *, force: bool = False) -> PromptVersion:
         draft = PromptVersion(
@@ -186,7 +187,7 @@ class SQLitePrompts:
         with self._connection.write() as connection:
             yield connection
             connection.execute("UPDATE registry_epoch SET value = value + 1")
-        self._seen_data_version = -1  # our own commits do not change data_version
+            self._seen = None  # our own commits do not change data_version; still under the lock
 
     def _version(self, row: tuple[Any, ...]) -> PromptVersion:
         name, version = row[0], row[1]

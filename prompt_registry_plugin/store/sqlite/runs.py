@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import secrets
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -13,9 +16,10 @@ from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord
 from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, Usage, utc_now
 from prompt_registry_plugin.store.sqlite.connection import Connection
+from prompt_registry_plugin.tracing import clean
 
 _RUN_COLUMNS = (
-    "id, status, created_at, updated_at, config, result, error, "
+    "id, status, created_at, updated_at, config, result, error, owner, "
     "(SELECT count(*) FROM rollouts WHERE run_id = runs.id AND split = 'train')"
 )
 
@@ -35,8 +39,8 @@ class SQLiteRuns:
         ]
         with self._connection.write() as connection:
             connection.execute(
-                "INSERT INTO runs VALUES (?, 'running', ?, ?, ?, NULL, NULL)",
-                (run_id, now, now, canonical_json(config)),
+                "INSERT INTO runs VALUES (?, 'running', ?, ?, ?, NULL, NULL, ?)",
+                (run_id, now, now, canonical_json(config), _owner()),
             )
             connection.executemany("INSERT INTO run_examples VALUES (?, ?, ?, ?, ?, ?)", rows)
         created = self.get(run_id)
@@ -48,9 +52,20 @@ class SQLiteRuns:
     ) -> None:
         with self._connection.write() as connection:
             connection.execute(
-                "UPDATE runs SET status = ?, updated_at = ?, result = coalesce(?, result), error = ? WHERE id = ?",
-                (status, utc_now().isoformat(), None if result is None else canonical_json(result), error, run_id),
+                "UPDATE runs SET status = ?, updated_at = ?, owner = ?, result = coalesce(?, result), error = ? WHERE id = ?",
+                (
+                    status,
+                    utc_now().isoformat(),
+                    _owner(),
+                    None if result is None else canonical_json(result),
+                    None if error is None else clean(error),
+                    run_id,
+                ),
             )
+
+    def touch(self, run_id: str) -> None:
+        with self._connection.write() as connection:
+            connection.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (utc_now().isoformat(), run_id))
 
     def get(self, run_id: str) -> RunRecord | None:
         rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?", (run_id,))
@@ -87,11 +102,19 @@ class SQLiteRuns:
         return [CandidateRecord(Candidate(json.loads(row[0]), *row[1:4]), row[4], json.loads(row[5])) for row in rows]
 
     def add_rollout(self, run_id: str, split: str, rollout: Rollout) -> None:
-        body = json.dumps(asdict(rollout), default=repr, ensure_ascii=False)
+        body, error = _body(rollout), None if rollout.error is None else clean(rollout.error)
         with self._connection.write() as connection:
             connection.execute(
-                "INSERT INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run_id, split, rollout.candidate_id, rollout.example_id, rollout.score, rollout.error, body),
+                "INSERT OR IGNORE INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run_id,
+                    split,
+                    rollout.candidate_id,
+                    rollout.example_id,
+                    rollout.score,
+                    error,
+                    body,
+                ),
             )
 
     def rollouts(self, run_id: str, split: str) -> list[Rollout]:
@@ -108,8 +131,25 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
         json.loads(row[4]),
         json.loads(row[5]) if row[5] else None,
         row[6],
+        row[8],
         row[7],
     )
+
+
+def _body(rollout: Rollout) -> str:
+    """A rollout as JSON; an agent may answer with anything, so what JSON cannot hold becomes its text."""
+    fields = {field.name: getattr(rollout, field.name) for field in dataclasses.fields(rollout)}
+    fields["scores"] = {name: asdict(score) for name, score in rollout.scores.items()}
+    fields["usage"] = asdict(rollout.usage)
+    fields["error"] = None if rollout.error is None else clean(rollout.error)
+    try:
+        return json.dumps(fields, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps({**fields, "outputs": repr(rollout.outputs)}, default=repr)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _rollout(body: dict[str, Any]) -> Rollout:

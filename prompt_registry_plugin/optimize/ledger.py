@@ -1,0 +1,86 @@
+"""Rollouts that are paid for: each started once, stored when it finishes, and shared by whoever asks for it.
+
+A stop lets the rollouts in flight finish, since they cost money already, and takes back those that were only waiting for a slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from prompt_registry_plugin.errors import BudgetExhausted
+from prompt_registry_plugin.protocols import RunTable
+from prompt_registry_plugin.records import Candidate, Example, Rollout
+from prompt_registry_plugin.rollouts import Runner
+
+Key = tuple[str, str]  # candidate id, example id
+
+
+class Ledger:
+    """The rollouts of one run on one split; `limit` is how many may be paid for in all."""
+
+    def __init__(self, runner: Runner, runs: RunTable, run_id: str, split: str, limit: int, tell: Callable[[], None]) -> None:
+        self._runner, self._runs, self._run_id, self._split, self._tell = runner, runs, run_id, split, tell
+        self._known: dict[Key, asyncio.Future[Rollout]] = {}
+        self._in_flight: set[Key] = set()
+        self._finished = 0
+        self.limit = limit
+        for rollout in runs.rollouts(run_id, split):
+            self.keep(rollout)
+
+    @property
+    def spent(self) -> int:
+        """Rollouts that were started, in this process or an earlier one."""
+        return len(self._known)
+
+    @property
+    def finished(self) -> int:
+        """Rollouts that are done."""
+        return self._finished
+
+    def keep(self, rollout: Rollout) -> None:
+        """Takes over a rollout that was paid for elsewhere."""
+        known = self._known[rollout.candidate_id, rollout.example_id] = asyncio.get_running_loop().create_future()
+        known.set_result(rollout)
+        self._finished += 1
+
+    def started(self, candidate: Candidate, example: Example) -> bool:
+        """Whether a rollout was at least begun."""
+        return (candidate.id, example.id) in self._known
+
+    def seen(self, candidate: Candidate, example: Example) -> Rollout | None:
+        """The finished rollout of a candidate on an example, if there is one."""
+        known = self._known.get((candidate.id, example.id))
+        return known.result() if known is not None and known.done() else None
+
+    async def run(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
+        """The rollouts, in order; those that were already paid for are free.
+
+        Raises `BudgetExhausted`, before anything is started, when what is left does not pay for all of them.
+        """
+        new = [e for e in {e.id: e for e in examples}.values() if not self.started(candidate, e)]
+        if len(new) > self.limit - self.spent:
+            raise BudgetExhausted(f"{len(new)} rollouts were asked for, {self.limit - self.spent} of {self.limit} are left")
+        for example in new:
+            self._known[candidate.id, example.id] = asyncio.create_task(self._pay(candidate, example))
+        # Shielded: whoever is cancelled while waiting must not take a rollout down that is paid for, or shared.
+        return [await asyncio.shield(self._known[candidate.id, example.id]) for example in examples]
+
+    async def settle(self) -> None:
+        """Takes back what has not begun to run, and waits for what has."""
+        for key, future in list(self._known.items()):
+            if not future.done() and key not in self._in_flight:
+                future.cancel()
+                del self._known[key]
+        waiting = [future for future in self._known.values() if not future.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+
+    async def _pay(self, candidate: Candidate, example: Example) -> Rollout:
+        async with self._runner.slots:
+            self._in_flight.add((candidate.id, example.id))
+            rollout = await self._runner.run(candidate, example)
+        self._runs.add_rollout(self._run_id, self._split, rollout)
+        self._finished += 1
+        self._tell()
+        return rollout
