@@ -349,9 +349,10 @@ class _Search:
         return sum(self.is_fixed(old.rollout, new, keys) for old, new in zip(before, after, strict=True))
 
     def is_fixed(self, old: Rollout, new: Rollout, keys: set[ClusterKey]) -> bool:
-        left = keys & self.blamed(new).keys() & self.blamed(old).keys()
-        graded = all(kind.startswith(_SCORE) for _, kind in left)
-        return new.error is None and (new.score > old.score if left and graded else not left and new.score >= old.score)
+        left = keys & self.blamed(new).keys()
+        if new.error is not None or any(not kind.startswith(_SCORE) for _, kind in left):
+            return False
+        return new.score > old.score if left else new.score >= old.score
 
     # --- the head --------------------------------------------------------------------------------------------------------------
 
