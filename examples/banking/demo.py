@@ -8,6 +8,7 @@ python -m examples.banking.demo --resume              goes on after Ctrl-C
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from rich.text import Text
 import prompt_registry_plugin as pr
 from examples.banking import workflow
 from prompt_registry_plugin.cli.display import diff_panel, make_table, trace_tree, version_panel
+from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.progress import live_progress
 
 MESSAGE = "I made a transfer yesterday and it still has not arrived, what is going on?"
@@ -41,8 +43,11 @@ def main() -> None:
         before_promotion = _steps(options)
         _promote_and_roll_back(*before_promotion)
     except KeyboardInterrupt:
-        console.print("\nStopped. Nothing is lost: go on with  [bold]python -m examples.banking.demo --resume[/bold]")
-        console.print("or with  [bold]PROMPT_REGISTRY_URL=sqlite:///.demo/prompts.db prompt-registry runs resume <run>[/bold]")
+        runs = pr.current_registry().store.runs.newest(1)
+        console.print("\nStopped. Nothing is lost.")
+        if runs:
+            console.print("Go on with  [bold]python -m examples.banking.demo --resume[/bold]  or with")
+            console.print(f"[bold]PROMPT_REGISTRY_URL=sqlite:///.demo/prompts.db prompt-registry runs resume {runs[0].id}[/bold]")
         sys.exit(130)
     except pr.PromptRegistryError as error:
         console.print(Text(f"Error: {error}"))
@@ -50,7 +55,7 @@ def main() -> None:
 
 
 def _steps(options: argparse.Namespace) -> tuple[Any, Any]:
-    settings = json.loads((workflow.WORK / "model.json").read_text())
+    settings = workflow.read_settings()
     name = f"{settings['model']}{' (simulated)' if settings['simulated'] else ''}"
     run_options = pr.RunOptions(concurrency=options.concurrency, seed=settings["seed"], prices={settings["model"]: PRICE})
     pr.enable("langgraph")
@@ -100,7 +105,7 @@ def _steps(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _promote_and_roll_back(result: Any, model: str) -> None:
     _title(6, "Move the alias: the same agent, in the same process, answers with the new version")
-    report = {"model": model, "run": result.run_id, "seed": json.loads((workflow.WORK / "model.json").read_text())["seed"]}
+    report = {"model": model, "run": result.run_id, "seed": workflow.read_settings()["seed"]}
     rows = []
     if result.optimized_prompts:
         example = _changed_example(result)
@@ -159,7 +164,8 @@ def _show_evaluation(result: Any, simulated: bool) -> None:
 
 def _show_proof(result: Any) -> None:
     _title(5, "Prove the winner on the test messages, which the search never saw")
-    console.print(f"The search spent {result.rollouts} rollouts; its own estimate, which flatters: {result.search_score:.3f}")
+    estimate = "unknown" if result.search_score is None else f"{result.search_score:.3f}"
+    console.print(f"The search spent {result.rollouts} rollouts; its own estimate, which flatters: {estimate}")
     if result.held_out is not None:
         console.print(f"Paired difference: {result.held_out.difference}, p = {result.held_out.paired.p_value:.4f}")
     console.print(Text(result.registered_because, style="bold"))
@@ -202,6 +208,8 @@ def _start_empty(options: argparse.Namespace) -> None:
         raise pr.UserError(f"cannot run the demo with {options.model!r}; use openai:<name>, or leave --model away")
     if not simulated and not os.environ.get("OPENAI_API_KEY"):
         raise pr.UserError("set OPENAI_API_KEY (and OPENAI_BASE_URL for a compatible server)")
+    if not simulated:
+        asyncio.run(resolve_model(options.model).check())  # costs nothing, and tells a wrong address or key now
     shutil.rmtree(workflow.WORK, ignore_errors=True)
     workflow.WORK.mkdir()
     reflection = f"offline:reflection?seed={options.seed}" if simulated else options.reflection_model or options.model

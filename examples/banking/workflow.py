@@ -54,10 +54,19 @@ def _compare(field: str, component: str, outputs: Mapping[str, Any], expectation
     return pr.Feedback(float(ok), [pr.Item(text if not ok else f"The {field} {got!r} is right.", ok, component, key)])
 
 
+def read_settings() -> dict[str, Any]:
+    """Which model this run uses. Raises `UserError` when the demo was never started here."""
+    try:
+        found: dict[str, Any] = json.loads((WORK / "model.json").read_text())
+    except FileNotFoundError:
+        raise pr.UserError("there is no .demo/ here; start with: python -m examples.banking.demo") from None
+    return found
+
+
 @cache
 def connected_agent() -> Any:
     """The agent's module, imported once its model can be reached."""
-    settings = json.loads((WORK / "model.json").read_text())
+    settings = read_settings()
     if settings["simulated"]:
         os.environ["OPENAI_BASE_URL"] = _start_simulated_model(settings["seed"])
         os.environ["OPENAI_API_KEY"] = "not-needed-for-the-simulated-model"
@@ -70,7 +79,8 @@ def connected_agent() -> Any:
 def _start_simulated_model(seed: int) -> str:
     """The address of a simulated model in a process of its own, which ends with this one."""
     command = [sys.executable, "-m", "prompt_registry_plugin", "offline-model", "--port", "0", "--seed", str(seed), "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # A session of its own: Ctrl-C is for the demo, which still has rollouts in flight that need their model.
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     atexit.register(server.terminate)
     assert server.stdout is not None
     line = server.stdout.readline()
