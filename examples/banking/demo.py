@@ -112,8 +112,8 @@ def _promote_and_roll_back(result: Any, model: str) -> None:
         rows.append(("before", *_ask(example)))
         result.promote("production")
         rows.append(("promoted", *_ask(example)))
-        for name in NAMES:
-            pr.rollback(name, "production", reason="demo: one call back")
+        for version in result.optimized_prompts:
+            pr.rollback(version.name, "production", reason="demo: one call back")
         rows.append(("rolled back", *_ask(example)))
         result.promote("production")
         rows.append(("promoted again", *_ask(example)))

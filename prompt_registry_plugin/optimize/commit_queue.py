@@ -39,6 +39,7 @@ _SCORE = "score of "  # how the kind of failure begins that is a low number and 
 _TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
+_TRUST = 0.35  # the probability of being better from which a later version wins the race
 _MAX_TREATED = 2  # edits aimed at one failure before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
 
@@ -453,7 +454,11 @@ class _Search:
             return self.state.checkpoints[-1]
         await asyncio.gather(*(self.problem.evaluate(candidate, common) for candidate in finalists))
         means = {c.id: fmean(self.score(c, e) for e in common) for c in finalists}
-        winner = max(finalists, key=lambda c: means[c.id])
+        winner = finalists[0]
+        for later in finalists[1:]:
+            # Every edit in a later version passed a test of its own, so it takes some evidence to prefer the earlier one.
+            if _probability_positive([self.score(later, e) - self.score(winner, e) for e in common]) >= _TRUST:
+                winner = later
         self.problem.note_best(means[winner.id])
         summary = ", ".join(f"{c.note or 'baseline'} {means[c.id]:.3f}" for c in finalists)
         self.problem.decide(winner, "winner", f"race on {len(common)} examples: {summary}")

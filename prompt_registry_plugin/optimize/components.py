@@ -44,6 +44,8 @@ def fault_of(text: str, baseline: str, current: str) -> str | None:
     """Why `text` may not replace a component, or None: it is empty, unchanged, too long, or its variables differ from the baseline's."""
     if not text.strip():
         return "it is empty"
+    if text != text.encode("utf-8", "replace").decode():
+        return "it is not valid Unicode"
     if text.strip() == current.strip():
         return "it is the same as before"
     if len(text) > len(baseline) + _MAX_GROWTH:

@@ -313,7 +313,8 @@ async def _proof(job: _Job, winner: Candidate, on_event: OnEvent, ledgers: list[
 
 def _finish(job: _Job, problem: Problem, winner: Candidate, held_out: HeldOut | None) -> PromptOptimizationResult:
     wanted, because = _verdict(job.run.config["register"], winner.id != job.baseline.id, held_out)
-    registered = [_register(job, source, winner, held_out) for source in job.sources] if wanted else []
+    changed = [source for source in job.sources if winner.templates[source.name] != source.template]
+    registered = [_register(job, source, winner, held_out) for source in changed] if wanted else []
     result = PromptOptimizationResult(
         run_id=job.run.id,
         optimizer_name=job.optimizer.name,

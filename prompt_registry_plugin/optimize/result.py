@@ -18,8 +18,8 @@ class PromptOptimizationResult:
 
     `initial_eval_score` and `final_eval_score` are means on held-out examples, which the search never saw; `held_out` has both
     evaluations and their paired difference. They are None when there were no examples to hold out. `search_score` is the search's own
-    estimate, on the examples it chose with: expect it to flatter. `optimized_prompts` are the registered versions; it is empty when no
-    gain was proven (see `registered_because`).
+    estimate, on the examples it chose with: expect it to flatter. `optimized_prompts` are the registered versions of the
+    prompts that changed; it is empty when no gain was proven (see `registered_because`).
     """
 
     run_id: str

@@ -1,0 +1,401 @@
+"""Optimizing: both prompts together, within the budget, resumable, proved on what the search never saw."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.optimize.components import components, fault_of, with_component
+from prompt_registry_plugin.optimize.merge import merge_lines
+from prompt_registry_plugin.optimize.reflection import proposed_text
+from tests import simulated_target as target
+from tests.conftest import ROOT
+
+Optimize = dict[str, Any]
+
+
+@pytest.fixture
+def arguments() -> Optimize:
+    """A run that finds something: 128 training rows, 64 held-out ones, 250 rollouts."""
+    return {
+        "predict_fn": target.predict,
+        "train_data": target.rows(8),
+        "eval_data": target.rows(4, start=100),
+        "prompt_uris": target.register(),
+        "scorers": [target.right],
+        "reflection_model": target.reflect,
+        "budget": 250,
+        "options": pr.RunOptions(concurrency=8, on_event=lambda event: None),
+    }
+
+
+def test_both_prompts_improve_and_are_registered_with_their_origin(registry: pr.PromptRegistry, arguments: Optimize) -> None:
+    """Version 2 of each, with parent, run and scores; no alias moves until `promote`."""
+    pr.set_prompt_alias("sort", "production", 1)
+    result = pr.optimize_prompts(**arguments)
+    assert result.held_out is not None
+    assert result.held_out.proven, result.registered_because
+    assert result.final_eval_score > result.initial_eval_score + 0.1  # type: ignore[operator]
+    assert result.scores_by_scorer["right"] == (result.initial_eval_score, result.final_eval_score)
+    assert [(v.name, v.version, v.parent, v.run_id) for v in result.optimized_prompts] == [
+        ("sort", 2, 1, result.run_id),
+        ("name", 2, 1, result.run_id),
+    ]
+    assert result.optimized_prompts[0].tags["held_out_after"] == f"{result.final_eval_score:.4f}"
+    assert pr.load_prompt("prompts:/sort@production").version == 1
+    result.promote()
+    assert pr.load_prompt("prompts:/sort@production").version == 2
+    assert pr.rollback("sort").version == 1
+    run = registry.store.runs.get(result.run_id)
+    assert run is not None
+    assert (run.status, run.result["registered"]) == ("finished", ["prompts:/sort/2", "prompts:/name/2"])  # type: ignore[index]
+    assert run.config["models"]["reflection_simulated"] is False
+
+
+def test_the_budget_is_never_overshot_and_no_pair_is_paid_twice(
+    registry: pr.PromptRegistry, arguments: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted where it is spent: in the target, and in the stored rows."""
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    result = pr.optimize_prompts(**{**arguments, "budget": 137, "eval_data": []})
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) == result.rollouts <= 137
+    stored = registry.store.runs.rollouts(result.run_id, "train")
+    assert len(stored) == len({(r.candidate_id, r.example_id) for r in stored}) == result.rollouts
+    assert result.held_out is None
+    assert (result.optimized_prompts, result.initial_eval_score) == ([], None)
+    assert "no held-out examples" in result.registered_because or "no edit held" in result.registered_because
+
+
+def test_held_out_examples_are_never_seen_by_the_search(registry: pr.PromptRegistry, arguments: Optimize) -> None:
+    """Not by a rollout, not by a reflection; without `eval_data`, 30 % of the rows are set apart."""
+    prompts: list[str] = []
+
+    async def listening(messages: Sequence[Any]) -> str:
+        prompts.append(messages[0]["content"])
+        return await target.reflect(messages)
+
+    result = pr.optimize_prompts(**{**arguments, "eval_data": None, "reflection_model": listening})
+    splits = registry.store.runs.examples(result.run_id)
+    assert (len(splits["train"]), len(splits["held_out"])) == (90, 38)
+    held_out = {example.id for example in splits["held_out"]}
+    assert not held_out & {example.id for example in splits["train"]}
+    assert not held_out & {r.example_id for r in registry.store.runs.rollouts(result.run_id, "train")}
+    assert prompts
+    assert not any(f"text: {example.inputs['text']}\n" in prompt for example in splits["held_out"] for prompt in prompts)
+    assert result.held_out is not None
+    assert result.held_out.difference.n == 38
+
+
+def test_same_seed_one_at_a_time_is_deterministic(arguments: Optimize) -> None:
+    """With `concurrency=1` a run is repeated exactly."""
+    once = {**arguments, "budget": 80, "eval_data": [], "options": pr.RunOptions(concurrency=1, seed=5, on_event=lambda event: None)}
+    first, second = pr.optimize_prompts(**once), pr.optimize_prompts(**once)
+    assert first.winner.templates == second.winner.templates
+    assert [c.detail.get("text") for c in first.candidates] == [c.detail.get("text") for c in second.candidates]
+
+
+def test_no_gain_is_said_and_nothing_registered(arguments: Optimize) -> None:
+    """A reflection model that only adds empty phrases proves nothing; `register="always"` overrides that."""
+    count = 0
+
+    def empty_phrases(messages: Sequence[Any]) -> str:
+        nonlocal count
+        count += 1
+        block = messages[0]["content"].split("```")[1].strip()
+        return f"```\n{block}\nBe kind {count}.\n```"
+
+    result = pr.optimize_prompts(**{**arguments, "reflection_model": empty_phrases})
+    assert result.optimized_prompts == []
+    assert result.registered_because.startswith("no ")
+    assert pr.load_prompt("sort").version == 1
+
+
+@pytest.mark.parametrize("garbage", ["", "```\n```", "no instruction at all {{oops}}", "{{", "x" * 100_000, "\ud800"])
+def test_garbage_proposals_are_rejected_without_a_rollout(arguments: Optimize, garbage: str) -> None:
+    """The model is told what was wrong, once; then the edit is dropped and the run goes on."""
+    seen: list[str] = []
+
+    def model(messages: Sequence[Any]) -> str:
+        seen.append(messages[0]["content"])
+        return garbage
+
+    result = pr.optimize_prompts(**{**arguments, "budget": 60, "eval_data": [], "reflection_model": model})
+    assert result.winner.id == result.baseline.id
+    assert any("could not be used" in prompt for prompt in seen)
+    assert {c.status for c in result.candidates} == {"winner"}
+
+
+def test_a_reflection_model_that_is_gone_ends_the_run_resumably(registry: pr.PromptRegistry, arguments: Optimize) -> None:
+    """A few failures are borne; five in a row are too many."""
+
+    def gone(messages: Sequence[Any]) -> str:
+        raise ConnectionError("no route")
+
+    with pytest.raises(pr.ModelUnavailable, match="no route"):
+        pr.optimize_prompts(**{**arguments, "reflection_model": gone})
+    (run,) = registry.store.runs.newest()
+    assert (run.status, "no route" in str(run.error)) == ("failed", True)
+    now_and_then = 0
+
+    async def flaky(messages: Sequence[Any]) -> str:
+        nonlocal now_and_then
+        now_and_then += 1
+        if now_and_then % 3 == 0:
+            raise ConnectionError("busy")
+        return await target.reflect(messages)
+
+    assert pr.optimize_prompts(**{**arguments, "reflection_model": flaky}).final_eval_score
+
+
+async def test_plain_numbers_on_any_scale_are_enough(arguments: Optimize) -> None:
+    """Scores from 0 to 1, from 0 to 10, and below zero: an edit that helps is found without any feedback in words."""
+    for factor, offset in ((1, 0), (10, 0), (1, -9)):
+
+        def plain(outputs: Any, expectations: Any, factor: int = factor, offset: int = offset) -> float:
+            return factor * sum(outputs[key] == expectations[key] for key in ("kind", "size")) / 2 + offset
+
+        def knows(messages: Sequence[Any]) -> str:
+            block = messages[0]["content"].split("```")[1].strip()
+            lines = [f"- {kind}: {', '.join(words)}" for kind, words in target.KNOWLEDGE.items() if kind in block]
+            return "```\n" + "\n".join([block.splitlines()[0], *lines]) + "\n```"
+
+        result = await pr.aoptimize_prompts(**{**arguments, "scorers": [plain], "reflection_model": knows})
+        assert result.held_out is not None, (factor, offset, result.registered_because)
+        assert result.held_out.proven, (factor, offset)
+
+
+def test_unchanged_parts_of_a_version_are_carried_over(arguments: Optimize) -> None:
+    """Response format, model config, tools and tags stay with the prompt."""
+    config = {"model_config": {"temperature": 0}, "response_format": {"type": "object"}, "tools": [{"name": "t"}], "tags": {"team": "x"}}
+    pr.register_prompt("sort", target.SORT, force=True, **config)
+    result = pr.optimize_prompts(**{**arguments, "prompt_uris": ["prompts:/sort/2", "prompts:/name/1"], "register": "always"})
+    version = next(v for v in result.optimized_prompts if v.name == "sort")
+    assert (version.version, version.parent, version.model_config, version.tools) == (3, 2, {"temperature": 0}, [{"name": "t"}])
+    assert version.tags["team"] == "x"
+
+
+def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
+    """An object with one coroutine; it is given everything and can get nothing wrong."""
+
+    class Greedy:
+        name = "greedy"
+
+        async def optimize(self, problem: Any) -> pr.Candidate:
+            with pytest.raises(pr.BudgetExhausted, match="rollouts were asked for"):
+                await problem.evaluate(pr.Candidate({**problem.baseline.templates, "sort": "x"}), problem.train)
+            taught = problem.baseline.replace("sort", target.SORT + "\n- plant: " + ", ".join(sorted(target.PLANTS)))
+            rollouts = await problem.evaluate(taught, problem.train[:20])
+            problem.note_best(sum(r.score for r in rollouts) / 20)
+            return taught
+
+    result = pr.optimize_prompts(**{**arguments, "optimizer": Greedy(), "budget": 60})
+    assert result.optimizer_name == "greedy"
+    assert result.optimized_prompts[0].template.startswith(target.SORT)  # type: ignore[union-attr]
+    assert result.rollouts == 39
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "reason"),
+    [
+        ({"budget": 5}, pr.BudgetTooSmall, "20 or more"),
+        ({"budget": 0}, pr.UserError, "positive number"),
+        ({"budget": "many"}, pr.UserError, "positive number"),
+        ({"prompt_uris": []}, pr.UserError, "at least one"),
+        ({"prompt_uris": "prompts:/sort/1"}, pr.UserError, "list"),
+        ({"prompt_uris": ["prompts:/sort/1", "prompts:/sort/1"]}, pr.UserError, "twice"),
+        ({"prompt_uris": ["prompts:/sotr/1"]}, pr.PromptNotFound, "did you mean 'sort'"),
+        ({"train_data": [{"inputs": {"txt": "a"}}]}, pr.InvalidExample, r"row 1 of train_data does not fit: predict\(text"),
+        ({"eval_data": target.rows(1)}, pr.InvalidExample, "both train_data and eval_data"),
+        ({"scorers": []}, pr.UserError, "at least one scorer"),
+        ({"optimizer": "comit_queue"}, pr.UserError, "did you mean 'commit_queue'"),
+        ({"optimizer": 5}, pr.UserError, "an optimizer is"),
+        ({"register": "yes"}, pr.UserError, "register is one of"),
+        ({"reflection_model": "nobody:knows"}, pr.UserError, "no installed plugin knows"),
+        ({"reflection_model": "openai:gpt-x"}, pr.ModelUnavailable, "gpt-x"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_spent(
+    registry: pr.PromptRegistry, arguments: Optimize, change: Optimize, error: type[Exception], reason: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int,
+) -> None:  # fmt: skip
+    """No call of the target, no run in the registry."""
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{unused_tcp_port}/v1")
+    with pytest.raises(error, match=reason):
+        pr.optimize_prompts(**{**arguments, **change})
+    assert not (tmp_path / "calls").exists()
+    assert registry.store.runs.newest() == []
+
+
+def test_a_prompt_that_the_agent_never_uses_is_told_after_a_few_rollouts(arguments: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after the whole budget."""
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    unused = pr.register_prompt("unused", "This prompt is never used by anybody.").uri
+    with pytest.raises(pr.PromptNotRendered, match="'unused' never rendered"):
+        pr.optimize_prompts(**{**arguments, "prompt_uris": [*arguments["prompt_uris"], unused]})
+    assert len((tmp_path / "calls").read_text().splitlines()) <= 20
+
+
+RUN = """
+import sys, prompt_registry_plugin as pr
+from tests import simulated_target as target
+uris = target.register()
+pr.optimize_prompts(predict_fn=target.predict, train_data=target.rows(8), eval_data=target.rows(4, start=100), prompt_uris=uris,
+                    scorers=[target.right], reflection_model=target.reflect, budget=250,
+                    options=pr.RunOptions(concurrency=8, on_event=lambda event: print(event.kind, event.task, event.done, event.text, flush=True)))
+"""
+
+
+def start_run(tmp_path: Path) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DELAY": "0.01", "CALLS": str(tmp_path / "calls")}
+    return subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+
+
+def wait_for(process: subprocess.Popen[str], task: str, done: int) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        kind, of, n, *_ = line.split(" ")
+        if kind == "rollout" and of == task and int(n) >= done:
+            return
+    pytest.fail(f"the run ended early: {process.stderr.read() if process.stderr else ''}")
+
+
+@pytest.mark.parametrize(("task", "done"), [("optimize", 3), ("optimize", 60), ("optimize", 180), ("prove", 40)])
+def test_a_killed_run_resumes_without_paying_twice(registry: pr.PromptRegistry, tmp_path: Path, task: str, done: int) -> None:
+    """`kill -9` at any point; only what was in flight is run again, and the outcome is a proven gain as ever."""
+    process = start_run(tmp_path)
+    wait_for(process, task, done)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (run,) = registry.store.runs.newest()
+    assert run.status == "running"
+    result = pr.resume_run(run.id, on_event=lambda event: None)
+    assert result.held_out is not None
+    assert result.held_out.proven
+    assert result.rollouts <= 250
+    for split, most in (("train", 250), ("held_out", 128)):
+        stored = registry.store.runs.rollouts(run.id, split)
+        assert len(stored) == len({(r.candidate_id, r.example_id) for r in stored}) <= most
+    again = pr.resume_run(run.id, on_event=lambda event: None)
+    assert again.optimized_prompts == result.optimized_prompts, "a finished run gives its result again and registers nothing"
+    assert again.final_eval_score == result.final_eval_score
+
+
+@pytest.mark.parametrize(("task", "done"), [("optimize", 60), ("prove", 30)])
+def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(registry: pr.PromptRegistry, tmp_path: Path, task: str, done: int) -> None:
+    """Every call that was made is stored, so none is paid again."""
+    process = start_run(tmp_path)
+    wait_for(process, task, done)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert time.monotonic() - started < 5
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in err
+    (run,) = registry.store.runs.newest()
+    assert run.status == "interrupted"
+    assert f"prompt-registry runs resume {run.id}" in out
+    stored = [r for split in ("train", "held_out") for r in registry.store.runs.rollouts(run.id, split)]
+    assert len((tmp_path / "calls").read_text().splitlines()) == len(stored)
+    assert not [r for r in stored if r.error]
+    assert pr.resume_run(run.id, on_event=lambda event: None).held_out
+
+
+def test_a_run_at_work_elsewhere_cannot_be_resumed(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Two processes on one run would pay twice."""
+    process = start_run(tmp_path)
+    wait_for(process, "optimize", 30)
+    (run,) = registry.store.runs.newest()
+    with pytest.raises(pr.UserError, match="is running in"):
+        pr.resume_run(run.id)
+    process.kill()
+    process.communicate()
+
+
+def test_runs_that_cannot_be_resumed_say_why(registry: pr.PromptRegistry, arguments: Optimize) -> None:
+    """Unknown ones, and those whose function has no importable name."""
+    with pytest.raises(pr.UserError, match="no run 'x'"):
+        pr.resume_run("x")
+
+    def stops(text: str) -> dict[str, str]:
+        if len(registry.store.runs.rollouts(registry.store.runs.newest()[0].id, "train")) > 30:
+            raise KeyboardInterrupt
+        return target.predict(text)
+
+    with pytest.raises(KeyboardInterrupt):
+        pr.optimize_prompts(**{**arguments, "predict_fn": stops, "options": pr.RunOptions(concurrency=1, on_event=lambda event: None)})
+    (run,) = registry.store.runs.newest()
+    with pytest.raises(pr.UserError, match=r"its predict_fn cannot be imported by name"):
+        pr.resume_run(run.id)
+
+
+async def test_two_runs_at_once_do_not_disturb_each_other(registry: pr.PromptRegistry, arguments: Optimize) -> None:
+    """Each sees its own candidates only; afterwards the stored prompts are what they were."""
+    first, second = await asyncio.gather(*(pr.aoptimize_prompts(**{**arguments, "register": "never"}) for _ in range(2)))
+    for result in (first, second):
+        known = {record.candidate.id for record in result.candidates}
+        used = Counter(r.candidate_id for r in registry.store.runs.rollouts(result.run_id, "train"))
+        assert set(used) <= known
+        assert result.held_out is None or result.held_out.before.score.mean == pytest.approx(first.held_out.before.score.mean)  # type: ignore[union-attr]
+    assert pr.load_prompt("sort").template == target.SORT
+
+
+def test_components_of_text_and_chat_prompts() -> None:
+    """A chat prompt has one for each message with words of its own; variables alone are left alone."""
+    chat = [
+        {"role": "system", "content": "You are a careful clerk of {{bank}}."},
+        {"type": "placeholder", "name": "history"},
+        {"role": "user", "content": "Question: {{q}}"},
+        {"role": "assistant", "content": "Always be brief and polite here."},
+    ]
+    templates = {"text": "Say {{x}} now please, all of it.", "chat": chat, "one": chat[:3]}
+    assert sorted(components(templates)) == ["chat#1", "chat#4", "one", "text"]
+    changed = with_component(pr.Candidate(templates), "chat#4", "New.", "note")
+    assert changed.templates["chat"][3] == {"role": "assistant", "content": "New."}
+    assert changed.templates["chat"][:3] == chat[:3]
+    assert with_component(pr.Candidate(templates), "one", "New {{bank}}.", "note").templates["one"][0]["content"] == "New {{bank}}."  # type: ignore[index]
+
+
+def test_faults_of_proposals() -> None:
+    """What may not replace a component, and why."""
+    assert fault_of("Say {{x}}!", "Tell {{x}}", "Tell {{x}}") is None
+    assert "drops the variable {{x}}" in str(fault_of("Say", "Tell {{x}}", "Tell {{x}}"))
+    assert "invents the variable {{y}}" in str(fault_of("{{x}} {{y}}", "Tell {{x}}", "Tell {{x}}"))
+    assert "same as before" in str(fault_of("Tell {{x}} ", "Tell {{x}}", "Tell {{x}}"))
+    assert "unbalanced" in str(fault_of("{{x}} {{", "Tell {{x}}", "Tell {{x}}"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "merged"),
+    [
+        ("a\nb\nc\nmine", "a\nb\nc\nyours", "a\nb\nc\nmine\nyours"),
+        ("A\nb\nc", "a\nb\nC", "A\nb\nC"),
+        ("a\nb\nc", "a\nc", "a\nc"),
+        ("A\nb\nc", "B\nb\nc", None),
+        ("a\nX\nc", "a\nX\nc", "a\nX\nc"),
+        ("b\nc", "a\nb\nc\nd", "b\nc\nd"),
+    ],
+)
+def test_three_way_merge(ours: str, theirs: str, merged: str | None) -> None:
+    """Of `a b c`: changes in different lines join, both additions at the end stay, different changes of one line clash."""
+    assert merge_lines("a\nb\nc", ours, theirs) == merged
+
+
+def test_the_proposal_is_found_in_an_answer() -> None:
+    """The last fenced block, with longer fences around shorter ones; else the whole answer."""
+    assert proposed_text("Here:\n```\nold\n```\nbetter:\n```text\nnew\nlines\n```\nbye") == "new\nlines"
+    assert proposed_text("````\nuse ```x``` here\n````") == "use ```x``` here"
+    assert proposed_text("  just text ") == "just text"
