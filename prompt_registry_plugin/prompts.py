@@ -125,9 +125,9 @@ def text_of(rendered: Any) -> str:
 
 
 def role_of(message: Any) -> str:
-    """The role of a message dictionary or object."""
+    """The role of a message dictionary or object, in the words of the chat protocol."""
     role = message.get("role") if isinstance(message, Mapping) else getattr(message, "type", None)
-    return str(role or "message")
+    return {"human": "user", "ai": "assistant"}.get(str(role), str(role or "message"))
 
 
 def content_of(message: Any) -> str:

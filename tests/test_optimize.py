@@ -100,7 +100,12 @@ def test_held_out_examples_are_never_seen_by_the_search(registry: pr.PromptRegis
 
 def test_same_seed_one_at_a_time_is_deterministic(arguments: Optimize) -> None:
     """With `concurrency=1` a run is repeated exactly."""
-    once = {**arguments, "budget": 80, "eval_data": [], "options": pr.RunOptions(concurrency=1, seed=5, on_event=lambda event: None)}
+    once = {
+        **arguments,
+        "budget": 80,
+        "eval_data": [],
+        "options": pr.RunOptions(concurrency=1, seed=5, on_event=lambda event: None),
+    }
     first, second = pr.optimize_prompts(**once), pr.optimize_prompts(**once)
     assert first.winner.templates == second.winner.templates
     assert [c.detail.get("text") for c in first.candidates] == [c.detail.get("text") for c in second.candidates]
@@ -178,7 +183,12 @@ async def test_plain_numbers_on_any_scale_are_enough(arguments: Optimize) -> Non
 
 def test_unchanged_parts_of_a_version_are_carried_over(arguments: Optimize) -> None:
     """Response format, model config, tools and tags stay with the prompt."""
-    config = {"model_config": {"temperature": 0}, "response_format": {"type": "object"}, "tools": [{"name": "t"}], "tags": {"team": "x"}}
+    config = {
+        "model_config": {"temperature": 0},
+        "response_format": {"type": "object"},
+        "tools": [{"name": "t"}],
+        "tags": {"team": "x"},
+    }
     pr.register_prompt("sort", target.SORT, force=True, **config)
     result = pr.optimize_prompts(**{**arguments, "prompt_uris": ["prompts:/sort/2", "prompts:/name/1"], "register": "always"})
     version = next(v for v in result.optimized_prompts if v.name == "sort")
@@ -240,7 +250,9 @@ def test_mistakes_are_told_before_anything_is_spent(
     assert registry.store.runs.newest() == []
 
 
-def test_a_prompt_that_the_agent_never_uses_is_told_after_a_few_rollouts(arguments: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_that_the_agent_never_uses_is_told_after_a_few_rollouts(
+    arguments: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not after the whole budget."""
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     unused = pr.register_prompt("unused", "This prompt is never used by anybody.").uri
@@ -295,7 +307,9 @@ def test_a_killed_run_resumes_without_paying_twice(registry: pr.PromptRegistry, 
 
 
 @pytest.mark.parametrize(("task", "done"), [("optimize", 60), ("prove", 30)])
-def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(registry: pr.PromptRegistry, tmp_path: Path, task: str, done: int) -> None:
+def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(
+    registry: pr.PromptRegistry, tmp_path: Path, task: str, done: int
+) -> None:
     """Every call that was made is stored, so none is paid again."""
     process = start_run(tmp_path)
     wait_for(process, task, done)
@@ -336,7 +350,9 @@ def test_runs_that_cannot_be_resumed_say_why(registry: pr.PromptRegistry, argume
         return target.predict(text)
 
     with pytest.raises(KeyboardInterrupt):
-        pr.optimize_prompts(**{**arguments, "predict_fn": stops, "options": pr.RunOptions(concurrency=1, on_event=lambda event: None)})
+        pr.optimize_prompts(
+            **{**arguments, "predict_fn": stops, "options": pr.RunOptions(concurrency=1, on_event=lambda event: None)}
+        )
     (run,) = registry.store.runs.newest()
     with pytest.raises(pr.UserError, match=r"its predict_fn cannot be imported by name"):
         pr.resume_run(run.id)
@@ -366,7 +382,9 @@ def test_components_of_text_and_chat_prompts() -> None:
     changed = with_component(pr.Candidate(templates), "chat#4", "New.", "note")
     assert changed.templates["chat"][3] == {"role": "assistant", "content": "New."}
     assert changed.templates["chat"][:3] == chat[:3]
-    assert with_component(pr.Candidate(templates), "one", "New {{bank}}.", "note").templates["one"][0]["content"] == "New {{bank}}."  # type: ignore[index]
+    assert (
+        with_component(pr.Candidate(templates), "one", "New {{bank}}.", "note").templates["one"][0]["content"] == "New {{bank}}."
+    )  # type: ignore[index]
 
 
 def test_faults_of_proposals() -> None:

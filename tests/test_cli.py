@@ -1,0 +1,171 @@
+"""The command line: help everywhere, JSON on demand, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.cli.main import cli, main
+from tests import simulated_target as target
+from tests.conftest import ROOT
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line and returns its exit code, output and errors."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def support() -> None:
+    """A prompt with three versions and two moves."""
+    for text in ("You help.", "You help {{who}} briefly.", "You help {{who}} [kindly]."):
+        pr.register_prompt("support", text, commit_message=f"say: {text}")
+    pr.set_prompt_alias("support", "production", 1)
+    pr.set_prompt_alias("support", "production", 2, reason="shorter answers")
+
+
+def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from commands(command, (*path, name))
+    else:
+        yield path, group
+
+
+def test_every_command_has_help_json_and_a_place_in_the_docs(run: Run) -> None:
+    """And the documented ones exist."""
+    docs = (ROOT / "docs" / "cli.md").read_text()
+    found = dict(commands(cli))
+    assert {"list", "show", "diff", "promote", "rollback", "history", "plugins", "offline-model"} <= {
+        " ".join(path) for path in found
+    }
+    for path, command in found.items():
+        assert f"`prompt-registry {' '.join(path)}" in docs, path
+        assert command.help, path
+        assert "--json" in [option for parameter in command.params for option in parameter.opts], path
+        assert all(getattr(p, "help", "x") for p in command.params if isinstance(p, click.Option)), path
+        code, out, _ = run(*path, "--help")
+        assert (code, "Usage:" in out) == (0, True)
+
+
+def test_list_show_and_diff(run: Run, support: None) -> None:
+    """Tables for people."""
+    code, out, _ = run("list")
+    assert code == 0
+    assert re.search(r"support\s+│ 3\s+│ production → 2", out)
+    _, out, _ = run("show", "support@production")
+    assert "You help {{who}} briefly." in out
+    assert "aliases: production" in out
+    _, out, _ = run("show", "support")
+    assert "[kindly]" in out, "brackets in a prompt are no markup"
+    _, out, _ = run("diff", "support/1", "support@production")
+    assert "version 1 → 2" in out
+    _, out, _ = run("diff", "support")
+    assert "version 2 → 3" in out
+
+
+def test_json_for_programs(run: Run, support: None) -> None:
+    """Every listing parses."""
+    (prompt,) = json.loads(run("list", "--json")[1])
+    assert (prompt["name"], prompt["aliases"]) == ("support", {"production": 2})
+    assert json.loads(run("show", "support/1", "--json")[1])["template"] == "You help."
+    assert json.loads(run("diff", "support/1", "support/2", "--json")[1])["new_text"] == "You help {{who}} briefly."
+    history = json.loads(run("history", "support", "--json")[1])
+    assert [entry["kind"] for entry in history].count("alias_move") == 2
+    assert {info["name"] for info in json.loads(run("plugins", "--json")[1])} >= {"store", "langchain", "langgraph"}
+    assert json.loads(run("runs", "list", "--json")[1]) == []
+
+
+def test_promote_rollback_and_history(run: Run, support: None) -> None:
+    """The whole story is in the history, with who and why."""
+    assert run("promote", "support", "--reason", "best so far")[1] == "support@production is version 3\n"
+    assert json.loads(run("rollback", "support", "--json")[1])["version"] == 2
+    assert run("rollback", "support", "--reason", "worse")[1] == "support@production is version 1 again\n"
+    code, _, err = run("rollback", "support")
+    assert (code, "no earlier version" in err) == (2, True)
+    _, out, _ = run("history", "support")
+    assert all(said in out for said in ("best so far", "shorter answers", "2 → 1 (rollback)", "tester", "say: You help."))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "suport"], "did you mean 'support'"),
+        (["show", "support/9"], "no version 9"),
+        (["show", "support@nope"], "no alias 'nope'"),
+        (["show", "prompts://x"], "cannot read prompt URI"),
+        (["show", "support/" + "9" * 5000], "no version number"),
+        (["diff", "support/1"], "is the first version"),
+        (["promote", "support", "--alias", "latest"], "reserved"),
+        (["history", "support/production"], "no prompt"),
+        (["list", "--filter", "name ="], "^"),
+        (["list", "--filter", "(" * 3000], "more than"),
+        (["list", "--max", "9" * 30], "not in the range"),
+        (["promote", "support", "--reason", "bad\udcff"], "not valid Unicode"),
+        (["runs", "show", "x"], "no run 'x'"),
+        (["runs", "resume", "x"], "no run 'x'"),
+        (["nonsense"], "No such command"),
+        (["list", "--nonsense"], "No such option"),
+        (["--registry", "sqlite:///missing.db", "list"], "there is no registry at missing.db"),
+        (["--registry", "sqlite:///" + "x" * 300 + ".db", "list"], "there is no registry"),
+        (["--registry", "redis://x", "list"], "no installed plugin opens"),
+    ],
+)
+def test_mistakes_exit_with_2_and_one_clear_message(run: Run, support: None, arguments: list[str], said: str) -> None:
+    """On standard error, with nothing on standard output."""
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert said in err
+    assert out == ""
+
+
+def test_looking_creates_no_database(run: Run, tmp_path: Any) -> None:
+    """A mistyped URL leaves nothing behind."""
+    run("--registry", f"sqlite:///{tmp_path}/typo.db", "list")
+    assert not list(tmp_path.glob("typo*"))
+
+
+def test_runs_are_listed_and_shown(run: Run) -> None:
+    """With settings, outcome, and every candidate's fate."""
+    result = pr.optimize_prompts(
+        predict_fn=target.predict,
+        train_data=target.rows(8),
+        eval_data=target.rows(4, start=100),
+        prompt_uris=target.register(),
+        scorers=[target.right],
+        reflection_model=target.reflect,
+        budget=200,
+        options=pr.RunOptions(on_event=lambda event: None),
+    )
+    (listed,) = json.loads(run("runs", "list", "--json")[1])
+    assert (listed["id"], listed["status"], listed["rollouts"]) == (result.run_id, "finished", result.rollouts)
+    _, out, _ = run("runs", "show", result.run_id)
+    assert "tests.simulated_target:predict" in out
+    assert "race on" in out
+    assert "gain proven" in out
+    shown = json.loads(run("runs", "show", result.run_id, "--json")[1])
+    assert {candidate["status"] for candidate in shown["candidates"]} >= {"baseline", "winner"}
+    code, out, _ = run("runs", "resume", result.run_id)
+    assert (code, "gain proven" in out) == (0, True)

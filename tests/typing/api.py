@@ -1,0 +1,38 @@
+"""Type-checked, never run: the public functions keep their types through the lazy front door."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import prompt_registry_plugin as pr
+
+
+async def typed() -> None:
+    assert_type(pr.register_prompt("a", "b", tags={"k": "v"}), pr.PromptVersion)
+    assert_type(pr.load_prompt("a", version=1), pr.PromptVersion)
+    assert_type(await pr.aload_prompt("a"), pr.PromptVersion)
+    assert_type(pr.search_prompts("name = 'a'"), list[pr.Prompt])
+    assert_type(pr.rollback("a", "production", reason="r"), pr.PromptVersion)
+    assert_type(pr.prompt_history("a"), list[pr.PromptVersion | pr.AliasMove])
+    with pr.record("r") as trace:
+        assert_type(trace, pr.Trace)
+    assert_type(pr.adopt(trace, names={"a": None}), list[pr.PromptVersion])
+    result = pr.optimize_prompts(
+        predict_fn=len,
+        train_data=[],
+        prompt_uris=["a"],
+        scorers=["exact_match"],
+        reflection_model="offline:reflection",
+        budget=pr.Budget(100),
+    )
+    assert_type(result, pr.PromptOptimizationResult)
+    assert_type(result.final_eval_score, float | None)
+    assert_type(pr.evaluate(predict_fn=len, data="rows.jsonl", scorers=["exact_match"]).score, pr.Interval)
+
+    @pr.trace
+    def traced(x: int) -> str:
+        return str(x)
+
+    assert_type(traced(1), str)
+    pr.load_prompt(5)  # type: ignore[arg-type]
+    pr.set_prompt_alias("a", "b")  # type: ignore[call-arg]
