@@ -50,10 +50,10 @@ def predict(text: str) -> dict[str, str]:
 @pr.scorer
 def right(outputs: Mapping[str, str], expectations: Mapping[str, str]) -> pr.Feedback:
     """Both fields, each with the prompt that is responsible."""
-    items = [
-        pr.Item(f"{field} should be {expectations[field]!r} but was {outputs[field]!r}", outputs[field] == expectations[field], prompt, f"{field} {expectations[field]}")
-        for field, prompt in (("kind", "sort"), ("size", "name"))
-    ]  # fmt: skip
+    items = []
+    for field, prompt in (("kind", "sort"), ("size", "name")):
+        said = f"{field} should be {expectations[field]!r} but was {outputs[field]!r}"
+        items.append(pr.Item(said, outputs[field] == expectations[field], prompt, f"{field} {expectations[field]}"))
     return pr.Feedback(sum(item.ok for item in items) / 2, items)
 
 
