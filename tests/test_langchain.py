@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
+from langchain_core.prompts import ChatPromptTemplate, HumanMessagePromptTemplate, MessagesPlaceholder, PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
 import prompt_registry_plugin as pr
@@ -286,3 +290,103 @@ def test_unknown_and_missing_frameworks_are_told() -> None:
     """By name."""
     with pytest.raises(pr.PluginError, match=r"no adapter is called 'langchian'; did you mean 'langchain'"):
         pr.enable("langchian")
+
+
+def test_what_text_cannot_say_is_not_adopted() -> None:
+    """A literal message with tool calls or a name, and partials inside a message: each would be lost."""
+    call = {"name": "f", "args": {}, "id": "1"}
+    inner = HumanMessagePromptTemplate.from_template("{a} {b}", partial_variables={"b": "B"})
+    for template in (
+        ChatPromptTemplate([AIMessage("", tool_calls=[call]), ("human", "{a}")]),
+        ChatPromptTemplate([("system", "Hi"), inner]),
+    ):
+        with pr.record() as trace:
+            before = template.invoke({"a": "1"})
+        (use,) = trace.prompts
+        with pytest.raises(pr.UserError, match="names="):
+            pr.adopt(trace)
+        assert pr.adopt(trace, names={use.proposed_name: None}) == [], "left out, the others could be adopted"
+        assert template.invoke({"a": "1"}) == before
+
+
+def test_values_are_rendered_as_langchain_renders_them() -> None:
+    """An enumeration's member, say, and a partial variable that is computed once a call."""
+
+    class Colour(StrEnum):
+        RED = "red"
+
+    calls: list[int] = []
+
+    def count() -> str:
+        calls.append(1)
+        return str(len(calls))
+
+    template = PromptTemplate.from_template("{colour} {n}", partial_variables={"n": count})
+    with pr.record() as trace:
+        text = template.format(colour=Colour.RED)
+    assert trace.prompts[0].rendered == text
+    assert trace.spans[0].attributes["variables"]["n"] == text.split()[1]
+    pr.adopt(trace, names={trace.prompts[0].proposed_name: "p"})
+    assert template.format(colour=Colour.RED).split()[0] == text.split()[0]
+
+
+def test_a_version_of_the_other_kind_is_used_or_told_never_ignored() -> None:
+    """A text in the place of chat messages is what the user says; chat messages in the place of a text are an error."""
+    template, text = chat(), PromptTemplate.from_template("Say {word}")
+    adopt(template, INPUT)
+    adopt(text, {"word": "x"}, "say")
+    with pr.override_prompts({"support/answer": "CANDIDATE {{question}}"}):
+        assert template.invoke(INPUT).to_messages() == [HumanMessage("CANDIDATE why {not}?")]
+    with (
+        pr.override_prompts({"say": [{"role": "user", "content": "x"}]}, unrendered="ignore"),
+        pytest.raises(pr.InvalidTemplate, match="'say'"),
+    ):
+        text.format(word="x")
+
+
+def test_adopting_is_checked_before_anything_is_written() -> None:
+    """A text cannot stand for two prompts."""
+    template = chat()
+    with pr.record() as trace:
+        template.invoke(INPUT)
+    proposed = trace.prompts[0].proposed_name
+    pr.adopt(trace)
+    with pytest.raises(pr.PromptExists, match="already adopted as"):
+        pr.adopt(trace, names={proposed: "other"})
+    assert [prompt.name for prompt in pr.search_prompts()] == [proposed]
+
+
+def test_disabling_takes_along_what_was_only_built_upon() -> None:
+    """`langgraph` brought `langchain` with it; asked for by name, it stays."""
+    pr.disable()
+    pr.enable("langgraph")
+    assert pr.enabled() == ["langchain", "langgraph"]
+    pr.disable("langgraph")
+    assert pr.enabled() == []
+    pr.enable("langgraph", "langchain")
+    pr.disable("langgraph")
+    assert pr.enabled() == ["langchain"]
+
+
+def test_an_enabled_adapter_leaves_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It creates no database where nobody asked for one, and an agent whose registry breaks goes on with its own text."""
+    monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path / 'unasked.db'}")
+    assert PromptTemplate.from_template("a {b}").format(b=1) == "a 1"
+    assert not (tmp_path / "unasked.db").exists()
+    template = chat()
+    adopt(template, INPUT)
+    pr.current_registry().store.close()
+    assert [message.content for message in template.invoke(INPUT).to_messages()][1] == "why {not}?"
+    assert "own texts are used" in caplog.text
+
+
+def test_recordings_are_not_kept_alive() -> None:
+    """A process that records every request must not grow."""
+    with pr.record() as trace:
+        (chat() | Echo()).invoke(INPUT)
+    alive = weakref.ref(trace)
+    del trace
+    gc.collect()
+    assert alive() is None

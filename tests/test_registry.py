@@ -258,3 +258,20 @@ def test_hooks_are_told_of_versions_and_moves(tmp_path: object) -> None:
         with registry.record("r"):
             pass
     assert told == ["prompts:/p/1", "production None->1", "trace r"]
+
+
+def test_deleting_and_setting_again_can_be_taken_back() -> None:
+    """Rollback goes to the last different version, over a deletion too, and never stands still."""
+    for text in ("one", "two"):
+        pr.register_prompt("p", text)
+    pr.set_prompt_alias("p", "production", 1)
+    pr.set_prompt_alias("p", "production", 2)
+    pr.delete_prompt_alias("p", "production")
+    assert pr.rollback("p").version == 2
+    pr.delete_prompt_alias("p", "production")
+    pr.set_prompt_alias("p", "production", 2)
+    assert pr.rollback("p").version == 1
+    with pytest.raises(pr.AliasConflict):
+        pr.rollback("p")
+    with pytest.raises(pr.InvalidURI, match="needs a version"):
+        pr.set_prompt_alias("p", "production", None)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.tracing import mask_secrets
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +169,69 @@ def test_traces_are_stored_without_secrets(registry: pr.PromptRegistry, plan: pr
     assert "ghijkl" not in text
     files = Path(registry.url.removeprefix("sqlite:///")).parent.glob("prompts.db*")
     assert not any(b"sk-abc" in file.read_bytes() for file in files)
+
+
+SECRETS = [
+    "sk-abcdefghijklmnop1234", "Authorization: Bearer abc.def-ghi123", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI", "postgres://u:hunter2x@host/db",
+    '{"password": "correct horse", "api_key": "abcd1234"}', "ghp_abcdefghijklmnopqrstuvwx", "password=hunter2hunter2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_secrets_are_masked_in_whatever_form(text: str) -> None:
+    """Keys, tokens, passwords in JSON and in URLs."""
+    masked = mask_secrets(f"before {text} after")
+    assert masked.startswith("before ")
+    assert masked.endswith(" after")
+    assert not re.search(r"abcdefgh|abc\.def|wJalr|hunter2|correct|horse|abcd1234", masked)
+
+
+@pytest.mark.parametrize(
+    "text", ["skip-connection-in-resnet-models", "max_tokens: 500 and tokens are counted", "the key to success is patience"]
+)
+def test_ordinary_text_is_not_masked(text: str) -> None:
+    """What only looks a little like a secret stays."""
+    assert mask_secrets(text) == text
+
+
+class Nasty:
+    def __repr__(self) -> str:
+        raise KeyError("no repr")
+
+
+circle: dict[str, Any] = {}
+circle["self"] = circle
+
+
+@pytest.mark.parametrize("value", [Nasty(), circle, {(1, 2): 3}, "\ud800", float("nan"), b"x", {1, 2}, 'token=abc"rest', 123456])
+def test_recording_never_fails_on_a_value(registry: pr.PromptRegistry, value: Any) -> None:
+    """Whatever an agent passes around, the trace is stored."""
+    with pr.record() as trace:
+        trace.start("chain", "odd", attributes={"value": value, "token": value})
+    assert registry.store.traces.get(trace.id)
+
+
+def test_what_the_agent_raised_comes_out_of_a_recording(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Even when a plugin fails on the trace as well."""
+
+    class Broken:
+        @pr.hookimpl
+        def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
+            raise RuntimeError("plugin")
+
+    with (
+        pr.PromptRegistry(f"sqlite:///{tmp_path / 'h.db'}", plugins=pr.create_plugin_manager(Broken())) as hooked,
+        pytest.raises(ValueError, match="agent"),
+        hooked.record(),
+    ):
+        raise ValueError("agent")
+
+
+def test_an_answer_belongs_to_the_prompt_that_was_sent() -> None:
+    """Not to another one whose text is a part of it."""
+    short, long = pr.register_prompt("short", "Q: {{x}}"), pr.register_prompt("long", "Q: {{x}} more")
+    with pr.record() as trace:
+        texts = [short.format(x=1), long.format(x=1)]
+        for text, said in zip(texts, ("to short", "to long"), strict=True):
+            trace.finish(trace.start_model("m", [{"role": "user", "content": text}]), attributes={"output": said})
+    assert trace.outputs_by_prompt() == {"short": "to short", "long": "to long"}

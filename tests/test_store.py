@@ -200,14 +200,45 @@ def test_a_fork_gets_a_connection_of_its_own(registry: pr.PromptRegistry) -> Non
     import warnings
 
     pr.register_prompt("p", "parent")
+    pr.set_prompt_alias("p", "production", 1)
+    assert pr.load_prompt("prompts:/p@production").version == 1, "cached before the fork"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the test's point is ours, not theirs
         pid = os.fork()
     if pid == 0:
+        status = 1
         try:
+            time.sleep(0.3)  # the parent moves the alias meanwhile: the inherited cache must not hide that
+            status = 0 if registry.load_prompt("prompts:/p@production").template == "moved" else 2
             registry.register_prompt("p", "child")
         finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
+            os._exit(status)
+    pr.set_prompt_alias("p", "production", pr.register_prompt("p", "moved").version)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert pr.load_prompt("p").template == "child"
-    assert pr.register_prompt("p", "parent again").version == 3
+    assert pr.register_prompt("p", "parent again").version == 4
+
+
+def test_a_reader_without_rights_sees_what_the_owner_writes_later(tmp_path: Path) -> None:
+    """Opened as a file that never changes, for lack of a better way, and still not stale."""
+    from prompt_registry_plugin.store.sqlite.connection import Connection
+
+    url = f"sqlite:///{tmp_path / 'served.db'}"
+    with pr.open_registry(url) as owner:
+        owner.register_prompt("p", "one")
+    with pr.open_registry(url + "?mode=ro") as reader:
+        connection: Connection = reader.store.prompts._connection  # type: ignore[attr-defined]
+        connection._current().close()
+        connection._connection = connection._connect("mode=ro&immutable=1")
+        connection._unchanging = connection._look()
+        assert reader.load_prompt("p").template == "one"
+        with pr.open_registry(url) as owner:
+            owner.register_prompt("p", "two")
+        assert reader.load_prompt("p").template == "two"
+
+
+def test_a_default_registry_that_was_closed_is_opened_again() -> None:
+    """By whoever needs it next."""
+    with pr.current_registry():
+        pr.register_prompt("p", "x")
+    assert pr.load_prompt("p").template == "x"

@@ -63,7 +63,8 @@ class Connection:
                 if self._connection is not None:
                     self._connection.close()
                 self._connection = self._open()
-            return self._generation, int(self._current().execute("PRAGMA data_version").fetchone()[0])
+            version = self._current().execute("PRAGMA data_version").fetchone()[0]  # first: it may open a new connection
+            return self._generation, int(version)
 
     def close(self) -> None:
         """Closes the file; closing twice is harmless."""
