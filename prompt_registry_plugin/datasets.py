@@ -22,7 +22,9 @@ def load_examples(data: Data, what: str = "data") -> list[Example]:
 
     Raises `InvalidExample`, naming the row.
     """
-    rows: Any = _read_json_lines(Path(data)) if isinstance(data, str | PathLike) else data
+    rows: Any = data
+    if isinstance(data, str | PathLike):
+        rows, what = _read_json_lines(Path(data)), f"{what} ({data})"
     if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         raise InvalidExample(f"{what} is a list of rows or the path of a JSON Lines file, not a {type(rows).__name__}")
     examples = [

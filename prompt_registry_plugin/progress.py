@@ -1,4 +1,4 @@
-"""The live progress bar: rollouts, best score, elapsed and remaining time. Where there is no terminal, a few log lines."""
+"""The live progress bar: rollouts, best score, elapsed and remaining time. Where there is no terminal, a few lines."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contextlib import contextmanager
 from prompt_registry_plugin.options import Event, OnEvent
 
 logger = logging.getLogger(__name__)
-_LOG_EVERY = 10.0
+_COUNT_EVERY = 10.0
 
 
 @contextmanager
 def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
-    """`on_event` as it is; without one, a progress bar on a terminal, and log lines at level INFO elsewhere."""
+    """`on_event` as it is; without one, a progress bar on a terminal, and a line now and then elsewhere, on standard error."""
     if on_event is not None:
         yield _guarded(on_event)
     elif sys.stderr.isatty():
         with live_progress() as show:
             yield show
     else:
-        yield _LogLines()
+        yield _Lines()
 
 
 def _guarded(on_event: OnEvent) -> OnEvent:
@@ -61,7 +61,9 @@ def live_progress() -> Iterator[OnEvent]:
             if event.task not in tasks:
                 tasks[event.task] = progress.add_task(event.task, total=event.total, best="–")
             if event.kind in ("rollout", "finished", "started"):
-                progress.update(tasks[event.task], completed=event.done, total=event.total)
+                # A search may end before its budget: then what was done is all there is.
+                total = event.done if event.kind == "finished" else event.total
+                progress.update(tasks[event.task], completed=event.done, total=total)
             if event.best is not None:
                 progress.update(tasks[event.task], best=f"{event.best:.3f}")
             if event.text:
@@ -70,15 +72,19 @@ def live_progress() -> Iterator[OnEvent]:
         yield show
 
 
-class _LogLines:
-    """Logs texts as they come and counts every ten seconds."""
+class _Lines:
+    """Writes texts to standard error as they come, and counts every ten seconds."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         if event.text:
-            logger.info("%s: %s", event.task, event.text)
-        elif event.kind == "finished" or time.monotonic() - self._last > _LOG_EVERY:
-            self._last = time.monotonic()
-            logger.info("%s: %d of %d rollouts, score %s", event.task, event.done, event.total, event.best)
+            self._write(f"{event.task}: {event.text}")
+        elif event.total and time.monotonic() - self._last > _COUNT_EVERY:
+            best = "" if event.best is None else f", score {event.best:.3f}"
+            self._write(f"{event.task}: {event.done} of {event.total} rollouts{best}")
+
+    def _write(self, line: str) -> None:
+        self._last = time.monotonic()
+        sys.stderr.write(line.encode("utf-8", "replace").decode() + "\n")

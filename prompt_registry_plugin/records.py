@@ -17,7 +17,7 @@ Template = str | Sequence[Mapping[str, Any]]
 TemplateFormat = Literal["double_brace"]
 SpanKind = Literal["prompt", "llm", "tool", "agent", "chain"]
 RunStatus = Literal["running", "interrupted", "failed", "finished"]
-CandidateStatus = Literal["baseline", "proposed", "rejected", "committed", "checkpoint", "winner"]
+CandidateStatus = Literal["baseline", "proposed", "accepted", "rejected", "committed", "checkpoint", "winner"]
 
 EMPTY: FrozenDict = FrozenDict()
 

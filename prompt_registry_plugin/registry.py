@@ -186,6 +186,14 @@ class PromptRegistry:
         found = self._find(uri.parse(name, version))
         if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
             raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; choose another alias for {name!r}")
+        current = self.store.prompts.get(uri.PromptURI(name, alias=alias))
+        if current is not None and (new := sorted(found.variables - current.variables)):
+            logger.warning(
+                "%s needs %s, which version %s did not: callers have to pass it",
+                found.uri,
+                ", ".join(map(repr, new)),
+                current.version,
+            )
         self._move(found.name, alias, found.version, reason, expected_version)
 
     def delete_prompt_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
@@ -265,9 +273,9 @@ class PromptRegistry:
         """Registers the hard-coded prompts that a trace discovered; from now on the registry serves them in their place.
 
         Each becomes version 1 under its proposed name, or under `names[proposed name]` (None leaves it alone), with `alias` pointing
-        at it; the agent then gets whatever `alias` points at. Adopting again changes nothing. Raises `UserError` before anything is
-        written when
-        a prompt cannot be adopted or a name is taken.
+        at it; the agent then gets whatever `alias` points at. A name given there that exists gets the text as its next version, and
+        its alias stays where it is. Adopting again changes nothing. Raises `UserError` before anything is written when a prompt
+        cannot be adopted or a name is taken.
         """
         uri.check_alias(alias)
         found = [use for use in trace.prompts if use.name is None]
@@ -276,6 +284,11 @@ class PromptRegistry:
             raise UserError(
                 f"no discovered prompt is called {unknown[0]!r}{did_you_mean(unknown[0], [use.proposed_name for use in found])}"
             )
+        if not trace.prompts and any(span.kind == "llm" for span in trace.spans):
+            raise UserError(
+                "the trace holds model calls, but none of their prompts came from a template; messages that are built by hand "
+                "(SystemMessage(...)) are not met yet: make them a ChatPromptTemplate, or register the text and load it by name"
+            )
         if not trace.prompts:
             raise UserError("the trace holds no prompts: enable() the framework's adapter, then record() a run of the agent")
         wanted = [(use, renamed.get(use.proposed_name, use.proposed_name)) for use in found]
@@ -283,7 +296,7 @@ class PromptRegistry:
         if len({name for _, name in planned}) < len(planned):
             raise PromptExists("two prompts would get one name; give them different ones with names={proposed: name}")
         for use, name in planned:
-            self._check_adoptable(use, name, alias)
+            self._check_adoptable(use, name, alias, named=use.proposed_name in renamed)
         return [self._adopt_one(use.template, name, alias) for use, name in planned]
 
     def serve(self, text_hash: str) -> PromptVersion | None:
@@ -354,7 +367,7 @@ class PromptRegistry:
             return PromptNotFound(f"no prompt {reference.name!r} in {self.url}{hint}")
         if reference.version is not None:
             return PromptNotFound(
-                f"prompt {reference.name!r} in {self.url} has no version {reference.version}; it has 1 to {versions[-1].version}"
+                f"prompt {reference.name!r} in {self.url} has no version {reference.version}; the newest is {versions[-1].version}"
             )
         aliases = sorted({alias for version in versions for alias in version.aliases})
         wanted = str(reference.alias)
@@ -389,7 +402,7 @@ class PromptRegistry:
             raise self._not_found(uri.PromptURI(name))
         return versions
 
-    def _check_adoptable(self, use: PromptUse, name: str, alias: str) -> None:
+    def _check_adoptable(self, use: PromptUse, name: str, alias: str, *, named: bool) -> None:
         if use.unadoptable is not None:
             raise UserError(
                 f"prompt {use.proposed_name!r} cannot be adopted: {use.unadoptable}; "
@@ -404,10 +417,10 @@ class PromptRegistry:
             raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; adopt {use.proposed_name!r} under another name")
         self._check_folder(name)
         versions = self.store.prompts.versions(name)
-        if versions and not any(version.template == use.template for version in versions):
+        if versions and not named and not any(version.template == use.template for version in versions):
             raise PromptExists(
-                f"{name!r} is already another prompt in {self.url}; adopt this one under another name: "
-                f"names={{{use.proposed_name!r}: 'a/new-name'}}"
+                f"{name!r} is already a prompt with another text in {self.url}; if this is its next version, say so with "
+                f"names={{{use.proposed_name!r}: {name!r}}}, otherwise adopt it under another name"
             )
 
     def _adopt_one(self, template: Template, name: str, alias: str) -> PromptVersion:

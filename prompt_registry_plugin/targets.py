@@ -39,7 +39,7 @@ class FunctionTarget:
         try:
             self._signature.bind(**inputs)
         except TypeError as error:
-            return f"{self.name}{self._signature} {error}"
+            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, inputs))}"
         return None
 
 
@@ -83,8 +83,8 @@ def reference_to(obj: Any) -> str | None:
         return _verified(_importable_name(module_name), module_name, path, obj)
     for module_name, module in list(sys.modules.items()):  # an instance, such as a compiled graph: look where it was bound
         for name, value in list(vars(module).items()) if _is_users(module) else ():
-            if value is obj:
-                return _verified(_importable_name(module_name), module_name, name, obj)
+            if value is obj and (found := _verified(_importable_name(module_name), module_name, name, obj)):
+                return found
     return None
 
 
@@ -96,13 +96,17 @@ def _verified(importable: str | None, module_name: str, path: str, obj: Any) -> 
 
 
 def _importable_name(module_name: str) -> str | None:
+    """The name that another process can import a module by. A script only if importing it does not run it again."""
     if module_name != "__main__":
         return module_name
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    main = sys.modules["__main__"]
+    path = Path(getattr(main, "__file__", None) or "")
+    if path.suffix != ".py" or "if __name__ ==" not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    spec = getattr(main, "__spec__", None)
     if spec is not None:
         return str(spec.name).removesuffix(".__main__")
-    path = getattr(sys.modules["__main__"], "__file__", None)
-    return Path(path).stem if path and Path(path).parent == Path.cwd() else None
+    return path.stem if path.parent.resolve() == Path.cwd().resolve() else None
 
 
 def _is_users(module: Any) -> bool:

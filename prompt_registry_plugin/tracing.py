@@ -90,7 +90,7 @@ def remove_locator(locator: Locator) -> None:
         _locators.remove(locator)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Trace:
     """A live or finished recording. All methods may be called from any thread."""
 
@@ -144,6 +144,9 @@ class Trace:
         """Makes `key` stand for the span of `parent_key`: for steps of a framework that deserve no span."""
         with self._lock:
             self._ids_by_key[key] = self._ids_by_key.get(parent_key) if parent_key else None
+
+    def __repr__(self) -> str:
+        return f"<trace {self.name!r}: {len(self.spans)} spans, prompts: {', '.join(use.proposed_name for use in self.prompts) or 'none'}>"
 
     def owns_key(self, key: str) -> bool:
         """Whether `key` began a span of its own, rather than standing for its parent's."""

@@ -120,6 +120,9 @@ def test_promote_rollback_and_history(run: Run, support: None) -> None:
         (["diff", "support/1"], "is the first version"),
         (["promote", "support", "--alias", "latest"], "reserved"),
         (["history", "support/production"], "no prompt"),
+        (["history", "support@production"], "a prompt as a whole: write support"),
+        (["rollback", "support/2"], "a prompt as a whole: write support"),
+        (["runs", "promote", "x"], "no run 'x'"),
         (["list", "--filter", "name ="], "^"),
         (["list", "--filter", "(" * 3000], "more than"),
         (["list", "--max", "9" * 30], "not in the range"),
@@ -167,5 +170,8 @@ def test_runs_are_listed_and_shown(run: Run) -> None:
     assert "gain proven" in out
     shown = json.loads(run("runs", "show", result.run_id, "--json")[1])
     assert {candidate["status"] for candidate in shown["candidates"]} >= {"baseline", "winner"}
+    code, out, _ = run("runs", "promote", result.run_id, "--alias", "staging")
+    assert out == "".join(f"{v.name}@staging is version 2\n" for v in result.optimized_prompts)
+    assert "already" in run("promote", "sort", "--alias", "staging")[1]
     code, out, _ = run("runs", "resume", result.run_id)
     assert (code, "gain proven" in out) == (0, True)

@@ -207,10 +207,20 @@ def test_adopting_twice_and_name_clashes() -> None:
     with pr.record() as trace:
         other.invoke({"x": 1})
     proposed = trace.prompts[0].proposed_name
-    with pytest.raises(pr.PromptExists, match="already another prompt"):
-        pr.adopt(trace, names={proposed: first.name})
+    assert pr.adopt(trace, names={proposed: first.name})[0].version == 1, "named on purpose: its next version, the alias stays"
+    assert pr.load_prompt(first.name).template == "Other {{x}}"
+    changed = ChatPromptTemplate.from_messages([("system", "Changed in the code."), ("human", "{question}")])
+    with pr.record() as again:
+        changed.invoke(INPUT)
+    pr.register_prompt(again.prompts[0].proposed_name, "somebody else's")
+    with pytest.raises(pr.PromptExists, match="if this is its next version, say so"):
+        pr.adopt(again)
     with pytest.raises(pr.UserError, match="no discovered prompt is called 'nope'"):
         pr.adopt(trace, names={"nope": "x"})
+    with pr.record() as by_hand:
+        Echo().invoke([HumanMessage("no template")])
+    with pytest.raises(pr.UserError, match="built by hand"):
+        pr.adopt(by_hand)
     with pr.record() as empty:
         pass
     with pytest.raises(pr.UserError, match="holds no prompts"):

@@ -321,7 +321,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(
     assert "KeyboardInterrupt" in err
     (run,) = registry.store.runs.newest()
     assert run.status == "interrupted"
-    assert f"prompt-registry runs resume {run.id}" in out
+    assert f"prompt-registry --registry {registry.url} runs resume {run.id}" in out
     stored = [r for split in ("train", "held_out") for r in registry.store.runs.rollouts(run.id, split)]
     assert len((tmp_path / "calls").read_text().splitlines()) == len(stored)
     assert not [r for r in stored if r.error]
@@ -414,7 +414,68 @@ def test_three_way_merge(ours: str, theirs: str, merged: str | None) -> None:
 
 
 def test_the_proposal_is_found_in_an_answer() -> None:
-    """The last fenced block, with longer fences around shorter ones; else the whole answer."""
+    """The last fenced block, with longer fences around shorter ones; an answer without one proposes nothing."""
     assert proposed_text("Here:\n```\nold\n```\nbetter:\n```text\nnew\nlines\n```\nbye") == "new\nlines"
     assert proposed_text("````\nuse ```x``` here\n````") == "use ```x``` here"
-    assert proposed_text("  just text ") == "just text"
+    assert proposed_text("I am sorry, I cannot help.") is None
+
+
+def test_an_outage_stops_the_run_and_is_not_believed_afterwards(
+    registry: pr.PromptRegistry, arguments: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty failures in a row end it; they are forgotten, so the resumed run finds what it would have found."""
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("OUTAGE", "90")
+    with pytest.raises(pr.TargetFailed, match=r"in a row failed.*no route"):
+        pr.optimize_prompts(**arguments)
+    (run,) = registry.store.runs.newest()
+    assert run.status == "failed"
+    stored = registry.store.runs.rollouts(run.id, "train")
+    assert 60 <= len(stored) <= 90
+    assert not [rollout for rollout in stored if rollout.error]
+    assert len((tmp_path / "calls").read_text().splitlines()) < 90 + 40
+    monkeypatch.delenv("OUTAGE")
+    result = pr.resume_run(run.id, on_event=lambda event: None)
+    assert result.held_out is not None
+    assert result.failed_rollouts == 0
+
+
+def test_single_failures_are_counted_and_borne(arguments: Optimize) -> None:
+    """Every tenth call fails: the run goes on, and the result says how many."""
+    calls = 0
+
+    def flaky(text: str) -> dict[str, str]:
+        nonlocal calls
+        calls += 1
+        if calls % 10 == 5:
+            raise ConnectionError("reset")
+        return target.predict(text)
+
+    result = pr.optimize_prompts(**{**arguments, "predict_fn": flaky})
+    assert result.failed_rollouts == pytest.approx(calls / 10, abs=2)
+    assert "rollouts" in repr(result)
+    assert len(repr(result)) < 400
+
+
+def test_a_component_that_is_no_prompt_is_told_at_once(arguments: Optimize) -> None:
+    """A mistyped one would make the search blind."""
+
+    def typo(outputs: Any) -> pr.Feedback:
+        return pr.Feedback(0, [pr.Item("wrong", False, component="sotr")])
+
+    with pytest.raises(pr.InvalidScore, match="'sotr', which is no prompt; did you mean 'sort'"):
+        pr.optimize_prompts(**{**arguments, "scorers": [typo]})
+
+
+def test_resuming_happens_where_the_run_was_started(
+    registry: pr.PromptRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative paths and imports mean something else elsewhere."""
+    process = start_run(tmp_path)
+    wait_for(process, "optimize", 10)
+    process.kill()
+    process.communicate()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(pr.UserError, match=f"was started in {tmp_path}; resume it from there"):
+        pr.resume_run(registry.store.runs.newest()[0].id)

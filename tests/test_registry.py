@@ -45,7 +45,7 @@ def test_what_is_missing_is_named_with_near_matches() -> None:
     pr.set_prompt_alias("qa-v2", "production", 1)
     with pytest.raises(pr.PromptNotFound, match=r"no prompt 'qa-v1' in sqlite:.*did you mean 'qa-v2'\?"):
         pr.load_prompt("qa-v1")
-    with pytest.raises(pr.PromptNotFound, match="no version 9; it has 1 to 1"):
+    with pytest.raises(pr.PromptNotFound, match="no version 9; the newest is 1"):
         pr.load_prompt("qa-v2", 9)
     with pytest.raises(pr.PromptNotFound, match=r"no alias 'prodution'; did you mean 'production'\?"):
         pr.load_prompt("prompts:/qa-v2@prodution")

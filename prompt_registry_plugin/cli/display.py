@@ -40,8 +40,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: s
 def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
     """A table of plain texts."""
     table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=i == 0)  # what a row is about stays in one piece, to be copied
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

@@ -95,12 +95,10 @@ def promote(reference: str, alias: str, reason: str | None, as_json: bool) -> No
     """Point an alias at a version (the newest, when none is named)."""
     registry = open_existing()
     version = registry.load_prompt(as_uri(reference))
+    already = "already " if alias in version.aliases else ""
     registry.set_prompt_alias(version.name, alias, version.version, reason=reason)
-    _say(
-        f"{version.name}@{alias} is version {version.version}",
-        {"name": version.name, "alias": alias, "version": version.version},
-        as_json,
-    )
+    data = {"name": version.name, "alias": alias, "version": version.version}
+    _say(f"{version.name}@{alias} is {already}version {version.version}", data, as_json)
 
 
 @click.command()
@@ -111,6 +109,7 @@ def promote(reference: str, alias: str, reason: str | None, as_json: bool) -> No
 @registry_option
 def rollback(name: str, alias: str, reason: str | None, as_json: bool) -> None:
     """Take back the last move of an alias; again for the one before."""
+    name = name_of(name)
     version = open_existing().rollback(name, alias, reason=reason)
     _say(
         f"{name}@{alias} is version {version.version} again", {"name": name, "alias": alias, "version": version.version}, as_json
@@ -127,6 +126,7 @@ def history(name: str, as_json: bool) -> None:
 
     rows: list[tuple[str, str, str, str]] = []
     data: list[dict[str, Any]] = []
+    name = name_of(name)
     for entry in open_existing().prompt_history(name):
         if isinstance(entry, PromptVersion):
             rows.append(
@@ -156,6 +156,17 @@ def history(name: str, as_json: bool) -> None:
 def as_uri(reference: str) -> str:
     """A URI from what people type."""
     return reference if reference.startswith("prompts:") else f"prompts:/{reference}"
+
+
+def name_of(reference: str) -> str:
+    """The name of a prompt as a whole, where people may have typed a version or an alias behind it."""
+    name, at, _ = reference.removeprefix("prompts:/").partition("@")
+    folder, _, last = name.rpartition("/")
+    if at or last.isdigit():
+        raise UserError(
+            f"this is about a prompt as a whole: write {folder if last.isdigit() else name!s}, and an alias as --alias"
+        )
+    return name
 
 
 def version_data(version: PromptVersion) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def show_run(run_id: str, as_json: bool) -> None:
         ("target", run.config["predict_fn"] or "cannot be imported by name"),
         ("reflection model", run.config["models"]["reflection"] + simulated),
         ("rollouts", f"{run.rollouts} of {run.config['budget']}"),
+        ("failed rollouts", str((run.result or {}).get("failed_rollouts", "–"))),
         ("held-out", _gain(run)),
         ("outcome", (run.result or {}).get("because", "")),
     ]
@@ -71,6 +72,28 @@ def show_run(run_id: str, as_json: bool) -> None:
     ]
     console().print()
     print_table(("candidate", "from", "state", "why"), rows)
+
+
+@runs.command("promote")
+@click.argument("run_id")
+@click.option("--alias", default="production", show_default=True, help="The alias to move.")
+@json_option
+@registry_option
+def promote_run(run_id: str, alias: str, as_json: bool) -> None:
+    """Point an alias at everything that a run registered: prompts that were improved together move together."""
+    from prompt_registry_plugin.cli.display import print_json
+
+    registry = open_existing()
+    uris = (_run(registry, run_id).result or {}).get("registered", [])
+    if not uris:
+        raise UserError(f"run {run_id} registered nothing; `prompt-registry runs show {run_id}` says why")
+    versions = [registry.load_prompt(uri) for uri in uris]
+    for version in versions:
+        registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {run_id}")
+    if as_json:
+        print_json([{"name": version.name, "alias": alias, "version": version.version} for version in versions])
+    for version in versions if not as_json else ():
+        click.echo(f"{version.name}@{alias} is version {version.version}")
 
 
 @runs.command()
@@ -90,7 +113,9 @@ def resume(run_id: str, as_json: bool) -> None:
         return
     click.echo(result.registered_because)
     for version in result.optimized_prompts:
-        click.echo(f"registered {version.uri}; promote it with: prompt-registry promote {version.name}/{version.version}")
+        click.echo(f"registered {version.uri}")
+    if result.optimized_prompts:
+        click.echo(f"promote with: prompt-registry runs promote {run_id}")
 
 
 def _run(registry: PromptRegistry, run_id: str) -> RunRecord:
@@ -100,6 +125,10 @@ def _run(registry: PromptRegistry, run_id: str) -> RunRecord:
             f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, [r.id for r in registry.store.runs.newest()])}"
         )
     return run
+
+
+def _names(run: RunRecord) -> list[str]:
+    return [uri.removeprefix("prompts:/") for uri in run.config["prompts"]]
 
 
 def _gain(run: RunRecord) -> str:

@@ -292,13 +292,17 @@ class _Search:
                 return None
             self.silent = 0
             proposal = proposed_text(answer)
-            fault = fault_of(proposal, self.baseline[component], text)
-            if fault is None:
+            if proposal is None:
+                fault = "no instruction stood between two lines of three backticks"
+            else:
+                fault = fault_of(proposal, self.baseline[component], text)
+            if proposal is not None and fault is None:
                 child = with_component(base, component, proposal, f"edit {self.state.proposals + 1} of {component}")
                 if self.problem.status(child) is None:
                     self.state.proposals += 1
                     return child
                 fault = "it was proposed before"
+        self.problem.tell("message", f"a proposal for {component} could not be used: {fault}")
         return None
 
     def successes(self, component: str) -> list[Evidence]:
@@ -338,11 +342,10 @@ class _Search:
         # Shrunken rates: a third of edits' targets are fixed, and one guard in twenty breaks, before anything is seen.
         gain = (fixed + 1) / (aimed + 3) * wrong / known - (broken + 0.3) / (len(guards) + 6) * len(right) / known
         accepted = fixed >= _FIX_SHARE * aimed and gain > 0
-        verdict = (
-            f"{child.note}: {'accepted' if accepted else 'rejected'}, fixed {fixed} of {aimed}, broke {broken} of {len(guards)}"
-        )
+        said = "accepted" if accepted else "rejected"
+        verdict = f"{child.note}: {said}, fixed {fixed} of {aimed}, broke {broken} of {len(guards)}, estimated gain {gain:+.3f}"
         detail = {**detail, "fixed": fixed, "of": aimed, "broken": broken, "gain": gain}
-        self.problem.decide(child, "proposed" if accepted else "rejected", verdict, detail)
+        self.problem.decide(child, "accepted" if accepted else "rejected", verdict, detail)
         return gain if accepted else None
 
     def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
@@ -365,7 +368,7 @@ class _Search:
         new = None
         if merged is not None and fault_of(merged, self.baseline[component], ours) is None:
             new = child if head is base else with_component(head, component, merged, f"{child.note}, merged")
-        if new is None or self.problem.status(new) not in (None, "proposed"):  # the same texts were judged before
+        if new is None or self.problem.status(new) not in (None, "proposed", "accepted"):  # the same texts were judged before
             self.problem.decide(child, "rejected", f"{child.note}: in conflict with a later edit")
             return
         self.advance(new, f"{new.note}: committed", sorted({e.example.id for e in shown}))
@@ -392,7 +395,7 @@ class _Search:
             if merged is None or fault_of(merged, self.baseline[edit.component], text) is not None:
                 continue
             new = with_component(self.state.head, edit.component, merged, f"{edit.note}, replayed")
-            if self.problem.status(new) in (None, "proposed"):
+            if self.problem.status(new) in (None, "proposed", "accepted"):
                 self.state.edits.append(edit)
                 self.advance(new, f"{new.note}: committed", [])
 
@@ -418,10 +421,10 @@ class _Search:
             self.state.edits = later
             score = fmean(self.score(head, e) for e in used)
             self.problem.note_best(score)
-            verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with p = {probability:.2f}"
+            verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with probability {probability:.2f}"
             self.problem.decide(head, "checkpoint", verdict, {"commit": self.state.commits})
         elif used:
-            verdict = f"{head.note}: taken back, better with p = {probability:.2f} only on {len(used)} examples"
+            verdict = f"{head.note}: taken back, better with probability {probability:.2f} only, on {len(used)} examples"
             self.problem.decide(head, "rejected", verdict)
             self.state.head = checkpoint
             weakest = min(bundle, key=lambda edit: edit.gain, default=None)  # the others get another chance in the next bundle
@@ -461,7 +464,9 @@ class _Search:
                 winner = later
         self.problem.note_best(means[winner.id])
         summary = ", ".join(f"{c.note or 'baseline'} {means[c.id]:.3f}" for c in finalists)
-        self.problem.decide(winner, "winner", f"race on {len(common)} examples: {summary}")
+        self.problem.decide(
+            winner, "winner", f"race on {len(common)} examples, won by {winner.note or 'the baseline'}: {summary}"
+        )
         return winner
 
 

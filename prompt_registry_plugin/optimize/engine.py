@@ -9,13 +9,14 @@ import random
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.concurrency import run_sync
-from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.current import DEFAULT_URL, current_registry
 from prompt_registry_plugin.datasets import Data, load_examples, split_examples, unique
-from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, PromptNotFound, UserError, did_you_mean
+from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, InvalidScore, PromptNotFound, UserError, did_you_mean
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.components import components
@@ -27,7 +28,7 @@ from prompt_registry_plugin.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.progress import default_progress
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel, Model, RunRecord
-from prompt_registry_plugin.records import Candidate, Example, Price, digest, utc_now
+from prompt_registry_plugin.records import Candidate, Example, Price, Rollout, digest, utc_now
 from prompt_registry_plugin.registry import PromptRegistry
 from prompt_registry_plugin.rollouts import Aggregation, Runner
 from prompt_registry_plugin.scope import not_rendered
@@ -121,6 +122,7 @@ async def aoptimize_prompts(
             "concurrency": options.concurrency,
             "prices": {name: [price.input, price.output] for name, price in options.prices.items()},
             "adapters": adapting.enabled(),
+            "folder": str(Path.cwd()),
         }
         run = registry.store.runs.create(config, splits)
         return await _carry_out(_Job(registry, run, sources, splits, chosen, model, runner, options))
@@ -173,13 +175,10 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
     if run.status == "running" and runs_elsewhere(run):
         raise UserError(f"run {run_id} is running in {run.owner}; stop it there first")
     config = run.config
-    nameless = [key for key in ("predict_fn", "reflection_model") if config[key] is None]
-    nameless += ["scorers"] if None in config["scorers"] else []
-    nameless += ["aggregation"] if config["custom_aggregation"] and config["aggregation"] is None else []
-    if nameless:
-        raise UserError(
-            f"run {run_id} cannot be resumed: its {' and '.join(nameless)} cannot be imported by name; define them at the top of a module"
-        )
+    if nameless := _nameless(config):
+        raise UserError(f"run {run_id} cannot be resumed: its {nameless}")
+    if config["folder"] != str(Path.cwd()):
+        raise UserError(f"run {run_id} was started in {config['folder']}; resume it from there")
     adapting.enable(*config["adapters"]) if config["adapters"] else None
     prices = {name: Price(*pair) for name, pair in config["prices"].items()}
     options = RunOptions(config["concurrency"], config["seed"], prices, on_event)
@@ -223,7 +222,7 @@ async def _carry_out(job: _Job) -> PromptOptimizationResult:
         except (asyncio.CancelledError, KeyboardInterrupt):
             await _settle(ledgers)
             runs.update(run_id, "interrupted")
-            on_event(Event("stopped", "optimize", text=f"stopped; go on with: prompt-registry runs resume {run_id}"))
+            on_event(Event("stopped", "optimize", text=f"stopped; go on with: {_resume_command(job)}"))
             raise
         except Exception as error:
             await _settle(ledgers)
@@ -231,6 +230,11 @@ async def _carry_out(job: _Job) -> PromptOptimizationResult:
             raise
         finally:
             alive.cancel()
+
+
+def _resume_command(job: _Job) -> str:
+    registry = "" if job.registry.url == DEFAULT_URL else f"--registry {job.registry.url} "
+    return f"prompt-registry {registry}runs resume {job.run.id}"
 
 
 async def _heartbeat(job: _Job) -> None:
@@ -272,6 +276,8 @@ async def _search(job: _Job, problem: Problem) -> Candidate:
         problem.decide(problem.baseline, "baseline")
     proof = 2 * len(job.splits.get("held_out", ()))
     problem.tell("started", f"run {job.run.id}: at most {problem.budget} rollouts, then {proof} for the held-out proof")
+    if nameless := _nameless(job.run.config):
+        problem.tell("message", f"if it is stopped it cannot be resumed: its {nameless}")
     await _probe(job, problem)
     winner = await job.optimizer.optimize(problem)
     problem.decide(winner, "winner", detail={"search_score": problem.best_score})
@@ -283,12 +289,24 @@ async def _probe(job: _Job, problem: Problem) -> None:
     """A few rollouts of the baseline, checked strictly: a scorer's bug or an agent that never uses a prompt is told here."""
     if problem.remaining < problem.budget:
         return
-    for rollout in await job.runner.probe(problem.baseline, problem.train):
+    paid = await job.runner.probe(problem.baseline, problem.train)
+    for rollout in paid:
         problem.take_over(rollout)
+    known = {*problem.baseline_components, *job.registry.store.prompts.names()}
+    for component in _named_components(paid):
+        if component not in known:
+            raise InvalidScore(
+                f"a scorer's Item names the component {component!r}, which is no prompt{did_you_mean(component, known)}"
+            )
     # A prompt on a branch that the first examples do not take is not rendered by them, so a few more are asked before giving up.
     rollouts = await problem.evaluate(problem.baseline, problem.train[: MIN_ROLLOUTS - 1])
     if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
         raise not_rendered(never)
+
+
+def _named_components(rollouts: Sequence[Rollout]) -> list[str]:
+    items = [item for rollout in rollouts for score in rollout.scores.values() for item in score.items]
+    return sorted({item.component for item in items if item.component is not None})
 
 
 async def _proof(job: _Job, winner: Candidate, on_event: OnEvent, ledgers: list[Ledger]) -> HeldOut | None:
@@ -327,6 +345,9 @@ def _finish(job: _Job, problem: Problem, winner: Candidate, held_out: HeldOut | 
         reflection_usage=problem.reflection_usage,
         candidates=job.registry.store.runs.candidates(job.run.id),
         registered_because=because,
+        failed_rollouts=sum(
+            r.error is not None for split in ("train", "held_out") for r in job.registry.store.runs.rollouts(job.run.id, split)
+        ),
         _registry=job.registry,
     )
     if job.run.status != "finished":
@@ -376,6 +397,7 @@ def _summary(result: PromptOptimizationResult) -> dict[str, Any]:
     return {
         "registered": [version.uri for version in result.optimized_prompts],
         "because": result.registered_because,
+        "failed_rollouts": result.failed_rollouts,
         "winner": result.winner.id,
         "search_score": result.search_score,
         "initial_eval_score": result.initial_eval_score,
@@ -445,6 +467,19 @@ def runs_elsewhere(run: RunRecord) -> bool:
     except PermissionError:
         pass  # it exists and belongs to somebody else
     return True
+
+
+def _nameless(config: Mapping[str, Any]) -> str:
+    """What of a run another process cannot import, with the remedy; empty when there is nothing."""
+    nameless = [key for key in ("predict_fn", "reflection_model") if config[key] is None]
+    nameless += ["scorers"] if None in config["scorers"] else []
+    nameless += ["aggregation"] if config["custom_aggregation"] and config["aggregation"] is None else []
+    if not nameless:
+        return ""
+    return (
+        f"{' and '.join(nameless)} cannot be imported by name; define them at the top of a module other than the script that is run "
+        "(or guard that with `if __name__ == '__main__':`)"
+    )
 
 
 def _model_reference(model: AnyModel) -> list[str] | None:

@@ -1,5 +1,8 @@
 """Rollouts that are paid for: each started once, stored when it finishes, and shared by whoever asks for it.
 
+A model that is gone makes every rollout fail. Failures in a row are therefore held back until one succeeds, which makes them
+ordinary failures; when there are too many, the run ends, and they are forgotten, so that a resumed run does not believe them.
+
 A stop lets the rollouts in flight finish, since they cost money already, and takes back those that were only waiting for a slot.
 """
 
@@ -8,12 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from prompt_registry_plugin.errors import BudgetExhausted
+from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
 from prompt_registry_plugin.protocols import RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 from prompt_registry_plugin.rollouts import Runner
 
 Key = tuple[str, str]  # candidate id, example id
+MAX_FAILURES = 20  # in a row, over more than one candidate (one alone may be its own fault)
 
 
 class Ledger:
@@ -24,6 +28,8 @@ class Ledger:
         self._known: dict[Key, asyncio.Future[Rollout]] = {}
         self._in_flight: set[Key] = set()
         self._finished = 0
+        self.failed = 0
+        self._doubtful: list[Rollout] = []
         self.limit = limit
         for rollout in runs.rollouts(run_id, split):
             self.keep(rollout)
@@ -43,6 +49,7 @@ class Ledger:
         known = self._known[rollout.candidate_id, rollout.example_id] = asyncio.get_running_loop().create_future()
         known.set_result(rollout)
         self._finished += 1
+        self.failed += rollout.error is not None
 
     def started(self, candidate: Candidate, example: Example) -> bool:
         """Whether a rollout was at least begun."""
@@ -75,12 +82,34 @@ class Ledger:
         waiting = [future for future in self._known.values() if not future.done()]
         if waiting:
             await asyncio.wait(waiting)
+        for future in self._known.values():
+            if not future.cancelled():
+                future.exception()  # looked at, so that it is not reported as forgotten
+        if not self._gone:
+            self._store_doubtful()
 
     async def _pay(self, candidate: Candidate, example: Example) -> Rollout:
         async with self._runner.slots:
             self._in_flight.add((candidate.id, example.id))
             rollout = await self._runner.run(candidate, example)
-        self._runs.add_rollout(self._run_id, self._split, rollout)
+        if rollout.error is None:
+            self._store_doubtful()
+            self._runs.add_rollout(self._run_id, self._split, rollout)
+        else:
+            self._doubtful.append(rollout)
+            self.failed += 1
+        if self._gone:
+            raise TargetFailed(
+                f"{len(self._doubtful)} rollouts in a row failed, so the run was stopped; the last one: {rollout.error}"
+            )
         self._finished += 1
         self._tell()
         return rollout
+
+    @property
+    def _gone(self) -> bool:
+        return len(self._doubtful) >= MAX_FAILURES and len({rollout.candidate_id for rollout in self._doubtful}) > 1
+
+    def _store_doubtful(self) -> None:
+        while self._doubtful:
+            self._runs.add_rollout(self._run_id, self._split, self._doubtful.pop(0))

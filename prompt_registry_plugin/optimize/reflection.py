@@ -47,10 +47,10 @@ def reflection_prompt(
     return "\n\n".join(parts)
 
 
-def proposed_text(answer: str) -> str:
-    """The instruction in an answer: its last fenced block, or all of it when nothing is fenced."""
+def proposed_text(answer: str) -> str | None:
+    """The instruction in an answer: its last fenced block; None when nothing is fenced, as in an apology."""
     blocks = [match["body"] for match in _FENCED.finditer(answer)]
-    return (blocks[-1] if blocks else answer).strip()
+    return blocks[-1].strip() if blocks else None
 
 
 def _shown(number: int, evidence: Evidence, key: str) -> str:

@@ -12,7 +12,7 @@ from prompt_registry_plugin.records import Candidate, Usage
 from prompt_registry_plugin.registry import PromptRegistry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PromptOptimizationResult:
     """The outcome of a run.
 
@@ -33,6 +33,7 @@ class PromptOptimizationResult:
     reflection_usage: Usage
     candidates: Sequence[CandidateRecord]
     registered_because: str
+    failed_rollouts: int
     _registry: PromptRegistry = field(repr=False)
 
     @property
@@ -53,7 +54,12 @@ class PromptOptimizationResult:
         after = self.held_out.after.scores
         return {name: (score.mean, after[name].mean) for name, score in self.held_out.before.scores.items()}
 
-    def promote(self, alias: str = "production") -> None:
-        """Points `alias` of every optimized prompt at its new version. Does nothing when nothing was registered."""
+    def promote(self, alias: str = "production") -> Sequence[PromptVersion]:
+        """Points `alias` of every optimized prompt at its new version, and returns these; none when nothing was registered."""
         for version in self.optimized_prompts:
             self._registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {self.run_id}")
+        return self.optimized_prompts
+
+    def __repr__(self) -> str:
+        versions = ", ".join(version.uri for version in self.optimized_prompts) or "none"
+        return f"<optimization run {self.run_id}: {self.registered_because}; {self.rollouts} rollouts; registered: {versions}>"

@@ -11,6 +11,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass
+from textwrap import shorten
 
 from prompt_registry_plugin.models.offline.instruction import Instruction, read_instruction
 from prompt_registry_plugin.models.offline.words import stem, words
@@ -63,7 +64,8 @@ def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case]
     mine = [case for case in failed if case.right == label]
     if rng.random() < 0.7:
         quoted = rng.sample(mine, min(3, len(mine)))
-        return [*lines, *(f'"{" ".join(case.said.split())[:160]}" -> {label}' for case in quoted)]
+        examples = [f'"{shorten(case.said, 160, placeholder=" …")}" -> {label}' for case in quoted]
+        return [*lines, *(example for example in examples if example not in lines)]
     others = Counter(stem(word) for case in cases if case.right != label for word in set(words(case.said)))
     counts = Counter(word for case in mine for word in dict.fromkeys(words(case.said)))
     generalises = rng.random() < 0.1
@@ -86,7 +88,8 @@ def _blunder(lines: list[str], rng: random.Random) -> list[str]:
         gone = rng.choice(droppable)
         lines = lines[:gone] + lines[gone + 1 :]
     if rng.random() < 0.15:
-        lines = [*lines, rng.choice(_FLUFF)]
+        phrase = rng.choice(_FLUFF)
+        lines = lines if phrase in lines else [*lines, phrase]
     return lines
 
 
