@@ -431,7 +431,7 @@ def test_an_outage_stops_the_run_and_is_not_believed_afterwards(
     (run,) = registry.store.runs.newest()
     assert run.status == "failed"
     stored = registry.store.runs.rollouts(run.id, "train")
-    assert 60 <= len(stored) <= 90
+    assert 60 <= len(stored) <= 90 + 8, "those that were already under way may still have got through"
     assert not [rollout for rollout in stored if rollout.error]
     assert len((tmp_path / "calls").read_text().splitlines()) < 90 + 40
     monkeypatch.delenv("OUTAGE")

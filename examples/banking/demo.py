@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -30,6 +31,9 @@ NAMES = ("banking/route", "banking/classify")
 # Prices of a small hosted model, so that the table has a cost; with a real model, give its own.
 PRICE = pr.Price(input=0.25, output=2.0)
 
+# Where this environment's commands are, to be shown in hints.
+BIN = os.path.relpath(Path(sys.executable).parent)
+
 console = Console(highlight=False)
 
 
@@ -43,11 +47,13 @@ def main() -> None:
         before_promotion = _steps(options)
         _promote_and_roll_back(*before_promotion)
     except KeyboardInterrupt:
-        runs = pr.current_registry().store.runs.newest(1)
         console.print("\nStopped. Nothing is lost.")
-        if runs:
-            console.print("Go on with  [bold]python -m examples.banking.demo --resume[/bold]  or with")
-            console.print(f"[bold]PROMPT_REGISTRY_URL=sqlite:///.demo/prompts.db prompt-registry runs resume {runs[0].id}[/bold]")
+        if pr.current_registry().store.runs.newest(1):
+            console.print(f"Go on with  [bold]{BIN}/python -m examples.banking.demo --resume[/bold]", soft_wrap=True)
+        else:
+            console.print(
+                f"The search had not begun; start again with  [bold]{BIN}/python -m examples.banking.demo[/bold]", soft_wrap=True
+            )
         sys.exit(130)
     except pr.PromptRegistryError as error:
         console.print(Text(f"Error: {error}"))
@@ -107,7 +113,9 @@ def _promote_and_roll_back(result: Any, model: str) -> None:
     _title(6, "Move the alias: the same agent, in the same process, answers with the new version")
     report = {"model": model, "run": result.run_id, "seed": workflow.read_settings()["seed"]}
     rows = []
-    if result.optimized_prompts:
+    if any("production" in pr.load_prompt(v.uri).aliases for v in result.optimized_prompts):
+        console.print("production points at the new versions already: this run was promoted before.")
+    elif result.optimized_prompts:
         example = _changed_example(result)
         rows.append(("before", *_ask(example)))
         result.promote("production")
@@ -125,8 +133,10 @@ def _promote_and_roll_back(result: Any, model: str) -> None:
     report["answers"] = [dict(zip(("state", "versions", "department", "intent"), row, strict=True)) for row in rows]
     with open("demo-report.json", "w") as file:
         json.dump(report, file, indent=2)
-    console.print("The same figures are in demo-report.json; the registry is .demo/prompts.db, try:")
-    console.print("  PROMPT_REGISTRY_URL=sqlite:///.demo/prompts.db prompt-registry history banking/classify", style="bold")
+    console.print("The same figures are in demo-report.json. The registry is .demo/prompts.db; have a look:")
+    console.print(
+        f"  {BIN}/prompt-registry --registry sqlite:///.demo/prompts.db history banking/classify", style="bold", soft_wrap=True
+    )
 
 
 def _before_and_after(result: Any) -> dict[str, Any]:

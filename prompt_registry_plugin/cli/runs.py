@@ -30,8 +30,7 @@ def list_runs(as_json: bool) -> None:
         print_json([_data(run) for run in found])
         return
     rows = [
-        (run.id, run.status, f"{run.rollouts} of {run.config['budget']}", ", ".join(run.config["prompts"]), _gain(run))
-        for run in found
+        (run.id, run.status, f"{run.rollouts} of {run.config['budget']}", ", ".join(_names(run)), _gain(run)) for run in found
     ]
     print_table(("run", "state", "rollouts", "prompts", "held-out"), rows)
 
@@ -57,7 +56,7 @@ def show_run(run_id: str, as_json: bool) -> None:
     simulated = " (simulated)" if run.config["models"]["reflection_simulated"] else ""
     facts = [
         ("state", run.status + (f": {run.error}" if run.error else "")),
-        ("prompts", ", ".join(run.config["prompts"])),
+        ("prompts", ", ".join(_names(run))),
         ("target", run.config["predict_fn"] or "cannot be imported by name"),
         ("reflection model", run.config["models"]["reflection"] + simulated),
         ("rollouts", f"{run.rollouts} of {run.config['budget']}"),
