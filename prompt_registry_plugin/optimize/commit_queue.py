@@ -40,7 +40,7 @@ _TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|u
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
 _TRUST = 0.35  # the probability of being better from which a later version wins the race
-_MAX_TREATED = 2  # edits aimed at one failure before it counts as beyond repair
+_MAX_TREATED = (2, 10)  # edits aimed at one failure before others come first, and before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
 
 ClusterKey = tuple[str, str]  # component, kind of failure
@@ -68,6 +68,7 @@ class _State:
     shown: set[str] = field(default_factory=set)  # examples that a reflection saw
     checking: bool = False
     clusters: int = _CLUSTERS[1]
+    patience: int = _MAX_TREATED[0]
     edits: list[_Edit] = field(default_factory=list)
 
 
@@ -138,7 +139,10 @@ class _Search:
                     await self.improve(clusters)
                 elif not await self.gather():
                     if not self.state.in_flight:
-                        return
+                        self.state.patience += 1  # everything was tried: try again what resisted
+                        if self.state.patience > _MAX_TREATED[1]:
+                            return
+                        continue
                     await self.changed.wait()  # others are at work: what they find may be worth treating
                     continue
             except BudgetExhausted:
@@ -240,7 +244,7 @@ class _Search:
             if key in self.state.in_flight or (unseen and len(evidence) < _THIN):
                 continue
             fresh = sorted(evidence, key=lambda e: self.state.treated[key, e.example.id])
-            if self.state.treated[key, fresh[0].example.id] < _MAX_TREATED:
+            if self.state.treated[key, fresh[0].example.id] < self.state.patience:
                 open_clusters[key] = fresh
         if not open_clusters:
             return []

@@ -364,7 +364,7 @@ def _verdict(register: Register, changed: bool, held_out: HeldOut | None) -> tup
     elif held_out.proven:
         proven, said = True, f"gain proven on held-out examples: {held_out.difference}"
     else:
-        proven, said = False, f"no proven gain: {held_out.difference} on held-out examples does not exclude zero"
+        proven, said = False, f"no proven gain: {held_out.difference} on held-out examples"
     return register == "always" or (register == "if_proven" and proven), said
 
 
