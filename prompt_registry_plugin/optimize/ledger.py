@@ -9,6 +9,8 @@ A stop lets the rollouts in flight finish, since they cost money already, and ta
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 
 from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
@@ -29,7 +31,7 @@ class Ledger:
         self._in_flight: set[Key] = set()
         self._finished = 0
         self.failed = 0
-        self._doubtful: list[Rollout] = []
+        self._doubtful: list[tuple[float, Rollout]] = []  # with when they ended
         self.limit = limit
         for rollout in runs.rollouts(run_id, split):
             self.keep(rollout)
@@ -91,12 +93,13 @@ class Ledger:
     async def _pay(self, candidate: Candidate, example: Example) -> Rollout:
         async with self._runner.slots:
             self._in_flight.add((candidate.id, example.id))
+            began = time.monotonic()
             rollout = await self._runner.run(candidate, example)
         if rollout.error is None:
-            self._store_doubtful()
+            self._store_doubtful(before=began)
             self._runs.add_rollout(self._run_id, self._split, rollout)
         else:
-            self._doubtful.append(rollout)
+            self._doubtful.append((time.monotonic(), rollout))
             self.failed += 1
         if self._gone:
             raise TargetFailed(
@@ -108,8 +111,9 @@ class Ledger:
 
     @property
     def _gone(self) -> bool:
-        return len(self._doubtful) >= MAX_FAILURES and len({rollout.candidate_id for rollout in self._doubtful}) > 1
+        return len(self._doubtful) >= MAX_FAILURES and len({rollout.candidate_id for _, rollout in self._doubtful}) > 1
 
-    def _store_doubtful(self) -> None:
-        while self._doubtful:
-            self._runs.add_rollout(self._run_id, self._split, self._doubtful.pop(0))
+    def _store_doubtful(self, before: float = math.inf) -> None:
+        """Stores the failures that ended before a success began: it shows that all was well again."""
+        while self._doubtful and self._doubtful[0][0] <= before:
+            self._runs.add_rollout(self._run_id, self._split, self._doubtful.pop(0)[1])
