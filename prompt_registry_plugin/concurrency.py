@@ -8,9 +8,10 @@ import inspect
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 R = TypeVar("R")
 _UNTRANSPORTABLE = (StopIteration, SystemExit, asyncio.CancelledError)
 
@@ -78,6 +79,19 @@ def run_sync(coroutine: Coroutine[Any, Any, R], *, threads: int = 16) -> R:
     except RuntimeError:
         return asyncio.run(_with_threads(coroutine, threads))
     return _in_thread(coroutine, threads)
+
+
+def blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """The sync twin of a coroutine function that may take `options` with a `concurrency`."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        threads = getattr(kwargs.get("options"), "concurrency", 16)
+        return run_sync(function(*args, **kwargs), threads=threads)
+
+    run.__name__ = function.__name__.removeprefix("a")
+    run.__doc__ = f"{function.__doc__}\n\n    From sync code; Ctrl-C lets what is in flight finish."
+    return run
 
 
 async def _with_threads(coroutine: Coroutine[Any, Any, R], threads: int) -> R:

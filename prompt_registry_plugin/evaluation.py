@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prompt_registry_plugin.concurrency import all_of, run_sync
+from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import Data, load_examples
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
@@ -94,20 +94,7 @@ async def aevaluate(
     return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
 
 
-def evaluate(
-    *,
-    predict_fn: Any,
-    data: Data,
-    scorers: Sequence[Any],
-    prompts: Mapping[str, Template] | None = None,
-    aggregation: Aggregation | None = None,
-    options: RunOptions | None = None,
-) -> EvaluationResult:
-    """Like `aevaluate`, from sync code."""
-    return run_sync(
-        aevaluate(predict_fn=predict_fn, data=data, scorers=scorers, prompts=prompts, aggregation=aggregation, options=options),
-        threads=(options or RunOptions()).concurrency,
-    )
+evaluate = blocking(aevaluate)
 
 
 async def run_all(

@@ -8,9 +8,6 @@ every framework, and is how the optimizer knows what each prompt's model answere
 from __future__ import annotations
 
 import inspect
-import math
-import re
-import sys
 import threading
 import time
 import uuid
@@ -18,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, wraps
-from pathlib import Path
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prompt_registry_plugin import scope
+from prompt_registry_plugin.masking import clean, plain
+from prompt_registry_plugin.places import Place, propose_name
 from prompt_registry_plugin.prompts import content_of, role_of, text_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, Usage, digest
 
@@ -30,30 +28,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
-_PACKAGE = str(Path(__file__).parent)
-_SENSITIVE_NAME = (
-    r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|secret|credential|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
-)
-_SENSITIVE_KEY = re.compile(_SENSITIVE_NAME, re.I)
-_SECRETS = (
-    # name = value, quoted (also inside JSON that is itself a text, with its quotes escaped) or not
-    re.compile(r"(?i)([\w-]*" + _SENSITIVE_NAME + r"[\w-]*\\?[\"']?\s*[:=]\s*)(?:(\\?[\"']).*?\2|[^\s\"',;&}]{4,})"),
-    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"(\w+://[^\s:/@]+:)[^\s@/]+(?=@)"),
-    re.compile(
-        r"()\b(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
-    ),
-)
-_MAX_DEPTH = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a prompt was rendered: the span it belongs under, and the graph and node, where a framework knows them."""
-
-    parent_id: str | None = None
-    node: str | None = None
-    graph: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +159,7 @@ class Trace:
             "candidate": candidate,
             "template": template,
             "template_hash": digest(template),
-            "proposed_name": name or _propose(place),
+            "proposed_name": name or propose_name(place),
             "unadoptable": unadoptable,
             "variables": dict(values),
             "text": text_of(rendered),
@@ -339,44 +313,6 @@ def to_json(spans: Sequence[Span]) -> list[dict[str, Any]]:
     ]
 
 
-def mask_secrets(text: str) -> str:
-    """`text` with API keys, bearer tokens, passwords in URLs and `password=…` values replaced by `***`."""
-    for pattern in _SECRETS:
-        text = pattern.sub(lambda match: f"{match[1]}***", text)
-    return text
-
-
-def clean(text: str) -> str:
-    """`text` as it may be stored: secrets masked, and half surrogate pairs, which no database takes, replaced."""
-    return mask_secrets(text.encode("utf-8", "replace").decode())
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON data that may be stored; what JSON cannot hold becomes its text."""
-    if isinstance(value, str):
-        return clean(value)
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if depth > _MAX_DEPTH:  # a circle, or as good as one
-        return "…"
-    if isinstance(value, Mapping):
-        return {
-            clean(str(key)): "***" if _SENSITIVE_KEY.search(str(key)) and isinstance(item, str | int) else plain(item, depth + 1)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, depth + 1) for item in value]
-    content = getattr(value, "content", None)
-    if isinstance(content, str | list):
-        return {"role": str(getattr(value, "type", "message")), "content": plain(content, depth + 1)}
-    try:
-        return clean(repr(value))
-    except Exception:  # noqa: BLE001  a user's __repr__ may raise anything
-        return f"<{type(value).__name__}>"
-
-
 def _note(span_id: str | None, result: object) -> None:
     recorder = scope.current_recorder()
     if recorder is not None and span_id is not None:
@@ -400,41 +336,3 @@ def _longest(spans: Sequence[Span], contents: Sequence[str]) -> list[Span]:
         return inside and not any(text in contents for text in mine if text)
 
     return [span for span in spans if not any(is_part(span, other) for other in spans if other is not span)]
-
-
-def _propose(place: Place) -> str:
-    """A name from where a prompt was rendered: `<graph or module>/<node or function>`."""
-    module, function = _call_site()
-    folder, last = (_name_part(part) for part in (place.graph or module or "prompts", place.node or function))
-    return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
-
-
-def _name_part(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text).strip("-.")[:100] or "prompt"
-
-
-_GENERIC_MODULES = frozenset(
-    {"agent", "agents", "app", "main", "__main__", "graph", "chain", "workflow", "prompts", "nodes", "__init__"}
-)
-
-
-def _call_site() -> tuple[str, str]:
-    """The package or module, and the function, of the user's code that is running."""
-    frame = sys._getframe(1)
-    while frame is not None and _is_library(frame.f_code.co_filename):
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame is None:
-        return "", "prompt"
-    path = Path(frame.f_code.co_filename)
-    module = path.parent.name if path.stem in _GENERIC_MODULES and path.parent.name else path.stem
-    function = frame.f_code.co_name
-    return module, "prompt" if function.startswith("<") else function
-
-
-@lru_cache(maxsize=4096)
-def _is_library(filename: str) -> bool:
-    path = filename.replace("\\", "/")
-    standard_library = str(Path(threading.__file__).parent)
-    return (
-        filename.startswith((_PACKAGE, "<", standard_library)) or "site-packages/" in path or "prompt_registry_adapters/" in path
-    )

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "prompt_registry_plugin"
 LAYERS: list[set[str]] = [
     {"errors", "frozen"},
     {"records", "uri"},
-    {"templates", "filters", "concurrency"},
+    {"templates", "filters", "concurrency", "masking", "places"},
     {"scope"},
     {"prompts"},
     {"tracing"},

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.tracing import mask_secrets
+from prompt_registry_plugin.masking import mask_secrets
 
 
 @pytest.fixture(autouse=True)

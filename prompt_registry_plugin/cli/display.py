@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.prompts import PromptVersion, text_of
 from prompt_registry_plugin.records import Span
-from prompt_registry_plugin.tracing import Trace, mask_secrets
+from prompt_registry_plugin.tracing import Trace
 
 _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}
 

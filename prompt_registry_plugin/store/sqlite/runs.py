@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.frozen import canonical_json
+from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord
 from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, Usage, utc_now
 from prompt_registry_plugin.store.sqlite.connection import Connection
-from prompt_registry_plugin.tracing import clean
 
 _RUN_COLUMNS = (
     "id, status, created_at, updated_at, config, result, error, owner, "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.store.sqlite.connection import Connection
-from prompt_registry_plugin.tracing import Trace, mask_secrets, to_json
+from prompt_registry_plugin.tracing import Trace, to_json
 
 
 class SQLiteTraces:
