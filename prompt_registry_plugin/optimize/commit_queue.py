@@ -12,8 +12,6 @@ The search's own scores choose; they prove nothing. The proof is made on held-ou
 from __future__ import annotations
 
 import asyncio
-import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,10 +21,11 @@ from typing import Any
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
 from prompt_registry_plugin.optimize.components import components, fault_of, with_component
+from prompt_registry_plugin.optimize.failures import Blame, ClusterKey
 from prompt_registry_plugin.optimize.merge import merge_lines
 from prompt_registry_plugin.optimize.problem import Problem
 from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, reflection_prompt
-from prompt_registry_plugin.records import Candidate, Example, Item, Rollout
+from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 _SHOWN = 3  # failures of a cluster in one reflection
 _CLUSTERS = (1, 3, 6)  # clusters of one prompt in one reflection: at least, at first, at most
@@ -35,15 +34,11 @@ _GUARDS = 8  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
-_SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
-_TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
 _TRUST = 0.35  # the probability of being better from which a later version wins the race
 _MAX_TREATED = (2, 10)  # edits aimed at one failure before others come first, and before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
-
-ClusterKey = tuple[str, str]  # component, kind of failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +107,7 @@ class _Search:
         self.baseline = problem.baseline_components
         self.reserve = max(problem.budget // 10, 1)
         self.changed = asyncio.Event()
-        self.marks: dict[str, float] = {}  # by scorer, for those that give numbers only
+        self.blame = Blame(self.baseline)
         self.silent = 0  # reflections in a row that failed
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -178,63 +173,14 @@ class _Search:
 
     def clusters(self) -> dict[ClusterKey, list[Evidence]]:
         """Failures by component and kind, as the newest rollouts know them."""
-        self.set_marks()
+        self.blame.set_marks(rollout for example in self.state.order if (rollout := self.latest(example)) is not None)
         found: dict[ClusterKey, list[Evidence]] = defaultdict(list)
         for example in self.state.order:
             rollout = self.latest(example)
-            for key, items in self.blamed(rollout).items() if rollout is not None else ():
+            for key, items in self.blame.blamed(rollout).items() if rollout is not None else ():
                 assert rollout is not None
                 found[key].append(Evidence(example, rollout, items))
         return found
-
-    def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
-        """What went wrong in a rollout, by cluster: failed items, scorers below their mark, and errors of the target."""
-        found: dict[ClusterKey, list[Item]] = defaultdict(list)
-        if rollout.error is not None:
-            if not _TRANSIENT.search(rollout.error):  # no prompt mends a connection
-                kind = rollout.error.partition(":")[0]
-                for component in self.baseline:
-                    found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
-            return found
-        for item in self.items(rollout):
-            if not item.ok:
-                for component in self.responsible(item, rollout):
-                    found[component, item.key or "wrong"].append(item)
-        return found
-
-    def items(self, rollout: Rollout) -> list[Item]:
-        """The items of every scorer; a scorer that gave none counts as one item, which fails below the scorer's mark."""
-        found: list[Item] = []
-        for name, score in rollout.scores.items():
-            ok = score.value >= self.marks.get(name, 1.0)
-            said = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
-            found += score.items or [Item(said, ok, key=f"{_SCORE}{name}")]
-        return found
-
-    def set_marks(self) -> None:
-        """What counts as right where a scorer says no more than a number: 1 on a scale from 0 to 1, else the best seen so far."""
-        values: dict[str, list[float]] = defaultdict(list)
-        for example in self.state.order:
-            if (rollout := self.latest(example)) is not None:
-                for name, score in rollout.scores.items():
-                    values[name].append(score.value)
-        for name, seen in values.items():
-            best, worst = max(seen), min(seen)
-            unit = worst >= 0 and best <= 1
-            # With all alike on an unknown scale, all may be improved.
-            self.marks[name] = 1.0 if unit else best if best > worst else math.inf
-
-    def responsible(self, item: Item, rollout: Rollout) -> list[str]:
-        """The components that an item speaks about: those it names, else the one whose answer it quotes, else all."""
-        if item.component is not None:
-            named = [key for key in self.baseline if key.partition("#")[0] == item.component or key == item.component]
-            return named or list(self.baseline)
-        quoted = [
-            key
-            for key in self.baseline
-            if (said := rollout.outputs_by_prompt.get(key.partition("#")[0])) and said.strip() in item.text
-        ]
-        return quoted if len(quoted) == 1 else list(self.baseline)
 
     def choose(self) -> list[tuple[ClusterKey, list[Evidence]]]:
         """The clusters to treat next: the largest that nobody works on, and more of the same component; none while evidence is thin."""
@@ -313,8 +259,10 @@ class _Search:
         found = []
         for example in self.state.order:
             rollout = self.latest(example)
-            if rollout is not None and not any(key[0] == component for key in self.blamed(rollout)):
-                good = [item for item in self.items(rollout) if item.ok and component in self.responsible(item, rollout)]
+            if rollout is not None and not any(key[0] == component for key in self.blame.blamed(rollout)):
+                good = [
+                    item for item in self.blame.items(rollout) if item.ok and component in self.blame.responsible(item, rollout)
+                ]
                 found.append(Evidence(example, rollout, good))
         return found
 
@@ -330,7 +278,7 @@ class _Search:
         self.problem.decide(child, "proposed", detail=detail)
         keys = {key for key, _ in clusters}
         first = shown[:: max(1, len(shown) // _SHOWN)][:_SHOWN]
-        fixed = self.fixed(first, await self.spend(child, [e.example for e in first]), keys)
+        fixed = self.blame.fixed(first, await self.spend(child, [e.example for e in first]), keys)
         if not fixed:
             self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {len(first)}", detail)
             return None
@@ -339,7 +287,7 @@ class _Search:
         right = self.successes(clusters[0][0][0])
         guards = self.problem.random.sample(right, min(_GUARDS, len(right)))
         rollouts = await self.spend(child, [e.example for e in (*targeted, *guards)])
-        fixed += self.fixed(targeted, rollouts[: len(targeted)], keys)
+        fixed += self.blame.fixed(targeted, rollouts[: len(targeted)], keys)
         broken = sum(new.score < e.rollout.score for e, new in zip(guards, rollouts[len(targeted) :], strict=True))
         aimed, known = len(first) + len(targeted), sum(self.latest(e) is not None for e in self.state.order)
         wrong = len({e.example.id for _, listed in clusters for e in listed})
@@ -351,16 +299,6 @@ class _Search:
         detail = {**detail, "fixed": fixed, "of": aimed, "broken": broken, "gain": gain}
         self.problem.decide(child, "accepted" if accepted else "rejected", verdict, detail)
         return gain if accepted else None
-
-    def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
-        """How many of the failures of these clusters are gone, or better where there is a number only, and nothing worse."""
-        return sum(self.is_fixed(old.rollout, new, keys) for old, new in zip(before, after, strict=True))
-
-    def is_fixed(self, old: Rollout, new: Rollout, keys: set[ClusterKey]) -> bool:
-        left = keys & self.blamed(new).keys()
-        if new.error is not None or any(not kind.startswith(_SCORE) for _, kind in left):
-            return False
-        return new.score > old.score if left else new.score >= old.score
 
     # --- the head --------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,82 @@
+"""What went wrong in a rollout, which prompt is responsible, and whether an edit mended it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from prompt_registry_plugin.optimize.reflection import Evidence
+from prompt_registry_plugin.records import Item, Rollout
+
+_SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
+_TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
+
+ClusterKey = tuple[str, str]  # component, kind of failure
+
+
+class Blame:
+    """Sorts what went wrong into clusters: (component, kind of failure)."""
+
+    def __init__(self, components: Mapping[str, str]) -> None:
+        self.components = components
+        self.marks: dict[str, float] = {}  # by scorer, for those that give numbers only
+
+    def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
+        """What went wrong in a rollout, by cluster: failed items, scorers below their mark, and errors of the target."""
+        found: dict[ClusterKey, list[Item]] = defaultdict(list)
+        if rollout.error is not None:
+            if not _TRANSIENT.search(rollout.error):  # no prompt mends a connection
+                kind = rollout.error.partition(":")[0]
+                for component in self.components:
+                    found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
+            return found
+        for item in self.items(rollout):
+            if not item.ok:
+                for component in self.responsible(item, rollout):
+                    found[component, item.key or "wrong"].append(item)
+        return found
+
+    def items(self, rollout: Rollout) -> list[Item]:
+        """The items of every scorer; a scorer that gave none counts as one item, which fails below the scorer's mark."""
+        found: list[Item] = []
+        for name, score in rollout.scores.items():
+            ok = score.value >= self.marks.get(name, 1.0)
+            said = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
+            found += score.items or [Item(said, ok, key=f"{_SCORE}{name}")]
+        return found
+
+    def set_marks(self, rollouts: Iterable[Rollout]) -> None:
+        """What counts as right where a scorer says no more than a number: 1 on a scale from 0 to 1, else the best seen so far."""
+        values: dict[str, list[float]] = defaultdict(list)
+        for rollout in rollouts:
+            for name, score in rollout.scores.items():
+                values[name].append(score.value)
+        for name, seen in values.items():
+            best, worst = max(seen), min(seen)
+            unit = worst >= 0 and best <= 1
+            # With all alike on an unknown scale, all may be improved.
+            self.marks[name] = 1.0 if unit else best if best > worst else math.inf
+
+    def responsible(self, item: Item, rollout: Rollout) -> list[str]:
+        """The components that an item speaks about: those it names, else the one whose answer it quotes, else all."""
+        if item.component is not None:
+            named = [key for key in self.components if key.partition("#")[0] == item.component or key == item.component]
+            return named or list(self.components)
+        quoted = [
+            key
+            for key in self.components
+            if (said := rollout.outputs_by_prompt.get(key.partition("#")[0])) and said.strip() in item.text
+        ]
+        return quoted if len(quoted) == 1 else list(self.components)
+
+    def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
+        """How many of the failures of these clusters are gone, or better where there is a number only, and nothing worse."""
+        return sum(self.is_fixed(old.rollout, new, keys) for old, new in zip(before, after, strict=True))
+
+    def is_fixed(self, old: Rollout, new: Rollout, keys: set[ClusterKey]) -> bool:
+        left = keys & self.blamed(new).keys()
+        if new.error is not None or any(not kind.startswith(_SCORE) for _, kind in left):
+            return False
+        return new.score > old.score if left else new.score >= old.score
