@@ -63,5 +63,8 @@ def test_paired_differences_and_permutation() -> None:
     assert ours.p_value == pytest.approx(theirs.pvalue, abs=0.02)
     assert paired_difference(before, [b + 0.3 for b in before]).proves_gain
     assert not paired_difference(before, rng.sample(before, 60)).proves_gain
+    skewed = paired_difference([0.0] * 11, [0.01] * 10 + [1.0])
+    assert skewed.p_value < 0.05, "all differences are positive"
+    assert not skewed.proves_gain, "but their interval holds zero"
     same = paired_difference(before, before)
     assert (same.p_value, same.difference.mean) == (1.0, 0.0)

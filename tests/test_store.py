@@ -25,9 +25,17 @@ with pr.open_registry(sys.argv[1]) as registry:
 """
 
 
-def start_writer(url: str, count: int, name: str) -> subprocess.Popen[str]:
+MOVER = """
+import sys, prompt_registry_plugin as pr
+with pr.open_registry(sys.argv[1]) as registry:
+    for i in range(int(sys.argv[2])):
+        registry.set_prompt_alias("shared", "production", 1 + i % 2, reason=sys.argv[3])
+"""
+
+
+def start_writer(url: str, count: int, name: str, program: str = WRITER) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, url, str(count), name],
+        [sys.executable, "-c", program, url, str(count), name],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -45,6 +53,23 @@ def test_processes_share_a_new_file(tmp_path: Path) -> None:
         versions = registry.store.prompts.versions("shared")
     assert [v.version for v in versions] == list(range(1, 151))
     assert len({v.template for v in versions}) == 150
+
+
+def test_alias_moves_of_processes_form_one_chain(tmp_path: Path) -> None:
+    """Four processes move one alias at once: none fails, and each recorded move starts where the one before ended."""
+    url = f"sqlite:///{tmp_path / 'moved.db'}"
+    with pr.open_registry(url) as registry:
+        registry.register_prompt("shared", "one")
+        registry.register_prompt("shared", "two")
+    movers = [start_writer(url, 60, str(i), MOVER) for i in range(4)]
+    for mover in movers:
+        mover.communicate(timeout=60)
+    assert [mover.returncode for mover in movers] == [0] * 4
+    with pr.open_registry(url) as registry:
+        moves = registry.store.prompts.moves("shared", "production")
+        assert registry.load_prompt("prompts:/shared@production").version == moves[-1].to_version
+    assert [move.from_version for move in moves] == [None, *(move.to_version for move in moves[:-1])]
+    assert {move.reason for move in moves} == {"0", "1", "2", "3"}
 
 
 def test_a_killed_writer_leaves_whole_versions_only(tmp_path: Path) -> None:
