@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,11 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 _UNTRANSPORTABLE = (StopIteration, SystemExit, asyncio.CancelledError)
+
+
+def this_process() -> str:
+    """`host:pid`, by which processes that share a registry tell one another apart."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class ContextPool:

@@ -74,9 +74,6 @@ class Runner:
 
     async def run(self, candidate: Candidate, example: Example, *, strict: bool = False) -> Rollout:
         """The rollout at once. With `strict` a scorer's fault is raised as `InvalidScore` rather than recorded."""
-        return await self._run(candidate, example, strict)
-
-    async def _run(self, candidate: Candidate, example: Example, strict: bool) -> Rollout:
         trace, started, outputs, error = Trace("rollout"), time.perf_counter(), None, None
         scores: dict[str, Score] = {}
         score = 0.0

@@ -37,13 +37,15 @@ def register() -> list[str]:
 def predict(text: str) -> dict[str, str]:
     """Both steps; notes each call in the file that `CALLS` names, and takes as long as `DELAY` says.
 
-    After as many calls as `OUTAGE` says, the model is gone.
+    After as many calls as `OUTAGE` says, the model is gone; texts with `FAIL_ON` in them fail always.
     """
     if calls := os.environ.get("CALLS"):
         with Path(calls).open("a") as file:
             file.write(f"{text}\n")
         if (outage := os.environ.get("OUTAGE")) and len(Path(calls).read_text().splitlines()) > int(outage):
             raise ConnectionError("no route to the model")
+    if (fail_on := os.environ.get("FAIL_ON")) and fail_on in text:
+        raise ConnectionError("this row never works")
     time.sleep(float(os.environ.get("DELAY", "0")))
 
     def ask(name: str) -> str:

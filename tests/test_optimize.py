@@ -479,3 +479,18 @@ def test_resuming_happens_where_the_run_was_started(
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(pr.UserError, match=f"was started in {tmp_path}; resume it from there"):
         pr.resume_run(registry.store.runs.newest()[0].id)
+
+
+def test_failures_at_the_very_end_are_stored_too(
+    registry: pr.PromptRegistry, arguments: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished run that is asked for again runs nothing, whatever its last rollouts came to."""
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("FAIL_ON", "lichen number103")
+    result = pr.optimize_prompts(**arguments)
+    calls = (tmp_path / "calls").read_text()
+    assert result.failed_rollouts == 2, "the last held-out row, with both candidates"
+    assert len(registry.store.runs.rollouts(result.run_id, "held_out")) == 128
+    again = pr.resume_run(result.run_id, on_event=lambda event: None)
+    assert (tmp_path / "calls").read_text() == calls
+    assert again.failed_rollouts == 2

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def _steps(options: argparse.Namespace) -> tuple[Any, Any]:
     scorers = [workflow.department, workflow.intent]
     with live_progress() as show:
         baseline = pr.evaluate(
-            predict_fn=workflow.predict, data=workflow.TEST, scorers=scorers, options=_with_view(run_options, show)
+            predict_fn=workflow.predict, data=workflow.TEST, scorers=scorers, options=replace(run_options, on_event=show)
         )
     _show_evaluation(baseline, settings["simulated"])
 
@@ -103,7 +104,7 @@ def _steps(options: argparse.Namespace) -> tuple[Any, Any]:
             scorers=scorers,
             reflection_model=settings["reflection"],
             budget=options.budget,
-            options=_with_view(run_options, show),
+            options=replace(run_options, on_event=show),
         )
     _show_proof(result)
     return result, name
@@ -204,10 +205,6 @@ def _tokens(evaluation: Any) -> float:
 
 def _dollars(evaluation: Any) -> str:
     return "–" if evaluation.cost is None else f"{1000 * evaluation.cost / len(evaluation.rollouts):.3f}"
-
-
-def _with_view(options: pr.RunOptions, show: Any) -> pr.RunOptions:
-    return pr.RunOptions(options.concurrency, options.seed, options.prices, show)
 
 
 def _start_empty(options: argparse.Namespace) -> None:

@@ -60,7 +60,6 @@ class _State:
     proposals: int = 0
     in_flight: set[ClusterKey] = field(default_factory=set)
     treated: Counter[tuple[ClusterKey, str]] = field(default_factory=Counter)  # (cluster, example) -> edits aimed at it
-    shown: set[str] = field(default_factory=set)  # examples that a reflection saw
     checking: bool = False
     clusters: int = _CLUSTERS[1]
     patience: int = _MAX_TREATED[0]
@@ -96,7 +95,6 @@ def _restored(problem: Problem, order: list[Example], validation: list[Example])
         if record.status == "checkpoint":
             state.checkpoints.append(record.candidate)
         state.proposals += record.status != "baseline"
-        state.shown.update(record.detail.get("shown", ()))
     return state
 
 
@@ -119,7 +117,7 @@ class _Search:
             await self.spend(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
             return
-        self.problem.note_best(fmean(r.score for e in self.state.order if (r := self.latest(e)) is not None))
+        self.problem.note_best(fmean(rollout.score for _, rollout in self.known()))
         await all_of(self.work() for _ in range(workers))
 
     def wake(self) -> None:
@@ -171,14 +169,17 @@ class _Search:
                 return rollout
         return None
 
+    def known(self) -> list[tuple[Example, Rollout]]:
+        """The examples that were run on, each with its newest rollout."""
+        return [(example, rollout) for example in self.state.order if (rollout := self.latest(example)) is not None]
+
     def clusters(self) -> dict[ClusterKey, list[Evidence]]:
         """Failures by component and kind, as the newest rollouts know them."""
-        self.blame.set_marks(rollout for example in self.state.order if (rollout := self.latest(example)) is not None)
+        known = self.known()
+        self.blame.set_marks(rollout for _, rollout in known)
         found: dict[ClusterKey, list[Evidence]] = defaultdict(list)
-        for example in self.state.order:
-            rollout = self.latest(example)
-            for key, items in self.blame.blamed(rollout).items() if rollout is not None else ():
-                assert rollout is not None
+        for example, rollout in known:
+            for key, items in self.blame.blamed(rollout).items():
                 found[key].append(Evidence(example, rollout, items))
         return found
 
@@ -230,7 +231,6 @@ class _Search:
         text = components(base.templates)[component]
         right = [e for e in self.successes(component) if e.example.id not in {s.example.id for s in shown}]
         contrasts = self.problem.random.sample(right, min(2 + len(shown) // 2, len(right)))
-        self.state.shown.update(evidence.example.id for evidence in (*shown, *contrasts))
         fault = None
         for _ in range(2):
             try:
@@ -257,9 +257,8 @@ class _Search:
 
     def successes(self, component: str) -> list[Evidence]:
         found = []
-        for example in self.state.order:
-            rollout = self.latest(example)
-            if rollout is not None and not any(key[0] == component for key in self.blame.blamed(rollout)):
+        for example, rollout in self.known():
+            if not any(key[0] == component for key in self.blame.blamed(rollout)):
                 good = [
                     item for item in self.blame.items(rollout) if item.ok and component in self.blame.responsible(item, rollout)
                 ]
@@ -289,7 +288,7 @@ class _Search:
         rollouts = await self.spend(child, [e.example for e in (*targeted, *guards)])
         fixed += self.blame.fixed(targeted, rollouts[: len(targeted)], keys)
         broken = sum(new.score < e.rollout.score for e, new in zip(guards, rollouts[len(targeted) :], strict=True))
-        aimed, known = len(first) + len(targeted), sum(self.latest(e) is not None for e in self.state.order)
+        aimed, known = len(first) + len(targeted), len(self.known())
         wrong = len({e.example.id for _, listed in clusters for e in listed})
         # Shrunken rates: a third of edits' targets are fixed, and one guard in twenty breaks, before anything is seen.
         gain = (fixed + 1) / (aimed + 3) * wrong / known - (broken + 0.3) / (len(guards) + 6) * len(right) / known
@@ -364,7 +363,7 @@ class _Search:
             score = fmean(self.score(head, e) for e in used)
             self.problem.note_best(score)
             verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with probability {probability:.2f}"
-            self.problem.decide(head, "checkpoint", verdict, {"commit": self.state.commits})
+            self.problem.decide(head, "checkpoint", verdict)  # it keeps the number of its commit: others came meanwhile
         elif used:
             verdict = f"{head.note}: taken back, better with probability {probability:.2f} only, on {len(used)} examples"
             self.problem.decide(head, "rejected", verdict)

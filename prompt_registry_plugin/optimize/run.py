@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.current import DEFAULT_URL
 from prompt_registry_plugin.errors import InvalidScore, did_you_mean
 from prompt_registry_plugin.optimize.ledger import Ledger
@@ -60,7 +61,8 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             problem = _problem(job, on_event, ledgers)
             winner = await _search(job, problem)
             held_out = await _proof(job, winner, on_event, ledgers)
-            return _finish(job, problem, winner, held_out)
+            await _settle(ledgers)  # failures at the very end are ordinary ones, and are stored before the run is finished
+            return _finish(job, problem, winner, held_out, sum(ledger.failed for ledger in ledgers))
         except (asyncio.CancelledError, KeyboardInterrupt):
             await _settle(ledgers)
             runs.update(run_id, "interrupted")
@@ -171,7 +173,7 @@ async def _proof(job: Job, winner: Candidate, on_event: OnEvent, ledgers: list[L
     return held_out
 
 
-def _finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | None) -> PromptOptimizationResult:
+def _finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | None, failed: int) -> PromptOptimizationResult:
     wanted, because = _verdict(job.run.config["register"], winner.id != job.baseline.id, held_out)
     changed = [source for source in job.sources if winner.templates[source.name] != source.template]
     registered = [_register(job, source, winner, held_out) for source in changed] if wanted else []
@@ -187,9 +189,7 @@ def _finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | N
         reflection_usage=problem.reflection_usage,
         candidates=job.registry.store.runs.candidates(job.run.id),
         registered_because=because,
-        failed_rollouts=sum(
-            r.error is not None for split in ("train", "held_out") for r in job.registry.store.runs.rollouts(job.run.id, split)
-        ),
+        failed_rollouts=failed,
         _registry=job.registry,
     )
     if job.run.status != "finished":
@@ -252,7 +252,7 @@ def _summary(result: PromptOptimizationResult) -> dict[str, Any]:
 def runs_elsewhere(run: RunRecord) -> bool:
     """Whether another process is at work on a run: it said so lately, and, on this machine, still exists."""
     host, _, pid = run.owner.rpartition(":")
-    if (utc_now() - run.updated_at).total_seconds() > 3 * HEARTBEAT or run.owner == f"{socket.gethostname()}:{os.getpid()}":
+    if (utc_now() - run.updated_at).total_seconds() > 3 * HEARTBEAT or run.owner == this_process():
         return False
     if host != socket.gethostname():
         return True

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import secrets
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord
@@ -40,7 +39,7 @@ class SQLiteRuns:
         with self._connection.write() as connection:
             connection.execute(
                 "INSERT INTO runs VALUES (?, 'running', ?, ?, ?, NULL, NULL, ?)",
-                (run_id, now, now, canonical_json(config), _owner()),
+                (run_id, now, now, canonical_json(config), this_process()),
             )
             connection.executemany("INSERT INTO run_examples VALUES (?, ?, ?, ?, ?, ?)", rows)
         created = self.get(run_id)
@@ -56,7 +55,7 @@ class SQLiteRuns:
                 (
                     status,
                     utc_now().isoformat(),
-                    _owner(),
+                    this_process(),
                     None if result is None else canonical_json(result),
                     None if error is None else clean(error),
                     run_id,
@@ -146,10 +145,6 @@ def _body(rollout: Rollout) -> str:
         return json.dumps(fields, default=repr)
     except (TypeError, ValueError, RecursionError):
         return json.dumps({**fields, "outputs": repr(rollout.outputs)}, default=repr)
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _rollout(body: dict[str, Any]) -> Rollout:
