@@ -16,210 +16,95 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.adapting import disable as disable
     from prompt_registry_plugin.adapting import enable as enable
     from prompt_registry_plugin.adapting import enabled as enabled
-    from prompt_registry_plugin.api import (
-        aadopt as aadopt,
-    )
-    from prompt_registry_plugin.api import (
-        adelete_prompt_alias as adelete_prompt_alias,
-    )
-    from prompt_registry_plugin.api import (
-        adopt as adopt,
-    )
-    from prompt_registry_plugin.api import (
-        aload_prompt as aload_prompt,
-    )
-    from prompt_registry_plugin.api import (
-        aprompt_history as aprompt_history,
-    )
-    from prompt_registry_plugin.api import (
-        aregister_prompt as aregister_prompt,
-    )
-    from prompt_registry_plugin.api import (
-        arollback as arollback,
-    )
-    from prompt_registry_plugin.api import (
-        asearch_prompts as asearch_prompts,
-    )
-    from prompt_registry_plugin.api import (
-        aset_prompt_alias as aset_prompt_alias,
-    )
-    from prompt_registry_plugin.api import (
-        delete_prompt_alias as delete_prompt_alias,
-    )
-    from prompt_registry_plugin.api import (
-        delete_prompt_tag as delete_prompt_tag,
-    )
-    from prompt_registry_plugin.api import (
-        delete_prompt_version_tag as delete_prompt_version_tag,
-    )
-    from prompt_registry_plugin.api import (
-        load_prompt as load_prompt,
-    )
-    from prompt_registry_plugin.api import (
-        prompt_history as prompt_history,
-    )
-    from prompt_registry_plugin.api import (
-        record as record,
-    )
-    from prompt_registry_plugin.api import (
-        register_prompt as register_prompt,
-    )
-    from prompt_registry_plugin.api import (
-        rollback as rollback,
-    )
-    from prompt_registry_plugin.api import (
-        search_prompts as search_prompts,
-    )
-    from prompt_registry_plugin.api import (
-        set_prompt_alias as set_prompt_alias,
-    )
-    from prompt_registry_plugin.api import (
-        set_prompt_tag as set_prompt_tag,
-    )
-    from prompt_registry_plugin.api import (
-        set_prompt_version_tag as set_prompt_version_tag,
-    )
-    from prompt_registry_plugin.current import (
-        current_registry as current_registry,
-    )
-    from prompt_registry_plugin.current import (
-        open_registry as open_registry,
-    )
-    from prompt_registry_plugin.current import (
-        use_registry as use_registry,
-    )
-    from prompt_registry_plugin.errors import (
-        AliasConflict as AliasConflict,
-    )
-    from prompt_registry_plugin.errors import (
-        BudgetExhausted as BudgetExhausted,
-    )
-    from prompt_registry_plugin.errors import (
-        BudgetTooSmall as BudgetTooSmall,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidExample as InvalidExample,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidFilter as InvalidFilter,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidName as InvalidName,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidScore as InvalidScore,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidStore as InvalidStore,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidTemplate as InvalidTemplate,
-    )
-    from prompt_registry_plugin.errors import (
-        InvalidURI as InvalidURI,
-    )
-    from prompt_registry_plugin.errors import (
-        MissingVariable as MissingVariable,
-    )
-    from prompt_registry_plugin.errors import (
-        ModelUnavailable as ModelUnavailable,
-    )
-    from prompt_registry_plugin.errors import (
-        PluginError as PluginError,
-    )
-    from prompt_registry_plugin.errors import (
-        PromptExists as PromptExists,
-    )
-    from prompt_registry_plugin.errors import (
-        PromptNotFound as PromptNotFound,
-    )
-    from prompt_registry_plugin.errors import (
-        PromptNotRendered as PromptNotRendered,
-    )
-    from prompt_registry_plugin.errors import (
-        PromptRegistryError as PromptRegistryError,
-    )
-    from prompt_registry_plugin.errors import (
-        RunError as RunError,
-    )
-    from prompt_registry_plugin.errors import (
-        StoreUnavailable as StoreUnavailable,
-    )
-    from prompt_registry_plugin.errors import (
-        TargetFailed as TargetFailed,
-    )
-    from prompt_registry_plugin.errors import (
-        UserError as UserError,
-    )
-    from prompt_registry_plugin.evaluation import (
-        EvaluationResult as EvaluationResult,
-    )
-    from prompt_registry_plugin.evaluation import (
-        aevaluate as aevaluate,
-    )
-    from prompt_registry_plugin.evaluation import (
-        evaluate as evaluate,
-    )
+    from prompt_registry_plugin.api import aadopt as aadopt
+    from prompt_registry_plugin.api import adelete_prompt_alias as adelete_prompt_alias
+    from prompt_registry_plugin.api import adopt as adopt
+    from prompt_registry_plugin.api import aload_prompt as aload_prompt
+    from prompt_registry_plugin.api import aprompt_history as aprompt_history
+    from prompt_registry_plugin.api import archive_prompt as archive_prompt
+    from prompt_registry_plugin.api import aregister_prompt as aregister_prompt
+    from prompt_registry_plugin.api import aregister_prompts as aregister_prompts
+    from prompt_registry_plugin.api import arollback as arollback
+    from prompt_registry_plugin.api import asearch_prompts as asearch_prompts
+    from prompt_registry_plugin.api import aset_prompt_alias as aset_prompt_alias
+    from prompt_registry_plugin.api import delete_prompt as delete_prompt
+    from prompt_registry_plugin.api import delete_prompt_alias as delete_prompt_alias
+    from prompt_registry_plugin.api import delete_prompt_tag as delete_prompt_tag
+    from prompt_registry_plugin.api import delete_prompt_version_tag as delete_prompt_version_tag
+    from prompt_registry_plugin.api import delete_version as delete_version
+    from prompt_registry_plugin.api import load_prompt as load_prompt
+    from prompt_registry_plugin.api import prompt_history as prompt_history
+    from prompt_registry_plugin.api import protect_alias as protect_alias
+    from prompt_registry_plugin.api import record as record
+    from prompt_registry_plugin.api import register_prompt as register_prompt
+    from prompt_registry_plugin.api import register_prompts as register_prompts
+    from prompt_registry_plugin.api import restore_prompt as restore_prompt
+    from prompt_registry_plugin.api import rollback as rollback
+    from prompt_registry_plugin.api import search_prompts as search_prompts
+    from prompt_registry_plugin.api import set_prompt_alias as set_prompt_alias
+    from prompt_registry_plugin.api import set_prompt_tag as set_prompt_tag
+    from prompt_registry_plugin.api import set_prompt_version_tag as set_prompt_version_tag
+    from prompt_registry_plugin.api import unprotect_alias as unprotect_alias
+    from prompt_registry_plugin.current import current_registry as current_registry
+    from prompt_registry_plugin.current import open_registry as open_registry
+    from prompt_registry_plugin.current import use_registry as use_registry
+    from prompt_registry_plugin.errors import AliasConflict as AliasConflict
+    from prompt_registry_plugin.errors import BudgetExhausted as BudgetExhausted
+    from prompt_registry_plugin.errors import BudgetTooSmall as BudgetTooSmall
+    from prompt_registry_plugin.errors import InvalidExample as InvalidExample
+    from prompt_registry_plugin.errors import InvalidFilter as InvalidFilter
+    from prompt_registry_plugin.errors import InvalidName as InvalidName
+    from prompt_registry_plugin.errors import InvalidScore as InvalidScore
+    from prompt_registry_plugin.errors import InvalidStore as InvalidStore
+    from prompt_registry_plugin.errors import InvalidTemplate as InvalidTemplate
+    from prompt_registry_plugin.errors import InvalidURI as InvalidURI
+    from prompt_registry_plugin.errors import InvalidVariable as InvalidVariable
+    from prompt_registry_plugin.errors import MissingVariable as MissingVariable
+    from prompt_registry_plugin.errors import ModelUnavailable as ModelUnavailable
+    from prompt_registry_plugin.errors import PluginError as PluginError
+    from prompt_registry_plugin.errors import PromptExists as PromptExists
+    from prompt_registry_plugin.errors import PromptNotFound as PromptNotFound
+    from prompt_registry_plugin.errors import PromptNotRendered as PromptNotRendered
+    from prompt_registry_plugin.errors import PromptRegistryError as PromptRegistryError
+    from prompt_registry_plugin.errors import RunError as RunError
+    from prompt_registry_plugin.errors import StoreUnavailable as StoreUnavailable
+    from prompt_registry_plugin.errors import TargetFailed as TargetFailed
+    from prompt_registry_plugin.errors import UserError as UserError
+    from prompt_registry_plugin.evaluation import EvaluationResult as EvaluationResult
+    from prompt_registry_plugin.evaluation import aevaluate as aevaluate
+    from prompt_registry_plugin.evaluation import evaluate as evaluate
     from prompt_registry_plugin.hookspecs import hookimpl as hookimpl
     from prompt_registry_plugin.optimize.budget import Budget as Budget
-    from prompt_registry_plugin.optimize.engine import (
-        aoptimize_prompts as aoptimize_prompts,
-    )
-    from prompt_registry_plugin.optimize.engine import (
-        aresume_run as aresume_run,
-    )
-    from prompt_registry_plugin.optimize.engine import (
-        optimize_prompts as optimize_prompts,
-    )
-    from prompt_registry_plugin.optimize.engine import (
-        resume_run as resume_run,
-    )
+    from prompt_registry_plugin.optimize.engine import aoptimize_prompts as aoptimize_prompts
+    from prompt_registry_plugin.optimize.engine import aresume_run as aresume_run
+    from prompt_registry_plugin.optimize.engine import optimize_prompts as optimize_prompts
+    from prompt_registry_plugin.optimize.engine import resume_run as resume_run
     from prompt_registry_plugin.optimize.result import PromptOptimizationResult as PromptOptimizationResult
     from prompt_registry_plugin.options import Event as Event
     from prompt_registry_plugin.options import RunOptions as RunOptions
     from prompt_registry_plugin.plugins import create_plugin_manager as create_plugin_manager
     from prompt_registry_plugin.prompts import PromptVersion as PromptVersion
+    from prompt_registry_plugin.protocols import NewVersion as NewVersion
     from prompt_registry_plugin.protocols import Reply as Reply
-    from prompt_registry_plugin.records import (
-        AliasMove as AliasMove,
-    )
-    from prompt_registry_plugin.records import (
-        Candidate as Candidate,
-    )
-    from prompt_registry_plugin.records import (
-        Example as Example,
-    )
-    from prompt_registry_plugin.records import (
-        Feedback as Feedback,
-    )
-    from prompt_registry_plugin.records import (
-        Interval as Interval,
-    )
-    from prompt_registry_plugin.records import (
-        Item as Item,
-    )
-    from prompt_registry_plugin.records import (
-        Price as Price,
-    )
-    from prompt_registry_plugin.records import (
-        Prompt as Prompt,
-    )
-    from prompt_registry_plugin.records import (
-        Rollout as Rollout,
-    )
-    from prompt_registry_plugin.records import (
-        Score as Score,
-    )
-    from prompt_registry_plugin.records import (
-        Span as Span,
-    )
-    from prompt_registry_plugin.records import (
-        Usage as Usage,
-    )
+    from prompt_registry_plugin.records import AliasMove as AliasMove
+    from prompt_registry_plugin.records import Candidate as Candidate
+    from prompt_registry_plugin.records import Change as Change
+    from prompt_registry_plugin.records import Example as Example
+    from prompt_registry_plugin.records import Feedback as Feedback
+    from prompt_registry_plugin.records import Interval as Interval
+    from prompt_registry_plugin.records import Item as Item
+    from prompt_registry_plugin.records import Page as Page
+    from prompt_registry_plugin.records import Price as Price
+    from prompt_registry_plugin.records import Prompt as Prompt
+    from prompt_registry_plugin.records import Rollout as Rollout
+    from prompt_registry_plugin.records import Score as Score
+    from prompt_registry_plugin.records import Span as Span
+    from prompt_registry_plugin.records import Usage as Usage
     from prompt_registry_plugin.registry import PromptRegistry as PromptRegistry
     from prompt_registry_plugin.scope import in_context as in_context
     from prompt_registry_plugin.scope import override_prompts as override_prompts
     from prompt_registry_plugin.scorers.scorer import scorer as scorer
+    from prompt_registry_plugin.templates.convert import to_double_brace as to_double_brace
     from prompt_registry_plugin.tracing import Trace as Trace
     from prompt_registry_plugin.tracing import trace as trace
 
@@ -231,22 +116,30 @@ _HOME = {
         "adopt",
         "aload_prompt",
         "aprompt_history",
+        "archive_prompt",
         "aregister_prompt",
+        "aregister_prompts",
         "arollback",
         "asearch_prompts",
         "aset_prompt_alias",
+        "delete_prompt",
         "delete_prompt_alias",
         "delete_prompt_tag",
         "delete_prompt_version_tag",
+        "delete_version",
         "load_prompt",
         "prompt_history",
+        "protect_alias",
         "record",
         "register_prompt",
+        "register_prompts",
+        "restore_prompt",
         "rollback",
         "search_prompts",
         "set_prompt_alias",
         "set_prompt_tag",
         "set_prompt_version_tag",
+        "unprotect_alias",
     ),
     "current": ("current_registry", "open_registry", "use_registry"),
     "errors": (
@@ -260,6 +153,7 @@ _HOME = {
         "InvalidStore",
         "InvalidTemplate",
         "InvalidURI",
+        "InvalidVariable",
         "MissingVariable",
         "ModelUnavailable",
         "PluginError",
@@ -280,14 +174,16 @@ _HOME = {
     "options": ("Event", "RunOptions"),
     "plugins": ("create_plugin_manager",),
     "prompts": ("PromptVersion",),
-    "protocols": ("Reply",),
+    "protocols": ("NewVersion", "Reply"),
     "records": (
         "AliasMove",
         "Candidate",
+        "Change",
         "Example",
         "Feedback",
         "Interval",
         "Item",
+        "Page",
         "Price",
         "Prompt",
         "Rollout",
@@ -298,6 +194,7 @@ _HOME = {
     "registry": ("PromptRegistry",),
     "scope": ("in_context", "override_prompts"),
     "scorers.scorer": ("scorer",),
+    "templates.convert": ("to_double_brace",),
     "tracing": ("Trace", "trace"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

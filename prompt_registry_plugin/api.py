@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.registry import PromptRegistry
+from prompt_registry_plugin.errors import StoreUnavailable
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.registry import PromptRegistry, fallback_version
 from prompt_registry_plugin.tracing import Trace
 
 P = ParamSpec("P")
@@ -40,11 +43,83 @@ def record(name: str = "recording") -> Iterator[Trace]:
         yield trace
 
 
+@overload
+def load_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: Literal[False] = False,
+    fallback: Template | None = None,
+) -> PromptVersion: ...
+
+
+@overload
+def load_prompt(
+    name_or_uri: str, version: int | str | None = None, *, allow_missing: bool, fallback: Template | None = None
+) -> PromptVersion | None: ...
+
+
+@wraps(PromptRegistry.load_prompt)
+def load_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: bool = False,
+    fallback: Template | None = None,
+) -> PromptVersion | None:
+    try:
+        registry = current_registry()
+    except StoreUnavailable as error:
+        if fallback is None:
+            raise
+        return fallback_version(name_or_uri, version, fallback, error)
+    return registry.load_prompt(name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
+
+
+@overload
+async def aload_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: Literal[False] = False,
+    fallback: Template | None = None,
+) -> PromptVersion: ...
+
+
+@overload
+async def aload_prompt(
+    name_or_uri: str, version: int | str | None = None, *, allow_missing: bool, fallback: Template | None = None
+) -> PromptVersion | None: ...
+
+
+@wraps(PromptRegistry.aload_prompt)
+async def aload_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: bool = False,
+    fallback: Template | None = None,
+) -> PromptVersion | None:
+    try:
+        registry = current_registry()
+    except StoreUnavailable as error:
+        if fallback is None:
+            raise
+        return fallback_version(name_or_uri, version, fallback, error)
+    return await registry.aload_prompt(name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
+
+
 register_prompt = _on_current(PromptRegistry.register_prompt)
-load_prompt = _on_current(PromptRegistry.load_prompt)
+register_prompts = _on_current(PromptRegistry.register_prompts)
 search_prompts = _on_current(PromptRegistry.search_prompts)
 set_prompt_alias = _on_current(PromptRegistry.set_prompt_alias)
 delete_prompt_alias = _on_current(PromptRegistry.delete_prompt_alias)
+protect_alias = _on_current(PromptRegistry.protect_alias)
+unprotect_alias = _on_current(PromptRegistry.unprotect_alias)
+archive_prompt = _on_current(PromptRegistry.archive_prompt)
+restore_prompt = _on_current(PromptRegistry.restore_prompt)
+delete_version = _on_current(PromptRegistry.delete_version)
+delete_prompt = _on_current(PromptRegistry.delete_prompt)
 rollback = _on_current(PromptRegistry.rollback)
 prompt_history = _on_current(PromptRegistry.prompt_history)
 set_prompt_tag = _on_current(PromptRegistry.set_prompt_tag)
@@ -54,7 +129,7 @@ delete_prompt_version_tag = _on_current(PromptRegistry.delete_prompt_version_tag
 adopt = _on_current(PromptRegistry.adopt)
 
 aregister_prompt = _waiting(PromptRegistry.aregister_prompt)
-aload_prompt = _waiting(PromptRegistry.aload_prompt)
+aregister_prompts = _waiting(PromptRegistry.aregister_prompts)
 asearch_prompts = _waiting(PromptRegistry.asearch_prompts)
 aset_prompt_alias = _waiting(PromptRegistry.aset_prompt_alias)
 adelete_prompt_alias = _waiting(PromptRegistry.adelete_prompt_alias)

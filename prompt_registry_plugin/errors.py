@@ -9,6 +9,7 @@
     │   ├── InvalidExample
     │   ├── InvalidScore          a scorer raised, or returned something that is no number
     │   ├── MissingVariable
+    │   ├── InvalidVariable       a value that its variable's schema does not allow
     │   ├── PromptNotFound
     │   ├── PromptExists
     │   ├── AliasConflict
@@ -68,6 +69,10 @@ class MissingVariable(UserError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the repr of the message
+
+
+class InvalidVariable(UserError, ValueError):
+    """A value that the schema of its template variable does not allow."""
 
 
 class PromptNotFound(UserError, LookupError):

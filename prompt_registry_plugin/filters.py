@@ -1,9 +1,12 @@
 """The language of `search_prompts(filter_string=…)`.
 
     name = 'support'    name LIKE 'telco%'    name ILIKE 'TELCO%'    tags.use_case = 'technical_support'    alias = 'production'
+    created_at >= '2026-01-01'    text MATCH 'refund policy'    archived = 'true'
 
-Comparisons (`=`, `!=`, `LIKE`, `ILIKE`) are joined with `AND`, `OR`, `NOT` and parentheses. A key with special characters is
-written in backticks: tags.`my key`.
+Comparisons are joined with `AND`, `OR`, `NOT` and parentheses. `name`, `alias` and tags take `=`, `!=`, `LIKE` and `ILIKE`;
+`created_at` takes `=`, `!=`, `<`, `<=`, `>` and `>=` with an ISO date or time (UTC where it names no zone); `text MATCH` finds all of
+the words, in any order and case, in the newest version. Archived prompts are left out unless the filter names `archived`. A tag key
+with special characters is written in backticks: tags.`my key`.
 """
 
 from __future__ import annotations
@@ -11,26 +14,42 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from prompt_registry_plugin.errors import InvalidFilter
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<operator>!=|=)|(?P<paren>[()])"
+    r"\s*(?:(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<operator>!=|<=|>=|=|<|>)|(?P<paren>[()])"
     r"|(?P<word>[A-Za-z_][\w.\-]*(?:`[^`]+`)?))"
 )
 _MAX_TOKENS = 400
+_MAX_DEPTH = 50
 _ORDER_FIELDS = ("name", "created_at", "latest_version")
+_OF_TEXTS = ("=", "!=", "LIKE", "ILIKE")
+_OPERATORS = {
+    "name": _OF_TEXTS,
+    "alias": _OF_TEXTS,
+    "created_at": ("=", "!=", "<", "<=", ">", ">="),
+    "text": ("MATCH",),
+    "archived": ("=", "!="),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`field` is `"name"`, `"alias"`, or, when `is_tag`, the key of a tag."""
+    """`field` is one of `_OPERATORS`, or, when `is_tag`, the key of a tag."""
 
     field: str
     operator: str
     value: str
     is_tag: bool = False
+
+    @property
+    def moment(self) -> datetime:
+        """The value as a time, in UTC where it names no zone. Raises `ValueError`."""
+        moment = datetime.fromisoformat(self.value.strip())
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,7 @@ class _Parser:
             if len(self.tokens) > _MAX_TOKENS:
                 self.fail(position, f"more than {_MAX_TOKENS} words and signs")
         self.at = 0
+        self.depth = 0
 
     def parse(self) -> Expression:
         expression = self.either()
@@ -114,21 +134,29 @@ class _Parser:
             return Not(self.single())
         kind, text, position = self.next("a field, NOT or '('")
         if (kind, text) == ("paren", "("):
+            self.depth += 1
+            if self.depth > _MAX_DEPTH:
+                self.fail(position, f"parentheses more than {_MAX_DEPTH} deep")
             inner = self.either()
+            self.depth -= 1
             if self.next("')'")[1] != ")":
                 self.fail(self.tokens[self.at - 1][2], "')' expected")
             return inner
         field, is_tag = (text[5:].strip("`"), True) if text.startswith("tags.") and kind == "word" else (text, False)
-        if not is_tag and (kind != "word" or field not in ("name", "alias")):
-            self.fail(position, "a field is name, alias or tags.<key>")
+        if not is_tag and (kind != "word" or field not in _OPERATORS):
+            self.fail(position, f"a field is {', '.join(_OPERATORS)} or tags.<key>")
         _, operator, position = self.next("an operator")
         operator = operator.upper()
-        if operator not in ("=", "!=", "LIKE", "ILIKE"):
-            self.fail(position, "an operator is =, !=, LIKE or ILIKE")
+        allowed = _OF_TEXTS if is_tag else _OPERATORS[field]
+        if operator not in allowed:
+            self.fail(position, f"{field} takes {' or '.join(filter(None, (', '.join(allowed[:-1]), allowed[-1])))}")
         kind, value, position = self.next("a quoted value")
         if kind != "string":
             self.fail(position, "a value is written in quotes")
-        return Comparison(field, operator, value[1:-1].replace(value[0] * 2, value[0]), is_tag)
+        comparison = Comparison(field, operator, value[1:-1].replace(value[0] * 2, value[0]), is_tag)
+        if not is_tag and (fault := _fault(comparison)):
+            self.fail(position, fault)
+        return comparison
 
     def keyword(self, word: str) -> bool:
         found = self.at < len(self.tokens) and self.tokens[self.at][0] == "word" and self.tokens[self.at][1].upper() == word
@@ -142,4 +170,22 @@ class _Parser:
         return self.tokens[self.at - 1]
 
     def fail(self, position: int, reason: str) -> NoReturn:
-        raise InvalidFilter(f"cannot read the filter: {reason}\n  {self.text}\n  {' ' * position}^")
+        # A filter may have several lines, and the caret has to stand under the right one.
+        start = self.text.rfind("\n", 0, position) + 1
+        end = self.text.find("\n", position)
+        line = self.text[start : end if end >= 0 else None]
+        raise InvalidFilter(f"cannot read the filter: {reason}\n  {line}\n  {' ' * (position - start)}^")
+
+
+def _fault(comparison: Comparison) -> str | None:
+    """What is wrong with the value of a comparison, or None."""
+    if comparison.field == "archived" and comparison.value.lower() not in ("true", "false"):
+        return "archived is 'true' or 'false'"
+    if comparison.field == "text" and not re.search(r"[^\W_]", comparison.value):
+        return "MATCH needs at least one word"
+    if comparison.field == "created_at":
+        try:
+            comparison.moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return "a time is written as '2026-01-31' or '2026-01-31T12:00:00'"
+    return None

@@ -31,8 +31,8 @@ def mask_secrets(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as it may be stored: secrets masked, and half surrogate pairs, which no database takes, replaced."""
-    return mask_secrets(text.encode("utf-8", "replace").decode())
+    """`text` as it may be stored: secrets masked, and what not every database takes replaced: half surrogate pairs and NUL."""
+    return mask_secrets(text.encode("utf-8", "replace").decode().replace("\0", "�"))
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -5,7 +5,7 @@ Everything is structural: a class that has these members is one, with nothing to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -16,11 +16,13 @@ from prompt_registry_plugin.records import (
     AliasMove,
     Candidate,
     CandidateStatus,
+    Change,
     Example,
-    Prompt,
+    Page,
     Rollout,
     RunStatus,
     Template,
+    TemplateFormat,
     Usage,
 )
 from prompt_registry_plugin.tracing import Trace
@@ -86,18 +88,41 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a registration brings; the store adds the number."""
+    """What a registration brings; the store adds the number.
+
+    An import may say `version`, `created_at` and `created_by` itself; the number has to be a new one. With `expected`, the newest
+    version has to be that one (None: there must be no such prompt yet).
+    """
 
     name: str
     template: Template
     commit_message: str | None = None
     tags: Mapping[str, str] = EMPTY
+    template_format: TemplateFormat = "double_brace"
+    variables: Mapping[str, Any] = EMPTY
     response_format: Mapping[str, Any] | None = None
     model_config: Mapping[str, Any] | None = None
     tools: Sequence[Mapping[str, Any]] | None = None
     parent: int | None = None
     run_id: str | None = None
     created_by: str = ""
+    created_at: datetime | None = None
+    version: int | None = None
+    expected: int | Literal["any"] | None = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMove:
+    """An alias to point at `version`, or to delete with None. Fails unless it points at `expected` (None: at nothing)."""
+
+    name: str
+    alias: str
+    version: int | None
+    by: str
+    reason: str | None = None
+    expected: int | Literal["any"] | None = "any"
+    rollback: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,47 +150,63 @@ class CandidateRecord:
 
 
 class PromptTable(Protocol):
-    """Prompts, versions, aliases and bindings. Every method is one transaction."""
+    """Prompts, versions, aliases and bindings. Every method that writes is one transaction."""
 
-    def epoch(self) -> int:
-        """A number that changes whenever anything here changed, in whichever process."""
+    def epoch(self) -> object:
+        """Something that compares unequal after anything here changed, in whichever process. Cheap: asked on every cached load."""
 
-    def add(self, new: NewVersion, *, force: bool = False) -> PromptVersion:
-        """Writes the next version; the newest one is returned instead when it has the same content, unless `force`."""
+    def add(self, new: Sequence[NewVersion], *, force: bool = False) -> list[tuple[PromptVersion, bool]]:
+        """Writes the next version of each, all or none, and says for each whether it was written.
 
-    def get(self, reference: PromptURI) -> PromptVersion | None:
-        """The version that a reference points at."""
+        The newest version is returned instead when it has the same content, unless `force`. Raises `AliasConflict` when the
+        newest version is not the expected one, `PromptExists` for a number that was used before.
+        """
+
+    def get(self, reference: PromptURI, *, patience: float | None = None) -> PromptVersion | None:
+        """The version that a reference points at, as it is written: includes are not put in.
+
+        `patience` is how many seconds to wait for a database that has not answered yet; without it, as long as it takes to give up.
+        """
 
     def names(self) -> list[str]:
         """All prompt names, sorted."""
 
-    def search(self, filter_string: str | None, *, limit: int, offset: int, order_by: Sequence[str]) -> list[Prompt]:
-        """The prompts that match. Raises `InvalidFilter`."""
+    def search(self, filter_string: str | None, *, limit: int, order_by: Sequence[str], page_token: str | None) -> Page:
+        """The prompts that match, without archived ones unless the filter asks for them. Raises `InvalidFilter`."""
 
     def versions(self, name: str) -> list[PromptVersion]:
         """All versions of a prompt, oldest first."""
 
-    def move_alias(
-        self,
-        name: str,
-        alias: str,
-        version: int | None,
-        *,
-        by: str,
-        reason: str | None,
-        expected: int | Literal["any"] | None = "any",
-        rollback: bool = False,
-    ) -> AliasMove | None:
-        """Points an alias at a version, or deletes it with None; returns None when nothing changed.
+    def move_alias(self, new: NewMove) -> AliasMove | None:
+        """Carries a move out; returns None when nothing changed.
 
-        Raises `AliasConflict` when the alias does not point at `expected` (None: must not exist yet).
+        Raises `AliasConflict` when the alias does not point at the expected version, or is protected and the move is not forced,
+        and `PromptNotFound` when there is no such version.
         """
+
+    def protected(self, name: str) -> list[str]:
+        """The protected aliases of a prompt, sorted."""
+
+    def protect(self, name: str, alias: str, protected: bool, *, by: str, reason: str | None) -> None:
+        """Protects an alias, or takes the protection away."""
+
+    def archive(self, name: str, archived: bool, *, by: str, reason: str | None) -> None:
+        """Hides a prompt from searches, or shows it again. Raises `PromptNotFound`."""
+
+    def delete(self, name: str, version: int | None, *, by: str, reason: str | None) -> None:
+        """Deletes a version, or with None the whole prompt; its numbers are never used again, its history stays.
+
+        Raises `AliasConflict` while an alias points there, and `PromptNotFound`.
+        """
+
+    def changes(self, name: str) -> list[Change]:
+        """What else changed about a prompt, oldest first."""
 
     def moves(self, name: str, alias: str | None = None) -> list[AliasMove]:
         """The alias moves of a prompt, oldest first."""
 
-    def set_tag(self, name: str, version: int | None, key: str, value: str | None) -> None:
-        """Sets a tag of a prompt (`version` None) or of a version, or removes it with None."""
+    def set_tag(self, name: str, version: int | None, key: str, value: str | None, *, by: str) -> None:
+        """Sets a tag of a prompt (`version` None) or of a version, or removes it with None. Raises `PromptNotFound`."""
 
     def bind(self, text_hash: str, name: str, alias: str) -> None:
         """Remembers that the hard-coded text with this hash is served as `name@alias`."""
@@ -227,6 +268,15 @@ class Store(Protocol):
     prompts: PromptTable
     traces: TraceTable
     runs: RunTable
+
+    def dump(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Everything that is stored, as (table, row) pairs of one moment, in an order in which it can be restored."""
+
+    def restore(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """Writes what `dump` gave into an empty store, all or nothing; returns the number of rows.
+
+        Raises `InvalidStore` when the store is not empty or a row cannot be read.
+        """
 
     def close(self) -> None:
         """Releases the database; using the store afterwards raises `StoreUnavailable`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,7 +14,9 @@ from prompt_registry_plugin.frozen import FrozenDict, FrozenList
 Template = str | Sequence[Mapping[str, Any]]
 """What a prompt is written as: a text, or a list of chat messages (`{"role", "content", …}` or a placeholder)."""
 
-TemplateFormat = Literal["double_brace"]
+TemplateFormat = Literal["double_brace", "jinja2"]
+ServedFrom = Literal["registry", "last_good", "fallback"]
+ChangeKind = Literal["tag", "protection", "archive", "deletion"]
 SpanKind = Literal["prompt", "llm", "tool", "agent", "chain"]
 RunStatus = Literal["running", "interrupted", "failed", "finished"]
 CandidateStatus = Literal["baseline", "proposed", "accepted", "rejected", "committed", "checkpoint", "winner"]
@@ -35,13 +37,14 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt as a whole: its newest version number, its aliases and its own tags."""
+    """A prompt as a whole: its newest version number, its aliases and its own tags; `archived_at` when it is hidden."""
 
     name: str
     latest_version: int
     aliases: Mapping[str, int]
     tags: Mapping[str, str]
     created_at: datetime
+    archived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,33 @@ class AliasMove:
     moved_by: str
     reason: str | None = None
     rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about a prompt that changed and is neither a new version nor an alias move.
+
+    `kind` says what: a `tag` of the prompt, or of one `version`; the `protection` of an alias; an `archive`; a `deletion` of one
+    `version` or of the whole prompt. `key` is the tag or alias; `old` and `new` are its values, None where there was or is none.
+    """
+
+    name: str
+    kind: ChangeKind
+    changed_at: datetime
+    changed_by: str
+    version: int | None = None
+    key: str | None = None
+    old: str | None = None
+    new: str | None = None
+    reason: str | None = None
+
+
+class Page(list[Prompt]):
+    """A list of search results; `token` is the `page_token` of the next page, None on the last one."""
+
+    def __init__(self, prompts: Iterable[Prompt], token: str | None = None) -> None:
+        super().__init__(prompts)
+        self.token = token
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +235,21 @@ __all__ = [
     "AliasMove",
     "Candidate",
     "CandidateStatus",
+    "Change",
+    "ChangeKind",
     "Example",
     "Feedback",
     "FrozenDict",
     "FrozenList",
     "Interval",
     "Item",
+    "Page",
     "Price",
     "Prompt",
     "Rollout",
     "RunStatus",
     "Score",
+    "ServedFrom",
     "Span",
     "SpanKind",
     "Template",

@@ -1,8 +1,4 @@
-"""The registry: register, load, alias, history, adopt. The one facade over a store.
-
-A loaded version is cached until anything in the registry changed, in whichever process: the cache is checked against the
-store's epoch on every load, which costs microseconds and no query, so a moved alias is seen by the next call.
-"""
+"""The registry: register, load, alias, history, delete, adopt. The one facade over a store."""
 
 from __future__ import annotations
 
@@ -12,34 +8,37 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-from prompt_registry_plugin import uri
+from prompt_registry_plugin import adoption, uri
+from prompt_registry_plugin.drafts import check_draft, check_tag, check_text
 from prompt_registry_plugin.errors import (
     AliasConflict,
-    InvalidName,
     InvalidStore,
-    InvalidTemplate,
     InvalidURI,
-    PromptExists,
     PromptNotFound,
     PromptRegistryError,
+    StoreUnavailable,
     UserError,
-    did_you_mean,
 )
-from prompt_registry_plugin.frozen import canonical_json
+from prompt_registry_plugin.loading import Loader
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
-from prompt_registry_plugin.protocols import NewVersion, Store
-from prompt_registry_plugin.records import AliasMove, Prompt, Template, digest
-from prompt_registry_plugin.scope import current_override, recording
-from prompt_registry_plugin.templates import compile_template
-from prompt_registry_plugin.tracing import PromptUse, Trace
+from prompt_registry_plugin.protocols import NewMove, NewVersion, Store
+from prompt_registry_plugin.records import EMPTY, AliasMove, Change, Page, Template, TemplateFormat
+from prompt_registry_plugin.scope import Override, current_override, recording
+from prompt_registry_plugin.tracing import Trace
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
+History = list[PromptVersion | AliasMove | Change]
+
+_MAX_RESULTS = 1_000_000
+_FALLBACK_PATIENCE = 0.5  # seconds that a caller who brought a fallback waits for a registry that has not answered yet
 
 
 def twin(
@@ -61,15 +60,16 @@ class PromptRegistry:
 
     def __init__(self, url: str, *, plugins: PluginManager | None = None) -> None:
         self.plugins = plugins or default_plugin_manager()
+        self.url = url
+        self.place = mask_secrets(url)  # how messages name it
         store: Store | None = self.plugins.hook.prompt_registry_open_store(url=url)
         if store is None:
-            raise InvalidStore(f"no installed plugin opens {url!r}; built in is sqlite:///file.db")
-        self.url = url
+            raise InvalidStore(
+                f"no installed plugin opens {self.place!r}; built in are sqlite:///file.db and postgresql://user@host/database"
+            )
         self.store = store
         self.closed = False
-        self._epoch = -1
-        self._loaded: dict[tuple[str, int | str | None], PromptVersion] = {}
-        self._bindings: dict[str, tuple[str, str]] = {}
+        self._loader = Loader(store.prompts, self.place)
         self._warned: set[str] = set()
 
     # --- versions ------------------------------------------------------------------------------------------------------
@@ -81,7 +81,9 @@ class PromptRegistry:
         *,
         commit_message: str | None = None,
         tags: Mapping[str, str] | None = None,
-        response_format: Mapping[str, Any] | None = None,
+        template_format: TemplateFormat = "double_brace",
+        variables: Mapping[str, Any] | None = None,
+        response_format: Any = None,
         model_config: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
         force: bool = False,
@@ -90,79 +92,167 @@ class PromptRegistry:
     ) -> PromptVersion:
         """The new version, numbered from 1. The newest version is returned instead when its content is the same, unless `force`.
 
-        `parent` and `run_id` say where the text came from. Raises `InvalidName` and `InvalidTemplate`; nothing is written then.
+        `variables` gives a JSON Schema for those that are to be checked when the prompt is rendered. `response_format` is a JSON
+        Schema or a pydantic model. `parent` and `run_id` say where the text came from. Raises `InvalidName` and `InvalidTemplate`;
+        nothing is written then.
         """
-        uri.check_name(name)
-        compile_template(template, f"prompt {name!r}")
-        for what, value in (
-            ("response_format", response_format),
-            ("model_config", model_config),
-            ("tools", tools),
-            ("template", template),
-        ):
-            try:
-                canonical_json(value)
-            except (TypeError, ValueError) as error:
-                raise InvalidTemplate(f"{what} of prompt {name!r} must be JSON data: {error}") from error
-        if commit_message is not None and not isinstance(commit_message, str):
-            raise InvalidName(f"the commit message of prompt {name!r} is a text, not {type(commit_message).__name__}")
-        self._check_folder(name)
-        checked_tags = {key: _check_tag(name, key, value) for key, value in (tags or {}).items()}
-        before = self.store.prompts.get(uri.PromptURI(name))
-        version = self.store.prompts.add(
-            NewVersion(
-                name,
-                template,
-                commit_message,
-                checked_tags,
-                response_format,
-                model_config,
-                tools,
-                parent,
-                run_id,
-                _who(),
-            ),
-            force=force,
+        if isinstance(response_format, type) and hasattr(response_format, "model_json_schema"):
+            response_format = response_format.model_json_schema()
+        draft = NewVersion(
+            name,
+            template,
+            commit_message=commit_message,
+            tags=tags or EMPTY,
+            template_format=template_format,
+            variables=variables or EMPTY,
+            response_format=response_format,
+            model_config=model_config,
+            tools=tools,
+            parent=parent,
+            run_id=run_id,
         )
-        if before is None or before.version != version.version:
-            self.plugins.hook.prompt_registry_version_registered(version=version)
-        return version
+        return self.register_prompts([draft], force=force)[0]
 
-    def load_prompt(self, name_or_uri: str, version: int | str | None = None) -> PromptVersion:
+    def register_prompts(self, drafts: Sequence[NewVersion], *, force: bool = False) -> list[PromptVersion]:
+        """What `register_prompt` gives for each draft, all written together or none."""
+        who = _who()
+        for draft in drafts:
+            version = PromptVersion(uri.check_name(draft.name), 0, draft.template, template_format=draft.template_format)
+            check_draft(draft, self._loader.with_includes(version).template)
+            adoption.check_folder(self.store.prompts, draft.name)
+        added = self.store.prompts.add([_signed(draft, who) for draft in drafts], force=force)
+        for version, is_new in added:
+            if is_new:
+                self.plugins.hook.prompt_registry_version_registered(version=version)
+        return [self._loader.with_includes(version) for version, _ in added]
+
+    @overload
+    def load_prompt(
+        self,
+        name_or_uri: str,
+        version: int | str | None = None,
+        *,
+        allow_missing: Literal[False] = False,
+        fallback: Template | None = None,
+    ) -> PromptVersion: ...
+
+    @overload
+    def load_prompt(
+        self,
+        name_or_uri: str,
+        version: int | str | None = None,
+        *,
+        allow_missing: bool,
+        fallback: Template | None = None,
+    ) -> PromptVersion | None: ...
+
+    def load_prompt(
+        self,
+        name_or_uri: str,
+        version: int | str | None = None,
+        *,
+        allow_missing: bool = False,
+        fallback: Template | None = None,
+    ) -> PromptVersion | None:
         """The version that a name or URI (see `prompt_registry_plugin.uri`) points at now.
 
-        Inside `override_prompts` its template is the candidate's. Raises `PromptNotFound`, with near matches, and `InvalidURI`.
+        Inside `override_prompts` its template is the candidate's. When the registry cannot be reached, and no kept copy stands in,
+        `fallback` is served as version 0 and marked as such in traces. Raises `PromptNotFound`, with near matches (with
+        `allow_missing=True` the result is None instead), `InvalidURI` and, without a fallback, `StoreUnavailable`.
         """
-        self._refresh()
-        # Held on to: what is found now must not land in a newer cache, which another thread may put in place meanwhile.
-        loaded = self._loaded
-        found = loaded.get((name_or_uri, version))
-        if found is None:
-            found = loaded[name_or_uri, version] = self._find(uri.parse(name_or_uri, version))
+        try:
+            found = self._loader.load(name_or_uri, version, None if fallback is None else _FALLBACK_PATIENCE)
+        except PromptNotFound:
+            if allow_missing:
+                return None
+            raise
+        except StoreUnavailable as error:
+            if fallback is None:
+                raise
+            found = fallback_version(name_or_uri, version, fallback, error)
         override = current_override()
-        candidate = override.find(found.name) if override is not None else None
-        if override is None or candidate is None:
-            return found
-        override.count(found.name)  # its template may be used without `format`
-        return found.as_candidate(candidate)
+        return found if override is None else self._overridden(found, override)
+
+    @overload
+    async def aload_prompt(
+        self,
+        name_or_uri: str,
+        version: int | str | None = None,
+        *,
+        allow_missing: Literal[False] = False,
+        fallback: Template | None = None,
+    ) -> PromptVersion: ...
+
+    @overload
+    async def aload_prompt(
+        self,
+        name_or_uri: str,
+        version: int | str | None = None,
+        *,
+        allow_missing: bool,
+        fallback: Template | None = None,
+    ) -> PromptVersion | None: ...
+
+    async def aload_prompt(
+        self,
+        name_or_uri: str,
+        version: int | str | None = None,
+        *,
+        allow_missing: bool = False,
+        fallback: Template | None = None,
+    ) -> PromptVersion | None:
+        """Like `load_prompt`, from the same cache; only what is not cached goes to a worker thread."""
+        found = self._loader.peek(name_or_uri, version)
+        if found is None:
+            return await asyncio.to_thread(self.load_prompt, name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
+        override = current_override()
+        return found if override is None else self._overridden(found, override)
 
     def search_prompts(
         self,
         filter_string: str | None = None,
         *,
-        max_results: int = 100,
-        order_by: Sequence[str] = (),
+        max_results: int | None = None,
+        order_by: Sequence[str] | None = None,
         page_token: str | None = None,
-    ) -> list[Prompt]:
-        """The prompts that match a filter (see `prompt_registry_plugin.filters`), all of them without one.
+    ) -> Page:
+        """The prompts that match a filter (see `prompt_registry_plugin.filters`), all that are not archived without one.
 
-        `page_token` is the number of results to skip. Raises `InvalidFilter`, which shows the place of the fault.
+        At most 100 unless `max_results` says otherwise; `page_token` is the `token` of the page before. Raises `InvalidFilter`,
+        which shows the place of the fault.
         """
-        if not 1 <= max_results <= _MAX_RESULTS:
-            raise UserError(f"max_results is between 1 and {_MAX_RESULTS}, not {max_results}")
-        if page_token is not None and not (page_token.isascii() and page_token.isdigit() and len(page_token) < 16):
-            raise UserError(f"page_token {page_token!r} did not come from a search")
-        return self.store.prompts.search(filter_string, limit=max_results, offset=int(page_token or 0), order_by=order_by)
+        limit = 100 if max_results is None else max_results
+        if not 1 <= limit <= _MAX_RESULTS:
+            raise UserError(f"max_results is between 1 and {_MAX_RESULTS}, not {limit}")
+        return self.store.prompts.search(filter_string, limit=limit, order_by=order_by or (), page_token=page_token)
+
+    def archive_prompt(self, name: str, *, reason: str | None = None) -> None:
+        """Hides a prompt from searches and lists; it still loads. Archiving twice changes nothing."""
+        self.store.prompts.archive(uri.check_name(name), True, by=_who(), reason=_checked(reason))
+
+    def restore_prompt(self, name: str, *, reason: str | None = None) -> None:
+        """Shows an archived prompt again."""
+        self.store.prompts.archive(uri.check_name(name), False, by=_who(), reason=_checked(reason))
+
+    def delete_version(self, name: str, version: int, *, confirm: bool = False, reason: str | None = None) -> None:
+        """Deletes one version for good; its number is never used again. Takes `confirm=True`.
+
+        Raises `AliasConflict` while an alias points at it.
+        """
+        reference = uri.parse(name, version)
+        if reference.version is None:
+            raise InvalidURI(f"delete_version({name!r}, …) takes the number of a version, not {version!r}")
+        _confirmed(confirm, f"version {version} of {name!r}")
+        self.store.prompts.delete(reference.name, reference.version, by=_who(), reason=_checked(reason))
+
+    def delete_prompt(self, name: str, *, confirm: bool = False, reason: str | None = None) -> None:
+        """Deletes a prompt with all its versions for good; its history stays. Takes `confirm=True`; to hide it, archive it.
+
+        Raises `AliasConflict` while an alias points at one of its versions.
+        """
+        uri.check_name(name)
+        _confirmed(confirm, f"prompt {name!r} with all its versions")
+        self.store.prompts.delete(name, None, by=_who(), reason=_checked(reason))
 
     # --- aliases and history ---------------------------------------------------------------------------------------------
 
@@ -174,40 +264,44 @@ class PromptRegistry:
         *,
         reason: str | None = None,
         expected_version: int | Literal["any"] | None = "any",
+        force: bool = False,
     ) -> None:
         """Points `alias` at `version`; the move is recorded with who, when, from, to and why.
 
-        With `expected_version`, raises `AliasConflict` when the alias points elsewhere by now (None: when it exists).
-        Raises `InvalidName` for a reserved alias and `PromptNotFound` for a missing prompt or version.
+        With `expected_version`, raises `AliasConflict` when the alias points elsewhere by now (None: when it exists). A protected
+        alias takes `force=True` and a reason. Raises `InvalidName` for a reserved alias and `PromptNotFound` for a missing prompt or
+        version.
         """
         uri.check_alias(alias)
         if version is None:
             raise InvalidURI(f"set_prompt_alias({name!r}, {alias!r}) needs a version; delete_prompt_alias removes an alias")
-        found = self._find(uri.parse(name, version))
+        found = self._loader.find(uri.parse(name, version))
         if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
             raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; choose another alias for {name!r}")
-        current = self.store.prompts.get(uri.PromptURI(name, alias=alias))
-        if current is not None and (new := sorted(found.variables - current.variables)):
-            logger.warning(
-                "%s needs %s, which version %s did not: callers have to pass it",
-                found.uri,
-                ", ".join(map(repr, new)),
-                current.version,
-            )
-        self._move(found.name, alias, found.version, reason, expected_version)
+        self._warn_of_new_variables(found, self.store.prompts.get(uri.PromptURI(name, alias=alias)))
+        self._move(NewMove(found.name, alias, found.version, _who(), reason, expected_version, force=force))
 
-    def delete_prompt_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
+    def delete_prompt_alias(self, name: str, alias: str, *, reason: str | None = None, force: bool = False) -> None:
         """Removes an alias; the move stays in the history. Raises `PromptNotFound` when there is none."""
-        self._find(uri.PromptURI(uri.check_name(name), alias=uri.check_alias(alias)))
-        self._move(name, alias, None, reason, "any")
+        self._loader.find(uri.PromptURI(uri.check_name(name), alias=uri.check_alias(alias)))
+        self._move(NewMove(name, alias, None, _who(), reason, force=force))
 
-    def rollback(self, name: str, alias: str = "production", *, reason: str | None = None) -> PromptVersion:
+    def protect_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
+        """Makes every move of an alias, rollbacks too, take `force=True` and a reason. The alias need not exist yet."""
+        self.store.prompts.protect(uri.check_name(name), uri.check_alias(alias), True, by=_who(), reason=_checked(reason))
+
+    def unprotect_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
+        """Takes the protection of an alias away."""
+        self.store.prompts.protect(uri.check_name(name), uri.check_alias(alias), False, by=_who(), reason=_checked(reason))
+
+    def rollback(self, name: str, alias: str = "production", *, reason: str | None = None, force: bool = False) -> PromptVersion:
         """Takes back the last move of an alias that was not taken back yet, and returns the version it points at now.
 
-        Calling it again goes back one move further. Raises `AliasConflict` when there is nothing to go back to.
+        Calling it again goes back one move further. Versions that were deleted meanwhile are passed over. Raises `AliasConflict`
+        when there is nothing to go back to.
         """
         uri.check_alias(alias)
-        self._require(name)
+        left = {version.version for version in self._require(name)}
         # A rollback is a move too. Replaying the moves as a stack, which a rollback takes down to where it went, tells what is left.
         stack: list[int | None] = []
         for move in self.store.prompts.moves(name, alias):
@@ -216,36 +310,39 @@ class PromptRegistry:
             if not move.rollback:
                 stack.append(move.to_version)
         if not stack:
-            raise self._not_found(uri.PromptURI(name, alias=alias))
+            raise self._loader.not_found(uri.PromptURI(name, alias=alias))
         current = stack[-1]
-        earlier = next((version for version in reversed(stack) if version not in (None, current)), None)
+        earlier = next((version for version in reversed(stack) if version in left - {current}), None)
         if earlier is None:
             raise AliasConflict(f"prompts:/{name}@{alias} has no earlier version to go back to")
-        self._move(name, alias, earlier, reason, current, rollback=True)
-        return self._find(uri.PromptURI(name, version=earlier))
+        self._move(NewMove(name, alias, earlier, _who(), reason, current, rollback=True, force=force))
+        return self.load_prompt(name, earlier)
 
-    def prompt_history(self, name: str) -> list[PromptVersion | AliasMove]:
-        """Versions and alias moves of a prompt as one timeline, oldest first."""
-        entries: list[PromptVersion | AliasMove] = [*self._require(name), *self.store.prompts.moves(name)]
-        return sorted(entries, key=lambda entry: entry.created_at if isinstance(entry, PromptVersion) else entry.moved_at)
+    def prompt_history(self, name: str) -> History:
+        """Versions, alias moves and other changes of a prompt as one timeline, oldest first; what was deleted keeps its moves."""
+        prompts = self.store.prompts
+        entries: History = [*prompts.versions(uri.check_name(name)), *prompts.moves(name), *prompts.changes(name)]
+        if not entries:
+            raise self._loader.not_found(uri.PromptURI(name))
+        return sorted(entries, key=_time_of)
 
     # --- tags --------------------------------------------------------------------------------------------------------------
 
     def set_prompt_tag(self, name: str, key: str, value: str) -> None:
         """Sets a tag of a prompt as a whole."""
-        self.store.prompts.set_tag(uri.check_name(name), None, key, _check_tag(name, key, value))
+        self.store.prompts.set_tag(uri.check_name(name), None, key, check_tag(name, key, value), by=_who())
 
     def delete_prompt_tag(self, name: str, key: str) -> None:
         """Removes a tag of a prompt; a missing one is ignored."""
-        self.store.prompts.set_tag(uri.check_name(name), None, key, None)
+        self.store.prompts.set_tag(uri.check_name(name), None, key, None, by=_who())
 
     def set_prompt_version_tag(self, name: str, version: int, key: str, value: str) -> None:
         """Sets a tag of one version."""
-        self.store.prompts.set_tag(uri.check_name(name), version, key, _check_tag(name, key, value))
+        self.store.prompts.set_tag(uri.check_name(name), version, key, check_tag(name, key, value), by=_who())
 
     def delete_prompt_version_tag(self, name: str, version: int, key: str) -> None:
         """Removes a tag of one version; a missing one is ignored."""
-        self.store.prompts.set_tag(uri.check_name(name), version, key, None)
+        self.store.prompts.set_tag(uri.check_name(name), version, key, None, by=_who())
 
     # --- recording and adoption ----------------------------------------------------------------------------------------------
 
@@ -277,37 +374,16 @@ class PromptRegistry:
         its alias stays where it is. Adopting again changes nothing. Raises `UserError` before anything is written when a prompt
         cannot be adopted or a name is taken.
         """
-        uri.check_alias(alias)
-        found = [use for use in trace.prompts if use.name is None]
-        renamed = dict(names or {})
-        if unknown := sorted(renamed.keys() - {use.proposed_name for use in found}):
-            raise UserError(
-                f"no discovered prompt is called {unknown[0]!r}{did_you_mean(unknown[0], [use.proposed_name for use in found])}"
-            )
-        if not trace.prompts and any(span.kind == "llm" for span in trace.spans):
-            raise UserError(
-                "the trace holds model calls, but none of their prompts came from a template; messages that are built by hand "
-                "(SystemMessage(...)) are not met yet: make them a ChatPromptTemplate, or register the text and load it by name"
-            )
-        if not trace.prompts:
-            raise UserError("the trace holds no prompts: enable() the framework's adapter, then record() a run of the agent")
-        wanted = [(use, renamed.get(use.proposed_name, use.proposed_name)) for use in found]
-        planned = [(use, uri.check_name(name)) for use, name in wanted if name is not None]
-        if len({name for _, name in planned}) < len(planned):
-            raise PromptExists("two prompts would get one name; give them different ones with names={proposed: name}")
-        for use, name in planned:
-            self._check_adoptable(use, name, alias, named=use.proposed_name in renamed)
-        return [self._adopt_one(use.template, name, alias) for use, name in planned]
+        return adoption.adopt(self, trace, dict(names or {}), alias)
 
     def serve(self, text_hash: str) -> PromptVersion | None:
         """The version that stands for an adopted hard-coded text; None when it was not adopted. For adapters."""
-        self._refresh()
-        binding = self._bindings.get(text_hash)
+        binding = self._loader.bindings().get(text_hash)
         if binding is None:
             return None
         name, alias = binding
         try:
-            return self.load_prompt(f"prompts:/{name}@{alias}")
+            return self.load_prompt(f"{uri.SCHEME}{name}@{alias}")
         except PromptNotFound as error:
             if text_hash not in self._warned:
                 self._warned.add(text_hash)
@@ -317,8 +393,7 @@ class PromptRegistry:
     @property
     def has_adopted(self) -> bool:
         """Whether any hard-coded text is served from here."""
-        self._refresh()
-        return bool(self._bindings)
+        return bool(self._loader.bindings())
 
     def close(self) -> None:
         """Releases the database."""
@@ -326,7 +401,7 @@ class PromptRegistry:
         self.store.close()
 
     aregister_prompt = twin(register_prompt)
-    aload_prompt = twin(load_prompt)
+    aregister_prompts = twin(register_prompts)
     asearch_prompts = twin(search_prompts)
     aset_prompt_alias = twin(set_prompt_alias)
     adelete_prompt_alias = twin(delete_prompt_alias)
@@ -341,99 +416,86 @@ class PromptRegistry:
         self.close()
 
     def __repr__(self) -> str:
-        return f"PromptRegistry({self.url!r})"
+        return f"PromptRegistry({self.place!r})"
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
-    def _refresh(self) -> None:
-        epoch = self.store.prompts.epoch()
-        if epoch != self._epoch:
-            # New dictionaries rather than cleared ones: another thread may be filling the old with what is stale now.
-            self._bindings = self.store.prompts.bindings()
-            self._loaded = {}
-            self._epoch = epoch
+    def _overridden(self, found: PromptVersion, override: Override) -> PromptVersion:
+        """What `found` is inside an override: its candidate, or with the candidates of what it includes."""
+        candidate = override.find(found.name)
+        if candidate is not None:
+            override.count(found.name)  # its template may be used without `format`
+            return found.as_candidate(candidate)
+        names = {uri.parse(included).name for included in found.includes}
+        if not any(override.find(name) for name in names):
+            return found
 
-    def _find(self, reference: uri.PromptURI) -> PromptVersion:
-        for reading in reference.readings():
-            found = self.store.prompts.get(reading)
-            if found is not None:
-                return found
-        raise self._not_found(reference)
+        def candidate_of(name: str) -> Template | None:
+            compiled = override.find(name)
+            if compiled is None:
+                return None
+            override.count(name)
+            return compiled.source
 
-    def _not_found(self, reference: uri.PromptURI) -> PromptNotFound:
-        versions = self.store.prompts.versions(reference.name)
-        if not versions:
-            hint = did_you_mean(reference.name, self.store.prompts.names())
-            return PromptNotFound(f"no prompt {reference.name!r} in {self.url}{hint}")
-        if reference.version is not None:
-            return PromptNotFound(
-                f"prompt {reference.name!r} in {self.url} has no version {reference.version}; the newest is {versions[-1].version}"
-            )
-        aliases = sorted({alias for version in versions for alias in version.aliases})
-        wanted = str(reference.alias)
-        known = f"; it has {', '.join(map(repr, aliases))}" if aliases else "; it has no aliases yet"
-        return PromptNotFound(
-            f"prompt {reference.name!r} in {self.url} has no alias {wanted!r}{did_you_mean(wanted, aliases) or known}"
-        )
+        return self._loader.with_includes(_as_written(found), candidate_of)
 
-    def _move(
-        self,
-        name: str,
-        alias: str,
-        version: int | None,
-        reason: str | None,
-        expected: int | Literal["any"] | None,
-        *,
-        rollback: bool = False,
-    ) -> None:
-        move = self.store.prompts.move_alias(name, alias, version, by=_who(), reason=reason, expected=expected, rollback=rollback)
+    def _move(self, new: NewMove) -> None:
+        _checked(new.reason)
+        if new.force and not (new.reason or "").strip():
+            raise AliasConflict(f"force=True takes a reason: say why {new.name!r}@{new.alias} has to move all the same")
+        move = self.store.prompts.move_alias(new)
         if move is not None:
             self.plugins.hook.prompt_registry_alias_moved(move=move)
-
-    def _check_folder(self, name: str) -> None:
-        folder, slash, last = name.rpartition("/")
-        if slash and self.store.prompts.get(uri.PromptURI(folder, alias=last)):
-            raise InvalidName(f"prompts:/{name} already means alias {last!r} of prompt {folder!r}; choose another name")
 
     def _require(self, name: str) -> list[PromptVersion]:
         """The versions of a prompt that has to exist."""
         versions = self.store.prompts.versions(uri.check_name(name))
         if not versions:
-            raise self._not_found(uri.PromptURI(name))
+            raise self._loader.not_found(uri.PromptURI(name))
         return versions
 
-    def _check_adoptable(self, use: PromptUse, name: str, alias: str, *, named: bool) -> None:
-        if use.unadoptable is not None:
-            raise UserError(
-                f"prompt {use.proposed_name!r} cannot be adopted: {use.unadoptable}; "
-                f"leave it out with names={{{use.proposed_name!r}: None}}"
-            )
-        bound = self.store.prompts.bindings().get(digest(use.template))
-        if bound is not None and bound[0] != name:
-            raise PromptExists(
-                f"the text of {use.proposed_name!r} is already adopted as {bound[0]!r}; it cannot stand for {name!r} as well"
-            )
-        if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
-            raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; adopt {use.proposed_name!r} under another name")
-        self._check_folder(name)
-        versions = self.store.prompts.versions(name)
-        if versions and not named and not any(version.template == use.template for version in versions):
-            raise PromptExists(
-                f"{name!r} is already a prompt with another text in {self.url}; if this is its next version, say so with "
-                f"names={{{use.proposed_name!r}: {name!r}}}, otherwise adopt it under another name"
-            )
-
-    def _adopt_one(self, template: Template, name: str, alias: str) -> PromptVersion:
-        version = next((v for v in self.store.prompts.versions(name) if v.template == template), None)
-        if version is None:
-            version = self.register_prompt(name, template, commit_message="adopted from the agent's code")
-        if self.store.prompts.get(uri.PromptURI(name, alias=alias)) is None:
-            self.set_prompt_alias(name, alias, version.version, reason="adopted")
-        self.store.prompts.bind(digest(template), name, alias)
-        return self._find(uri.PromptURI(name, alias=alias))
+    def _warn_of_new_variables(self, new: PromptVersion, current: PromptVersion | None) -> None:
+        if current is None:
+            return
+        needed = self._loader.with_includes(new).variables - self._loader.with_includes(current).variables
+        if needed:
+            names = ", ".join(map(repr, sorted(needed)))
+            logger.warning("%s needs %s, which version %s did not: callers have to pass it", new.uri, names, current.version)
 
 
-_MAX_RESULTS = 1_000_000
+def fallback_version(
+    name_or_uri: str, version: int | str | None, fallback: Template, error: PromptRegistryError
+) -> PromptVersion:
+    """The version that stands in when the registry cannot be reached; a warning says so."""
+    name = uri.parse(name_or_uri, version).name
+    logger.warning("the fallback text is used for prompt %r: %s", name, error)
+    served = PromptVersion(name, 0, fallback, served_from="fallback")
+    _ = served.compiled  # a fallback that cannot be rendered is told now
+    return served
+
+
+def _as_written(version: PromptVersion) -> PromptVersion:
+    return replace(version, template=version.template if version.source is None else version.source, source=None, includes=())
+
+
+def _signed(draft: NewVersion, who: str) -> NewVersion:
+    return draft if draft.created_by else replace(draft, created_by=who)
+
+
+def _time_of(entry: PromptVersion | AliasMove | Change) -> Any:
+    if isinstance(entry, PromptVersion):
+        return entry.created_at
+    return entry.moved_at if isinstance(entry, AliasMove) else entry.changed_at
+
+
+def _checked(reason: str | None) -> str | None:
+    check_text(reason, "a reason")
+    return reason
+
+
+def _confirmed(confirm: bool, what: str) -> None:
+    if confirm is not True:
+        raise UserError(f"deleting {what} cannot be taken back; say confirm=True, or archive_prompt() to hide a prompt")
 
 
 def _who() -> str:
@@ -443,11 +505,3 @@ def _who() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user id may have no name
         return "unknown"
-
-
-def _check_tag(name: str, key: object, value: object) -> str:
-    if not isinstance(key, str) or not key:
-        raise InvalidName(f"a tag key of prompt {name!r} is a non-empty string, not {key!r}")
-    if not isinstance(value, str):
-        raise InvalidName(f"tag {key!r} of prompt {name!r} is a string, not {type(value).__name__} {value!r}")
-    return value

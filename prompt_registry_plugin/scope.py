@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from prompt_registry_plugin.errors import PromptNotRendered
-from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.records import Template, TemplateFormat
 from prompt_registry_plugin.templates import CompiledTemplate, compile_template
 
 if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts import PromptVersion
     from prompt_registry_plugin.tracing import Trace
 
 P = ParamSpec("P")
@@ -71,17 +72,43 @@ _recorder: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("prompt
 current_override: Callable[[], Override | None] = _override.get
 current_recorder: Callable[[], Trace | None] = _recorder.get
 
+RenderListener = Callable[["PromptVersion", str | None, Mapping[str, object]], None]
+render_listeners: tuple[RenderListener, ...] = ()
+"""Told of every render, in whatever scope: the version, the candidate that stood in for it or None, and the values."""
+
+
+def add_render_listener(listener: RenderListener) -> None:
+    """Has `listener` told of every render; adding it again changes nothing."""
+    global render_listeners
+    if listener not in render_listeners:
+        render_listeners = (*render_listeners, listener)
+
+
+def remove_render_listener(listener: RenderListener) -> None:
+    """Takes a listener away; unknown ones are ignored."""
+    global render_listeners
+    render_listeners = tuple(known for known in render_listeners if known != listener)
+
 
 @contextmanager
 def override_prompts(
-    templates: Mapping[str, Template], *, unrendered: Literal["error", "ignore"] = "error"
+    templates: Mapping[str, Template],
+    *,
+    unrendered: Literal["error", "ignore"] = "error",
+    template_formats: Mapping[str, TemplateFormat] | None = None,
 ) -> Iterator[Override]:
     """A scope in which the named prompts read as the given templates, whatever the registry holds.
+
+    `template_formats` names those that are not in double braces.
 
     Yields the scope, whose `renders` counts by name. Raises `InvalidTemplate` on entry for a template that cannot be compiled,
     and `PromptNotRendered` on leaving when one of the prompts was never rendered (`unrendered="ignore"` leaves that to you).
     """
-    compiled = {name: compile_template(template, f"candidate for {name!r}") for name, template in templates.items()}
+    formats = template_formats or {}
+    compiled = {
+        name: compile_template(template, f"candidate for {name!r}", formats.get(name, "double_brace"))
+        for name, template in templates.items()
+    }
     scope = Override(compiled, outer=_override.get())
     token = _override.set(scope)
     try:

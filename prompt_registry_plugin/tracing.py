@@ -149,6 +149,8 @@ class Trace:
         version: int | None = None,
         candidate: str | None = None,
         unadoptable: str | None = None,
+        served_from: str = "registry",
+        includes: Sequence[str] = (),
     ) -> None:
         """Records that a prompt was rendered here; `name` is None for one that the registry does not know."""
         place = next((found for locator in _locators if (found := locator(self)) is not None), Place())
@@ -161,6 +163,8 @@ class Trace:
             "template_hash": digest(template),
             "proposed_name": name or propose_name(place),
             "unadoptable": unadoptable,
+            "served_from": served_from,
+            "includes": list(includes),
             "variables": dict(values),
             "text": text_of(rendered),
             "texts": texts,

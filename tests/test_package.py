@@ -15,7 +15,7 @@ PACKAGE = ROOT / "prompt_registry_plugin"
 LAYERS: list[set[str]] = [
     {"errors", "frozen"},
     {"records", "uri"},
-    {"templates", "filters", "concurrency", "masking", "places"},
+    {"templates", "variables", "filters", "concurrency", "masking", "places"},
     {"scope"},
     {"prompts"},
     {"tracing"},
@@ -23,6 +23,8 @@ LAYERS: list[set[str]] = [
     {"hookspecs"},
     {"plugins", "audit"},
     {"datasets", "store", "scorers", "models", "stats", "options"},
+    {"loading", "drafts"},
+    {"adoption"},
     {"registry"},
     {"current"},
     {"api", "adapting", "targets", "progress"},

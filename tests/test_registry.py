@@ -144,7 +144,8 @@ def test_search_by_name_tag_and_alias() -> None:
     assert names("alias = 'production' OR tags.use_case LIKE 'tech%'") == ["bank", "telco/support"]
     assert names("NOT (alias = 'production') AND name LIKE '%s'") == ["telco/sales"]
     assert names(order_by=["name DESC"], max_results=2) == ["telco/support", "telco/sales"]
-    assert names(max_results=2, page_token="2") == ["telco/support"]
+    page = pr.search_prompts(max_results=2)
+    assert names(max_results=2, page_token=page.token) == ["telco/support"]
     assert pr.search_prompts("name = 'bank'")[0].aliases == {"production": 1}
 
 

@@ -94,7 +94,7 @@ def test_a_killed_writer_leaves_whole_versions_only(tmp_path: Path) -> None:
 def test_a_full_disk_fails_clearly_and_writes_nothing(registry: pr.PromptRegistry) -> None:
     """SQLite's own page limit stands in for a full disk; what was there stays readable."""
     pr.register_prompt("p", "small")
-    connection = registry.store.prompts._connection._current()  # type: ignore[attr-defined]
+    connection = registry.store.database._current_writer()  # type: ignore[attr-defined]
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 1}")
     with pytest.raises(pr.StoreUnavailable, match="free some space"):
@@ -252,9 +252,10 @@ def test_a_reader_without_rights_sees_what_the_owner_writes_later(tmp_path: Path
     with pr.open_registry(url) as owner:
         owner.register_prompt("p", "one")
     with pr.open_registry(url + "?mode=ro") as reader:
-        connection: Connection = reader.store.prompts._connection  # type: ignore[attr-defined]
+        connection: Connection = reader.store.database  # type: ignore[attr-defined]
         connection._current().close()
-        connection._connection = connection._connect("mode=ro&immutable=1")
+        connection._reader = connection._connect("mode=ro&immutable=1")
+        connection._counter = connection._seen = None
         connection._unchanging = connection._look()
         assert reader.load_prompt("p").template == "one"
         with pr.open_registry(url) as owner:

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.templates import compile_template, from_single_brace, to_single_brace, to_source
+from prompt_registry_plugin.templates import compile_template
+from prompt_registry_plugin.templates.convert import from_single_brace, to_single_brace
+from prompt_registry_plugin.templates.text import to_source
 
 
 def render(template: object, **values: object) -> object:

@@ -9,6 +9,7 @@ import click
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.records import AliasMove, Change
 
 
 @click.command("list")
@@ -124,33 +125,49 @@ def history(name: str, as_json: bool) -> None:
     """Show versions and alias moves of a prompt as one timeline."""
     from prompt_registry_plugin.cli.display import print_json, print_table
 
-    rows: list[tuple[str, str, str, str]] = []
-    data: list[dict[str, Any]] = []
     name = name_of(name)
-    for entry in open_existing().prompt_history(name):
-        if isinstance(entry, PromptVersion):
-            rows.append(
-                (
-                    f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
-                    f"version {entry.version}",
-                    entry.created_by,
-                    entry.commit_message or "",
-                )
-            )
-            data.append({"kind": "version", **version_data(entry)})
-            continue
-        what = f"{entry.alias}: {entry.from_version or '–'} → {entry.to_version or 'deleted'}{' (rollback)' if entry.rollback else ''}"
-        rows.append((f"{entry.moved_at:%Y-%m-%d %H:%M:%S}", what, entry.moved_by, entry.reason or ""))
-        data.append(
-            {
-                "kind": "alias_move", "alias": entry.alias, "from": entry.from_version, "to": entry.to_version, "at": entry.moved_at,
-                "by": entry.moved_by, "reason": entry.reason, "rollback": entry.rollback,
-            }
-        )  # fmt: skip
+    entries = open_existing().prompt_history(name)
     if as_json:
-        print_json(data)
+        print_json([_entry_data(entry) for entry in entries])
     else:
-        print_table(("when", "what", "who", "why"), rows, title=name)
+        print_table(("when", "what", "who", "why"), [_entry_row(entry) for entry in entries], title=name)
+
+
+def _entry_row(entry: PromptVersion | AliasMove | Change) -> tuple[str, str, str, str]:
+    """When, what, who, why."""
+    if isinstance(entry, PromptVersion):
+        when, what, who, why = entry.created_at, f"version {entry.version}", entry.created_by, entry.commit_message
+    elif isinstance(entry, AliasMove):
+        move = f"{entry.alias}: {entry.from_version or '–'} → {entry.to_version or 'deleted'}"
+        when, what, who, why = entry.moved_at, move + " (rollback)" * entry.rollback, entry.moved_by, entry.reason
+    else:
+        when, what, who, why = entry.changed_at, _change_text(entry), entry.changed_by, entry.reason
+    return f"{when:%Y-%m-%d %H:%M:%S}", what, who, why or ""
+
+
+def _change_text(change: Change) -> str:
+    of_version = f" of version {change.version}" if change.version else ""
+    if change.kind == "tag":
+        return f"tag {change.key}{of_version}: {change.old or '–'} → {change.new if change.new is not None else 'removed'}"
+    if change.kind == "protection":
+        return f"{change.key}: {'protected' if change.new else 'no longer protected'}"
+    if change.kind == "archive":
+        return "archived" if change.new else "restored"
+    return f"version {change.version} deleted" if change.version else "deleted with all its versions"
+
+
+def _entry_data(entry: PromptVersion | AliasMove | Change) -> dict[str, Any]:
+    if isinstance(entry, PromptVersion):
+        return {"kind": "version", **version_data(entry)}
+    if isinstance(entry, AliasMove):
+        return {
+            "kind": "alias_move", "alias": entry.alias, "from": entry.from_version, "to": entry.to_version, "at": entry.moved_at,
+            "by": entry.moved_by, "reason": entry.reason, "rollback": entry.rollback,
+        }  # fmt: skip
+    return {
+        "kind": entry.kind, "version": entry.version, "key": entry.key, "from": entry.old, "to": entry.new, "at": entry.changed_at,
+        "by": entry.changed_by, "reason": entry.reason,
+    }  # fmt: skip
 
 
 def as_uri(reference: str) -> str:

@@ -11,9 +11,9 @@ async def typed() -> None:
     assert_type(pr.register_prompt("a", "b", tags={"k": "v"}), pr.PromptVersion)
     assert_type(pr.load_prompt("a", version=1), pr.PromptVersion)
     assert_type(await pr.aload_prompt("a"), pr.PromptVersion)
-    assert_type(pr.search_prompts("name = 'a'"), list[pr.Prompt])
+    assert_type(pr.search_prompts("name = 'a'"), pr.Page)
     assert_type(pr.rollback("a", "production", reason="r"), pr.PromptVersion)
-    assert_type(pr.prompt_history("a"), list[pr.PromptVersion | pr.AliasMove])
+    assert_type(pr.prompt_history("a"), list[pr.PromptVersion | pr.AliasMove | pr.Change])
     with pr.record("r") as trace:
         assert_type(trace, pr.Trace)
     assert_type(pr.adopt(trace, names={"a": None}), list[pr.PromptVersion])
@@ -34,5 +34,5 @@ async def typed() -> None:
         return str(x)
 
     assert_type(traced(1), str)
-    pr.load_prompt(5)  # type: ignore[arg-type]
+    pr.load_prompt(5)  # type: ignore[call-overload]
     pr.set_prompt_alias("a", "b")  # type: ignore[call-arg]

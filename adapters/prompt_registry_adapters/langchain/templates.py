@@ -26,7 +26,8 @@ from prompt_registry_plugin import adapting
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.records import Template, digest
-from prompt_registry_plugin.templates import from_single_brace, to_source
+from prompt_registry_plugin.templates.convert import from_single_brace
+from prompt_registry_plugin.templates.text import to_source
 
 _ROLES = {
     SystemMessagePromptTemplate: "system",

@@ -1,7 +1,13 @@
-"""One connection to one file, safe for threads, with transactions that take the write lock at once.
+"""Two connections to one file, one for reading and one for writing, safe for threads.
+
+A load never waits for a writer: not for another process's, as the file is in WAL mode, and not for a thread of this one.
+Transactions that write take the file's write lock at once.
+
+Every change to prompts bumps one row, the epoch. A cache asks `PRAGMA data_version` first, a counter that SQLite keeps in shared
+memory and moves when another connection commits; only when it moved, perhaps for a stored trace, the row is read.
 
 `BEGIN IMMEDIATE` matters: a deferred transaction that reads a number and then writes the next one fails or loses writes when
-another process got in between. One connection behind a lock is enough, as a read takes microseconds.
+another process got in between. One connection each behind a lock is enough, as a read takes microseconds.
 """
 
 from __future__ import annotations
@@ -10,15 +16,55 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, StoreUnavailable
+from prompt_registry_plugin.store.sql.database import Dialect, Row
 from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
 
 _BUSY_SECONDS = 30.0
+
+
+def _glob(pattern: str) -> str:
+    escaped = "".join(f"[{c}]" if c in "*?[" else c for c in pattern)
+    return escaped.replace("%", "*").replace("_", "?")
+
+
+DIALECT = Dialect(
+    json_list="json_group_array({})",
+    json_object="json_group_object({})",
+    # LIKE minds upper and lower case as it does in MLflow, so it is written with GLOB; SQLite's own LIKE is ILIKE.
+    like="{} GLOB ?",
+    ilike="{} LIKE ?",
+    pattern=_glob,
+    has_words="{} IN (SELECT rowid FROM prompt_words WHERE prompt_words MATCH ?)",
+    words=lambda words: " ".join(f'"{word}"' for word in words),
+)
+
+
+class Transaction:
+    """See `store.sql.database.Transaction`; `dirty` once anything was written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._before = connection.total_changes
+
+    @property
+    def dirty(self) -> bool:
+        return self._connection.total_changes != self._before
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def index_words(self, texts: Sequence[tuple[int, str]]) -> None:
+        self._connection.executemany("DELETE FROM prompt_words WHERE rowid = ?", [(number,) for number, _ in texts])
+        self._connection.executemany("INSERT INTO prompt_words (rowid, words) VALUES (?, ?)", [text for text in texts if text[1]])
 
 
 class Connection:
@@ -27,59 +73,121 @@ class Connection:
     def __init__(self, url: str) -> None:
         self.path, self.read_only = parse_url(url)
         _check_folder(self.path, url)
-        self.lock = threading.RLock()
+        self.dialect = DIALECT
+        self._lock = threading.RLock()  # over everything but the writer
+        self._write_lock = threading.RLock()  # taken before `_lock`, never after it
         self._pid = os.getpid()
-        self._generation = 0
-        self._unchanging: tuple[object, ...] | None = (
-            None  # what the file looked like when it was opened as one that never changes
-        )
-        self._connection: sqlite3.Connection | None = self._open()
+        # What the file looked like when it was opened as one that never changes.
+        self._unchanging: tuple[object, ...] | None = None
+        self._seen: int | None = None  # the counter when the epoch was read
+        self._epoch = -1
+        self._counter: sqlite3.Cursor | None = None  # asks the counter; None when that takes more than asking
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = self._open()
 
-    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        with self.lock, self._readable_errors():
+    def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
+        """All rows of a query. A file answers at once: there is nothing to be patient about."""
+        with self._lock, self._readable_errors():
             return self._current().execute(sql, parameters).fetchall()
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Iterator[Transaction]:
         """A transaction that holds the write lock from its start; any exception rolls it back whole."""
-        with self.lock, self._readable_errors():
-            if self.read_only:
-                raise StoreUnavailable(f"{self.path} is read-only: nothing can be written to this registry")
-            connection = self._current()
+        with self._write_lock, self._readable_errors():
+            connection = self._current_writer()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                yield connection
+                yield Transaction(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a full disk makes SQLite roll back by itself
                     connection.execute("ROLLBACK")
                 raise
 
-    def data_version(self) -> tuple[int, int]:
-        """Something that changes when another connection committed: SQLite's own counter, for as long as this connection lives."""
-        with self.lock, self._readable_errors():
+    @contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """A write that moves the epoch, if it wrote anything."""
+        with self.write() as transaction:
+            yield transaction
+            if transaction.dirty:
+                transaction.execute("UPDATE registry_epoch SET value = value + 1")
+
+    def epoch(self) -> int:
+        """The epoch as it is now. Every cached load comes this way, so it is short: one counter, no query."""
+        with self._lock:
+            counter = self._counter
+            if counter is not None and self._pid == os.getpid():
+                try:
+                    if counter.execute("PRAGMA data_version").fetchone()[0] == self._seen:
+                        return self._epoch
+                except sqlite3.Error:
+                    pass  # the long way says what is wrong
+            return self._read_epoch()
+
+    def snapshot(self, tables: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], Row]]:
+        """See `Database.snapshot`; read through a connection of its own, so that others go on meanwhile."""
+        with (
+            self._readable_errors(),
+            closing(self._connect("mode=ro" if not self._unchanging else "mode=ro&immutable=1")) as reader,
+        ):
+            reader.execute("BEGIN")
+            for table, order in tables:
+                cursor = reader.execute(f"SELECT * FROM {table} ORDER BY {order}")
+                columns = [column[0] for column in cursor.description]
+                for row in cursor:
+                    yield table, columns, row
+
+    def columns(self) -> dict[str, frozenset[str]]:
+        """The columns of every table."""
+        rows = self.read("SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'")
+        tables: dict[str, set[str]] = {}
+        for table, column in rows:
+            tables.setdefault(table, set()).add(column)
+        return {table: frozenset(columns) for table, columns in tables.items()}
+
+    def restored(self, transaction: object) -> None:
+        """Nothing: SQLite counts on from the highest id by itself."""
+
+    def _read_epoch(self) -> int:
+        with self._readable_errors():
             if self._unchanging is not None and self._unchanging != self._look():
-                if self._connection is not None:
-                    self._connection.close()
-                self._connection = self._open()
-            version = self._current().execute("PRAGMA data_version").fetchone()[0]  # first: it may open a new connection
-            return self._generation, int(version)
+                if self._reader is not None:
+                    self._reader.close()
+                self._reader = self._open()
+            connection = self._current()
+            seen = connection.execute("PRAGMA data_version").fetchone()[0]  # first: a commit in between is then seen next time
+            if seen != self._seen:
+                self._epoch = connection.execute("SELECT value FROM registry_epoch").fetchone()[0]
+                self._seen = seen
+            return self._epoch
 
     def close(self) -> None:
         """Closes the file; closing twice is harmless."""
-        with self.lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-            self._connection = None
+        with self._write_lock, self._lock:
+            self._counter = None
+            for connection in (self._writer, self._reader):
+                if connection is not None and self._pid == os.getpid():
+                    connection.close()
+            self._writer = self._reader = None
 
     def _current(self) -> sqlite3.Connection:
-        if self._connection is None:
+        if self._reader is None:
             raise StoreUnavailable(f"the registry {self.path} was closed")
         if self._pid != os.getpid():  # SQLite connections must not cross a fork
             self._pid = os.getpid()
-            self._connection = self._open()
-        return self._connection
+            self._writer = None
+            self._reader = self._open()
+        return self._reader
+
+    def _current_writer(self) -> sqlite3.Connection:
+        with self._lock:
+            self._current()
+            if self.read_only:
+                raise StoreUnavailable(f"{self.path} is read-only: nothing can be written to this registry")
+            if self._writer is None:
+                self._writer = self._connect("mode=rw")
+                _configure(self._writer)
+            return self._writer
 
     def _look(self) -> tuple[object, ...]:
         """Size, time and identity of the file and its log."""
@@ -94,14 +202,12 @@ class Connection:
         return self.path.with_name(self.path.name + "-wal")
 
     def _open(self) -> sqlite3.Connection:
-        from sqlite_utils import (
-            Database,
-        )  # here, because importing it takes longer than many a program that never writes
+        from sqlite_utils import Database  # here, because importing it takes a while
 
         if self.read_only and not self.path.exists():
             raise StoreUnavailable(f"there is no registry at {self.path} to open read-only")
-        self._generation += 1
         self._unchanging = None
+        self._counter = self._seen = None
         if self.path.exists() and not os.access(self.path, os.W_OK):
             self.read_only = True  # reads still work; a write says why it cannot
         with self._readable_errors():
@@ -112,6 +218,8 @@ class Connection:
         except BaseException:
             connection.close()
             raise
+        if self._unchanging is None:
+            self._counter = connection.cursor()
         return connection
 
     def _connect(self, query: str) -> sqlite3.Connection:
@@ -149,9 +257,8 @@ class Connection:
             raise InvalidStore(f"{self.path} has an older schema; open it once for writing to bring it up to date")
         if migrations.pending(db):
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "BEGIN IMMEDIATE"
-            )  # two processes may open a new file together: the second waits, then finds it done
+            # Two processes may open a new file together: the second waits, then finds it done.
+            connection.execute("BEGIN IMMEDIATE")
             try:
                 migrations.apply(db)
                 connection.execute("COMMIT")
@@ -159,8 +266,7 @@ class Connection:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        _configure(connection)
 
     @contextmanager
     def _readable_errors(self) -> Iterator[None]:
@@ -176,6 +282,11 @@ class Connection:
             if "not a database" in str(error):
                 raise InvalidStore(f"{self.path} is not a SQLite database; name another file in the registry URL") from error
             raise StoreUnavailable(f"cannot use the registry {self.path}: {error}") from error
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
 class _Nothing:

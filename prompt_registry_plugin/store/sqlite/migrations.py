@@ -5,6 +5,9 @@ Written by hand in SQL rather than through table helpers, since it is the refere
 
 from __future__ import annotations
 
+import json
+import re
+
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
@@ -91,3 +94,47 @@ def m003_runs(db: Database) -> None:
         )""",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m004_complete(db: Database) -> None:
+    """Typed variables, archives, deletions that never free a number, protected aliases, a log of changes, search by words."""
+    for statement in (
+        "ALTER TABLE prompt_versions ADD COLUMN variable_schemas TEXT",
+        # `latest_version` is the newest that is left (0: none), `last_version` the highest number ever given.
+        "ALTER TABLE prompts ADD COLUMN number INTEGER",
+        "ALTER TABLE prompts ADD COLUMN latest_version INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE prompts ADD COLUMN last_version INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE prompts ADD COLUMN archived_at TEXT",
+        """WITH counted AS (
+            SELECT p.name, row_number() OVER (ORDER BY p.name) AS number,
+                (SELECT max(version) FROM prompt_versions v WHERE v.name = p.name) AS latest FROM prompts p
+        )
+        UPDATE prompts SET number = counted.number, latest_version = coalesce(counted.latest, 0),
+            last_version = coalesce(counted.latest, 0) FROM counted WHERE counted.name = prompts.name""",
+        "CREATE UNIQUE INDEX prompts_by_number ON prompts (number)",
+        "CREATE INDEX prompts_by_time ON prompts (created_at, name)",
+        "CREATE INDEX version_tags_by_value ON version_tags (key, value, name, version)",
+        "CREATE TABLE protected_aliases (name TEXT NOT NULL, alias TEXT NOT NULL, PRIMARY KEY (name, alias)) WITHOUT ROWID",
+        """CREATE TABLE prompt_changes (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, version INTEGER, "key" TEXT, old TEXT, new TEXT,
+            changed_at TEXT NOT NULL, changed_by TEXT NOT NULL, reason TEXT
+        )""",
+        "CREATE INDEX prompt_changes_by_name ON prompt_changes (name, id)",
+        "CREATE VIRTUAL TABLE prompt_words USING fts5 (words, tokenize = 'unicode61 remove_diacritics 0')",
+    ):
+        db.execute(statement)
+
+    def texts(value: object) -> list[str]:
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, dict):
+            return [text for key, item in value.items() if key not in ("role", "type") for text in texts(item)]
+        return [text for item in value for text in texts(item)] if isinstance(value, list) else []
+
+    rows = db.execute(
+        "SELECT p.number, v.template FROM prompts p JOIN prompt_versions v ON v.name = p.name AND v.version = p.latest_version"
+    ).fetchall()
+    for number, template in rows:
+        words = [word for text in texts(json.loads(template)) for word in re.findall(r"[^\W_]+", text.lower())]
+        db.execute("INSERT INTO prompt_words (rowid, words) VALUES (?, ?)", (number, " ".join(words)))

@@ -1,4 +1,4 @@
-"""Optimization runs in SQLite: every rollout and every candidate is a row, so a killed run resumes."""
+"""Optimization runs in SQL: every rollout and every candidate is a row, so a killed run resumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord
 from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, Usage, utc_now
-from prompt_registry_plugin.store.sqlite.connection import Connection
+from prompt_registry_plugin.store.sql.database import Database
 
 _RUN_COLUMNS = (
     "id, status, created_at, updated_at, config, result, error, owner, "
@@ -23,11 +23,11 @@ _RUN_COLUMNS = (
 )
 
 
-class SQLiteRuns:
+class SQLRuns:
     """See `RunTable` for what each method promises."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def create(self, config: Mapping[str, Any], examples: Mapping[str, Sequence[Example]]) -> RunRecord:
         run_id, now = f"{utc_now():%Y%m%d}-{secrets.token_hex(3)}", utc_now().isoformat()
@@ -36,12 +36,12 @@ class SQLiteRuns:
             for split, listed in examples.items()
             for position, example in enumerate(listed)
         ]
-        with self._connection.write() as connection:
-            connection.execute(
+        with self._database.write() as transaction:
+            transaction.execute(
                 "INSERT INTO runs VALUES (?, 'running', ?, ?, ?, NULL, NULL, ?)",
                 (run_id, now, now, canonical_json(config), this_process()),
             )
-            connection.executemany("INSERT INTO run_examples VALUES (?, ?, ?, ?, ?, ?)", rows)
+            transaction.execute_many("INSERT INTO run_examples VALUES (?, ?, ?, ?, ?, ?)", rows)
         created = self.get(run_id)
         assert created is not None
         return created
@@ -49,8 +49,8 @@ class SQLiteRuns:
     def update(
         self, run_id: str, status: RunStatus, *, result: Mapping[str, Any] | None = None, error: str | None = None
     ) -> None:
-        with self._connection.write() as connection:
-            connection.execute(
+        with self._database.write() as transaction:
+            transaction.execute(
                 "UPDATE runs SET status = ?, updated_at = ?, owner = ?, result = coalesce(?, result), error = ? WHERE id = ?",
                 (
                     status,
@@ -63,20 +63,20 @@ class SQLiteRuns:
             )
 
     def touch(self, run_id: str) -> None:
-        with self._connection.write() as connection:
-            connection.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (utc_now().isoformat(), run_id))
+        with self._database.write() as transaction:
+            transaction.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (utc_now().isoformat(), run_id))
 
     def get(self, run_id: str) -> RunRecord | None:
-        rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?", (run_id,))
+        rows = self._database.read(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?", (run_id,))
         return _run(rows[0]) if rows else None
 
     def newest(self, limit: int = 50) -> list[RunRecord]:
-        rows = self._connection.read(f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?", (limit,))
+        rows = self._database.read(f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?", (limit,))
         return [_run(row) for row in rows]
 
     def examples(self, run_id: str) -> dict[str, list[Example]]:
         found: dict[str, list[Example]] = {}
-        for split, example_id, inputs, expectations in self._connection.read(
+        for split, example_id, inputs, expectations in self._database.read(
             "SELECT split, id, inputs, expectations FROM run_examples WHERE run_id = ? ORDER BY split, position",
             (run_id,),
         ):
@@ -85,8 +85,8 @@ class SQLiteRuns:
 
     def add_candidate(self, run_id: str, record: CandidateRecord) -> None:
         candidate = record.candidate
-        with self._connection.write() as connection:
-            connection.execute(
+        with self._database.write() as transaction:
+            transaction.execute(
                 "INSERT INTO candidates VALUES (?, ?, (SELECT count(*) FROM candidates WHERE run_id = ?), ?, ?, ?, ?, ?) "
                 "ON CONFLICT (run_id, id) DO UPDATE SET status = excluded.status, detail = excluded.detail",
                 (run_id, candidate.id, run_id, candidate.parent_id, record.status, candidate.note,
@@ -94,7 +94,7 @@ class SQLiteRuns:
             )  # fmt: skip
 
     def candidates(self, run_id: str) -> list[CandidateRecord]:
-        rows = self._connection.read(
+        rows = self._database.read(
             "SELECT templates, parent_id, note, id, status, detail FROM candidates WHERE run_id = ? ORDER BY position",
             (run_id,),
         )
@@ -102,9 +102,10 @@ class SQLiteRuns:
 
     def add_rollout(self, run_id: str, split: str, rollout: Rollout) -> None:
         body, error = _body(rollout), None if rollout.error is None else clean(rollout.error)
-        with self._connection.write() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
                 (
                     run_id,
                     split,
@@ -117,7 +118,7 @@ class SQLiteRuns:
             )
 
     def rollouts(self, run_id: str, split: str) -> list[Rollout]:
-        rows = self._connection.read("SELECT body FROM rollouts WHERE run_id = ? AND split = ? ORDER BY id", (run_id, split))
+        rows = self._database.read("SELECT body FROM rollouts WHERE run_id = ? AND split = ? ORDER BY id", (run_id, split))
         return [_rollout(json.loads(body)) for (body,) in rows]
 
 

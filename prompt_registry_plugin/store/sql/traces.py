@@ -1,4 +1,4 @@
-"""Traces in SQLite."""
+"""Traces in SQL."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.records import Span
-from prompt_registry_plugin.store.sqlite.connection import Connection
+from prompt_registry_plugin.store.sql.database import Database
 from prompt_registry_plugin.tracing import Trace, to_json
 
 
-class SQLiteTraces:
+class SQLTraces:
     """See `TraceTable` for what each method promises."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def add(self, trace: Trace) -> None:
         rows = [
@@ -22,15 +22,15 @@ class SQLiteTraces:
              span["ended_at"], json.dumps(span["attributes"], ensure_ascii=False), span["error"])
             for position, span in enumerate(to_json(trace.spans))
         ]  # fmt: skip
-        with self._connection.write() as connection:
-            connection.execute("INSERT INTO traces VALUES (?, ?, ?)", (trace.id, mask_secrets(trace.name), trace.started_at))
-            connection.executemany(f"INSERT INTO spans VALUES ({', '.join('?' * 10)})", rows)
+        with self._database.write() as transaction:
+            transaction.execute("INSERT INTO traces VALUES (?, ?, ?)", (trace.id, mask_secrets(trace.name), trace.started_at))
+            transaction.execute_many(f"INSERT INTO spans VALUES ({', '.join('?' * 10)})", rows)
 
     def get(self, trace_id: str) -> Trace | None:
-        rows = self._connection.read("SELECT name, started_at FROM traces WHERE id = ?", (trace_id,))
+        rows = self._database.read("SELECT name, started_at FROM traces WHERE id = ?", (trace_id,))
         if not rows:
             return None
-        spans = self._connection.read(
+        spans = self._database.read(
             "SELECT id, kind, name, started_at, ended_at, parent_id, attributes, error FROM spans WHERE trace_id = ? "
             "ORDER BY position",
             (trace_id,),

@@ -1,0 +1,70 @@
+"""The PostgreSQL store: one registry for many machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prompt_registry_plugin.errors import StoreUnavailable
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.store.postgres.address import parse_url
+from prompt_registry_plugin.store.postgres.connection import PostgresDatabase
+from prompt_registry_plugin.store.postgres.last_good import LastGood
+from prompt_registry_plugin.store.sql.database import Database
+from prompt_registry_plugin.store.sql.prompts import SQLPrompts
+from prompt_registry_plugin.store.sql.store import SQLStore
+from prompt_registry_plugin.store.sql.versions import read_version
+from prompt_registry_plugin.uri import PromptURI
+
+_BINDINGS = "bindings"
+
+
+class PostgresPrompts(SQLPrompts):
+    """Prompts in PostgreSQL. What was loaded before is served from a copy on disk, and marked, while the server is away."""
+
+    def __init__(self, database: Database, copy: LastGood) -> None:
+        super().__init__(database)
+        self._copy = copy
+
+    def get(self, reference: PromptURI, *, patience: float | None = None) -> PromptVersion | None:
+        try:
+            row = self._row(reference, patience)
+        except StoreUnavailable:
+            kept = self._copy.get(str(reference))
+            if kept is None:
+                raise
+            return replace(read_version(tuple(kept)), served_from="last_good")
+        self._copy.keep(str(reference), row)
+        return None if row is None else read_version(row)
+
+    def bindings(self) -> dict[str, tuple[str, str]]:
+        try:
+            bindings = super().bindings()
+        except StoreUnavailable:
+            kept = self._copy.get(_BINDINGS)
+            if kept is None:
+                raise
+            return {text_hash: (name, alias) for text_hash, (name, alias) in kept.items()}
+        self._copy.keep(_BINDINGS, bindings)
+        return bindings
+
+
+class PostgresStore(SQLStore):
+    """A registry in one schema of a PostgreSQL database, by default `prompt_registry`, which is made when it is missing.
+
+    Opening does not wait for the server; the first use does, for at most the URL's `timeout` (2 s by default), and raises
+    `StoreUnavailable` then. Raises `InvalidStore` for a malformed URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        address = parse_url(url)
+        database = PostgresDatabase(address)
+        super().__init__(url, database)
+        self._copy = LastGood(address.copy)
+        self.prompts = PostgresPrompts(database, self._copy)
+
+    def close(self) -> None:
+        super().close()
+        self._copy.close()
+
+
+__all__ = ["PostgresStore"]

@@ -1,0 +1,331 @@
+"""PostgreSQL as the tables need it: a pool for queries, a thread that listens, and a clear state when the server is away.
+
+The listener's connection brings the schema up to date, hears of every change through `LISTEN/NOTIFY`, and finds out by a heartbeat
+that the server stopped answering. What it knows is one value, the stamp, which is all that a cached load reads. While the server is
+away every query fails at once, and the listener tries to come back, so that no restart is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg import sql as names
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from prompt_registry_plugin.errors import InvalidName, InvalidStore, PromptRegistryError, StoreUnavailable
+from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.store.postgres.address import Address
+from prompt_registry_plugin.store.postgres.migrations import IDENTITIES, MIGRATIONS
+from prompt_registry_plugin.store.sql.database import Dialect, Row
+
+logger = logging.getLogger(__name__)
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns of every attempt; the state says it once
+
+_CHANNEL = "prompt_registry"
+_HEARTBEAT = 3.0  # seconds between two looks at the epoch when nobody notifies
+_RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to come back; the last one repeats
+_WRITE_SECONDS = 60.0  # writers queue for one row
+_POOL = 10
+
+DIALECT = Dialect(
+    json_list="json_agg({})::text",
+    json_object="json_object_agg({})::text",
+    like="{} LIKE ? ESCAPE ''",
+    ilike="{} ILIKE ? ESCAPE ''",
+    pattern=str,
+    has_words="{} IN (SELECT number FROM prompt_words WHERE words @> ?)",
+    words=list,
+)
+
+
+class _Connection(psycopg.Connection[Row]):
+    """A connection that gives up on a server which accepts requests and does not answer them."""
+
+    answer_within: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        return super().wait(gen, interval, self.answer_within if timeout is None else timeout)
+
+
+class Transaction:
+    """See `store.sql.database.Transaction`; `dirty` once anything was written."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self.dirty = False
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        cursor = self._connection.execute(_translated(sql), parameters)
+        if cursor.description is not None:
+            return cursor.fetchall()
+        self.dirty = self.dirty or cursor.rowcount > 0
+        return []
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            self.dirty = True
+            self._connection.cursor().executemany(_translated(sql), rows)
+
+    def index_words(self, texts: Sequence[tuple[int, str]]) -> None:
+        self.execute_many(
+            "INSERT INTO prompt_words VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET words = excluded.words",
+            [(number, sorted(set(text.split()))) for number, text in texts],
+        )
+
+
+class PostgresDatabase:
+    """One schema of one database, for all threads of this process."""
+
+    def __init__(self, address: Address) -> None:
+        self.dialect = DIALECT
+        self._address = address
+        self._closed = False
+        self._inherited: list[object] = []
+        self._start()
+
+    def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
+        """All rows of a query. Raises `StoreUnavailable` when the server is away, at once when that is known."""
+        started = time.monotonic()
+        try:
+            return self._read(sql, parameters, patience)
+        except StoreUnavailable as error:
+            cut = isinstance(error.__cause__, psycopg.Error) and time.monotonic() - started < self._address.timeout / 4
+            if not cut:
+                raise
+        return self._read(sql, parameters, patience)  # one connection was cut; a fresh one says whether the server is there
+
+    def _read(self, sql: str, parameters: Sequence[Any], patience: float | None) -> list[Row]:
+        with self._errors(), self._connection(self._address.timeout, patience) as connection:
+            return connection.execute(_translated(sql), parameters).fetchall()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction; any exception rolls it back whole."""
+        with self._errors(), self._connection(_WRITE_SECONDS) as connection, connection.transaction():
+            yield Transaction(connection)
+
+    @contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """A transaction that holds the epoch's row, so that there is one at a time, and moves it if it wrote anything."""
+        epoch = None
+        with self.write() as transaction:
+            transaction.execute("SELECT value FROM registry_epoch FOR UPDATE")
+            yield transaction
+            if transaction.dirty:
+                epoch = transaction.execute("UPDATE registry_epoch SET value = value + 1 RETURNING value")[0][0]
+                transaction.execute("SELECT pg_notify(?, ?)", (_CHANNEL, f"{self._address.schema} {epoch}"))
+        if epoch is not None:
+            self._heard(epoch)  # this process sees its own changes at once, not when the server tells it
+
+    def epoch(self) -> object:
+        """The stamp. Every cached load comes this way: no lock, no query."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        return self._stamp
+
+    def snapshot(self, tables: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], Row]]:
+        """See `Database.snapshot`; rows come through a cursor of the server's, a thousand at a time."""
+        with self._errors(), self._connection(_WRITE_SECONDS) as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            for table, order in tables:
+                with connection.cursor(f"dump_{table}") as cursor:
+                    cursor.itersize = 1000
+                    cursor.execute(f"SELECT * FROM {table} ORDER BY {order}")
+                    columns = [column.name for column in cursor.description or ()]
+                    for row in cursor:
+                        yield table, columns, row
+
+    def columns(self) -> dict[str, frozenset[str]]:
+        """The columns of every table."""
+        rows = self.read("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()")
+        return {table: frozenset(column for of, column in rows if of == table) for table, _ in rows}
+
+    def restored(self, transaction: Any) -> None:
+        """Has the database count on from the highest ids."""
+        for table in IDENTITIES:
+            highest = f"(SELECT coalesce(max(id), 0) + 1 FROM {table})"
+            transaction.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {highest}, false)")
+
+    def close(self) -> None:
+        """Releases all connections; closing twice is harmless."""
+        self._closed = True
+        self._stop.set()
+        if self._pid == os.getpid():
+            self._pool.close(timeout=1)
+            self._thread.join(timeout=self._address.timeout + 1)
+
+    # --- state -----------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._stamp: object = ("away", 0)  # ("here", times connected, epoch) while the server is there
+        self._times = 0
+        self._error: PromptRegistryError | None = None
+        self._settled = threading.Event()  # the first attempt to connect came to an end
+        self._stop = threading.Event()
+        self._doubt = threading.Event()  # a query failed: look whether the server is there
+        self._state_lock = threading.Lock()
+        self._pool = ConnectionPool(
+            self._address.conninfo,
+            connection_class=_Connection,
+            kwargs=self._options(),
+            min_size=0,
+            max_size=_POOL,
+            open=False,
+            timeout=self._address.timeout,
+            check=self._check,
+            reconnect_timeout=0,
+            name="prompt-registry",
+        )
+        self._thread = threading.Thread(target=self._listen, name="prompt-registry-listener", daemon=True)
+        self._thread.start()
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "autocommit": True,
+            "options": f"-c search_path={self._address.schema}",
+            "connect_timeout": max(1, math.ceil(self._address.timeout)),
+            "application_name": "prompt-registry",
+        }
+
+    def _check(self, connection: _Connection) -> None:
+        """Looks whether a connection that lay idle still works, leaving time to make another one."""
+        connection.answer_within = self._address.timeout / 4
+        ConnectionPool.check_connection(connection)
+
+    def _after_fork(self) -> None:
+        """A child gets connections of its own; those it inherited belong to the parent and are only kept from being closed."""
+        self._inherited += [self._pool, self._thread]
+        self._start()
+
+    def _heard(self, epoch: int) -> None:
+        with self._state_lock:
+            if isinstance(self._stamp, tuple) and self._stamp[0] == "here" and epoch > self._stamp[2]:
+                self._stamp = ("here", self._times, epoch)
+
+    def _here(self, epoch: int) -> None:
+        with self._state_lock:
+            self._times += 1
+            self._stamp = ("here", self._times, epoch)
+            self._error = None
+        self._doubt.clear()
+        self._settled.set()
+
+    def _away(self, error: PromptRegistryError) -> None:
+        with self._state_lock:
+            if self._error is None:
+                logger.warning("%s", error)
+            self._error = error
+            if isinstance(self._stamp, tuple) and self._stamp[0] == "here":
+                self._stamp = ("away", self._times)
+        self._settled.set()
+
+    @contextmanager
+    def _connection(self, answer_within: float, patience: float | None = None) -> Iterator[_Connection]:
+        if self._closed:
+            raise StoreUnavailable(f"the registry {self._address.place} was closed")
+        if self._pid != os.getpid():
+            self._after_fork()
+        if not self._settled.wait(self._address.timeout if patience is None else patience):
+            raise StoreUnavailable(f"the registry {self._address.place} does not answer")
+        if self._error is not None:
+            raise type(self._error)(str(self._error))
+        with self._pool.connection(timeout=self._address.timeout) as connection:
+            connection.answer_within = answer_within
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.DataError, UnicodeError, OverflowError) as error:
+            raise InvalidName(f"a number is too large, or a text is not valid Unicode: {mask_secrets(str(error))}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            self._doubt.set()
+            raise StoreUnavailable(f"cannot use the registry {self._address.place}: {_text(error)}") from error
+        except psycopg.IntegrityError:
+            raise
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"cannot use the registry {self._address.place}: {_text(error)}") from error
+
+    # --- the listener ----------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                with _Connection.connect(self._address.conninfo, **self._options()) as connection:
+                    connection.answer_within = _WRITE_SECONDS  # another process may be migrating
+                    _migrate(connection, self._address)
+                    connection.answer_within = self._address.timeout
+                    connection.execute(f"LISTEN {_CHANNEL}")
+                    if attempt or not self._settled.is_set():
+                        self._pool.open(wait=False)
+                    self._here(_epoch(connection))
+                    attempt = 0
+                    self._hear(connection)
+            except InvalidStore as error:
+                self._away(error)
+            except Exception as error:  # noqa: BLE001  the thread must outlive whatever a network can do
+                self._away(StoreUnavailable(f"the registry {self._address.place} cannot be reached: {_text(error)}"))
+            self._stop.wait(_RETRY[min(attempt, len(_RETRY) - 1)])
+            attempt += 1
+
+    def _hear(self, connection: _Connection) -> None:
+        """Follows notifications until the connection breaks or the registry is closed."""
+        quiet = 0.0
+        step = 0.2
+        while not self._stop.is_set():
+            for note in connection.notifies(timeout=step, stop_after=1):
+                schema, _, epoch = note.payload.partition(" ")
+                if schema == self._address.schema and epoch.isdigit():
+                    self._heard(int(epoch))
+            quiet += step
+            if quiet >= _HEARTBEAT or self._doubt.is_set():
+                quiet = 0.0
+                self._doubt.clear()
+                self._heard(_epoch(connection))
+
+
+def _migrate(connection: _Connection, address: Address) -> None:
+    with connection.transaction():
+        # Processes that start together wait for the first one, then find it done.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('prompt_registry_plugin'))")
+        if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchall():
+            connection.execute(names.SQL("CREATE SCHEMA {}").format(names.Identifier(address.schema)))
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at TIMESTAMPTZ DEFAULT now())"
+        )
+        applied = {name for (name,) in connection.execute("SELECT name FROM schema_migrations")}
+        if newer := sorted(applied - {name for name, _ in MIGRATIONS}):
+            raise InvalidStore(
+                f"{address.place} was written by a newer version of prompt-registry-plugin (it knows {', '.join(newer)}); upgrade it"
+            )
+        for name, statements in MIGRATIONS:
+            if name not in applied:
+                for statement in statements:
+                    connection.execute(statement)
+                connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", (name,))
+
+
+def _epoch(connection: _Connection) -> int:
+    row = connection.execute("SELECT value FROM registry_epoch").fetchone()
+    return int(row[0]) if row else 0
+
+
+@lru_cache(maxsize=1024)
+def _translated(sql: str) -> Any:
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+def _text(error: BaseException) -> str:
+    return mask_secrets(" ".join(str(error).split()) or type(error).__name__)

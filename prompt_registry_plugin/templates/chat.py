@@ -1,0 +1,141 @@
+"""Chat templates: messages whose texts are templates, and placeholders for message histories.
+
+A message is `{"role": …, "content": text | parts | None, …}`, whose other fields pass through unchanged, or
+`{"type": "placeholder", "name": "history"}`, which is replaced by the messages given under that name, as they are (with
+`"optional": true` they may be missing).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prompt_registry_plugin.errors import InvalidTemplate
+from prompt_registry_plugin.frozen import freeze
+from prompt_registry_plugin.records import EMPTY
+from prompt_registry_plugin.templates.text import VARIABLE_NAME, TextTemplate, missing
+
+CompileText = Callable[[str, str], TextTemplate]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """A compiled chat template; `source` is the frozen list of messages it was made from."""
+
+    source: Sequence[Mapping[str, Any]]
+    messages: tuple[_Message, ...]
+    variables: frozenset[str]
+
+    def render(self, values: Mapping[str, Any], where: str) -> list[Any]:
+        """The messages, new dictionaries, with the messages of placeholders put in as they are.
+
+        Raises `MissingVariable`, and `InvalidTemplate` when a placeholder is given something other than a list.
+        """
+        rendered: list[Any] = []
+        for message in self.messages:
+            if message.placeholder is None:
+                content = map_texts(message.content, lambda text: text.render(values, where))
+                rendered.append({**message.fields, "content": content})
+                continue
+            if message.placeholder in values:
+                history = values[message.placeholder]
+                if isinstance(history, str | bytes | Mapping) or not isinstance(history, Sequence):
+                    raise InvalidTemplate(
+                        f"placeholder {message.placeholder!r} of {where} takes a list of messages, not {type(history).__name__}"
+                    )
+                rendered.extend(history)
+            elif not message.optional:
+                raise missing(self.variables, values, where)
+        return rendered
+
+    def partial(self, values: Mapping[str, Any]) -> list[Any]:
+        """A template source with the given text values filled in; placeholders stay."""
+        return self.with_texts(lambda text: text.partial(values))
+
+    def with_texts(self, function: Callable[[TextTemplate], str]) -> list[Any]:
+        """The source with every text replaced by what `function` makes of it."""
+        return [
+            {**message.fields, "content": map_texts(message.content, function)} if message.placeholder is None else dict(source)
+            for message, source in zip(self.messages, self.source, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    fields: Mapping[str, Any]
+    content: Any  # None, a compiled text, or JSON whose texts are compiled
+    placeholder: str | None = None
+    optional: bool = False
+
+
+def compile_chat(template: Sequence[Any], where: str, compile_text: CompileText) -> ChatTemplate:
+    """The compiled form of a list of messages. Raises `InvalidTemplate`, naming the message."""
+    messages = tuple(_compile_message(message, f"message {i} of {where}", compile_text) for i, message in enumerate(template, 1))
+    texts = [text for message in messages for text in _texts(message.content)]
+    names = {name for text in texts for name in text.variables}
+    placeholders = {message.placeholder for message in messages if message.placeholder is not None}
+    if both := names & placeholders:
+        raise InvalidTemplate(f"{where} uses {min(both)!r} both as a variable and as a placeholder for messages")
+    blank = all(not text.source.strip() for text in texts)
+    if blank and not placeholders and not any("tool_calls" in message.fields for message in messages):
+        raise InvalidTemplate(f"the messages of {where} are all empty")
+    required = {message.placeholder for message in messages if message.placeholder is not None and not message.optional}
+    return ChatTemplate(freeze(template), messages, frozenset(names | required))
+
+
+def map_strings(value: Any, function: Callable[[str], Any]) -> Any:
+    """A message's content with every text of it, but for the types of its parts, replaced."""
+    if isinstance(value, str):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {key: item if key == "type" else map_strings(item, function) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [map_strings(item, function) for item in value]
+    return value
+
+
+def map_texts(value: Any, function: Callable[[TextTemplate], Any]) -> Any:
+    """A compiled content with every compiled text replaced."""
+    if isinstance(value, TextTemplate):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {key: map_texts(item, function) for key, item in value.items()}
+    if isinstance(value, list):
+        return [map_texts(item, function) for item in value]
+    return value
+
+
+def _compile_message(message: object, where: str, compile_text: CompileText) -> _Message:
+    if not isinstance(message, Mapping):
+        raise InvalidTemplate(f"{where} is a mapping with 'role' and 'content', not {type(message).__name__}")
+    if message.get("type") == "placeholder":
+        name = message.get("name")
+        if not isinstance(name, str) or not re.fullmatch(VARIABLE_NAME, name, re.ASCII):
+            raise InvalidTemplate(f"{where} is a placeholder without a valid 'name': {name!r}")
+        optional = message.get("optional", False)
+        if not isinstance(optional, bool):
+            raise InvalidTemplate(f"'optional' of {where} is true or false, not {optional!r}")
+        return _Message(EMPTY, None, placeholder=name, optional=optional)
+    role = message.get("role")
+    if not isinstance(role, str) or not role:
+        raise InvalidTemplate(f"{where} has no 'role'")
+    if "content" not in message and "tool_calls" not in message:
+        raise InvalidTemplate(f"{where} has no 'content'")
+    content = message.get("content")
+    if content is not None and not isinstance(content, str | list | tuple):
+        raise InvalidTemplate(f"the content of {where} is a text, a list of parts or None, not {type(content).__name__}")
+    fields = {key: freeze(value) for key, value in message.items() if key != "content"}
+    return _Message(fields, map_strings(content, lambda text: compile_text(text, where)))
+
+
+def _texts(value: Any) -> Iterator[TextTemplate]:
+    if isinstance(value, TextTemplate):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

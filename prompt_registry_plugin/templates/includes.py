@@ -1,0 +1,58 @@
+"""Includes: `{{> other@production}}` stands for the text of another prompt, with its variables.
+
+They are put in when a prompt is loaded, piece by piece rather than as text, so that braces of two neighbours never become a
+variable together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.templates.chat import map_strings
+from prompt_registry_plugin.templates.text import Piece, pieces_of, to_source
+
+MAX_DEPTH = 10
+"""How deep includes may be nested."""
+
+
+def includes_of(template: Any) -> list[str]:
+    """What a template includes, in order; nothing for a template that cannot be read."""
+    found: list[str] = []
+
+    def look(text: str) -> str:
+        if "{{" in text and ">" in text:
+            found.extend(piece.include for piece in pieces_of(text, "it") if piece.include is not None)
+        return text
+
+    _map_contents(template, look)
+    return found
+
+
+def put_in(template: Template, where: str, resolve: Callable[[str], str]) -> Template:
+    """`template` with each include replaced by the source text that `resolve` has for it."""
+
+    def expand(text: str) -> str:
+        pieces: list[Piece] = []
+        for piece in pieces_of(text, where):
+            pieces.append(Piece(piece.literal, piece.name))
+            if piece.include is not None:
+                pieces.extend(pieces_of(resolve(piece.include), where))
+        return to_source(pieces)
+
+    expanded: Template = _map_contents(template, lambda text: expand(text) if "{{" in text else text)
+    return expanded
+
+
+def _map_contents(template: Any, function: Callable[[str], str]) -> Any:
+    if isinstance(template, str):
+        return function(template)
+    if not isinstance(template, list | tuple):
+        return template
+    return [
+        {key: map_strings(value, function) if key == "content" else value for key, value in message.items()}
+        if isinstance(message, Mapping) and message.get("type") != "placeholder"
+        else message
+        for message in template
+    ]

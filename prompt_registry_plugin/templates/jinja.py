@@ -1,0 +1,100 @@
+"""The `jinja2` dialect: the full language, in Jinja's immutable sandbox, strict about what is undefined.
+
+Values are data: they are never compiled. Templates cannot reach private attributes, change what they are given or load other
+templates, and what they produce is limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable
+from prompt_registry_plugin.templates.text import TextTemplate, missing
+
+MAX_OUTPUT = 1_000_000
+"""Characters that a rendered template may have."""
+
+_LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """The sandbox, with the operators watched that make a huge value out of a small one."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        sizes = [len(side) for side in (left, right) if isinstance(side, str | bytes | list | tuple)]
+        numbers = [abs(side) for side in (left, right) if isinstance(side, int | float)]
+        if operator == "*" and sizes and numbers and sizes[0] * numbers[0] > MAX_OUTPUT:
+            raise SecurityError(f"a value would have over {MAX_OUTPUT:,} characters")
+        if operator == "**" and max(numbers, default=0) > 10_000:
+            raise SecurityError("a power of numbers over 10,000")
+        if operator == "%" and isinstance(left, str | bytes):
+            raise SecurityError("use the filter 'format' of values outside the template instead of %")
+        return super().call_binop(context, operator, left, right)
+
+
+class JinjaTemplate(TextTemplate):
+    """A compiled Jinja text. `variables` are the names it reads; one behind a condition may be left out."""
+
+    __slots__ = ("_template",)
+
+    def __init__(self, source: str, where: str) -> None:
+        try:
+            tree = _environment().parse(source)
+            if loading := next(tree.find_all(_LOADING), None):
+                raise InvalidTemplate(f"line {loading.lineno} of {where} loads another template, which Jinja prompts cannot do")
+            names = meta.find_undeclared_variables(tree)
+            self._template = _environment().from_string(tree)
+        except TemplateSyntaxError as error:
+            raise InvalidTemplate(
+                f"the Jinja template of {where} cannot be read, line {error.lineno}: {error.message}"
+            ) from error
+        super().__init__(source, (source,), ())
+        self.variables = frozenset(names) - _environment().globals.keys()
+
+    def render(self, values: Mapping[str, Any], where: str) -> str:
+        """The rendered text.
+
+        Raises `MissingVariable` for what is undefined, and `InvalidTemplate` for what the sandbox forbids, for errors inside the
+        template and for more than `MAX_OUTPUT` characters.
+        """
+        pieces: list[str] = []
+        size = 0
+        try:
+            for piece in self._template.generate(dict(values)):
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_OUTPUT:
+                    raise InvalidTemplate(f"{where} renders to over {MAX_OUTPUT:,} characters")
+        except UndefinedError as error:
+            if not self.variables <= values.keys():
+                raise missing(self.variables, values, where) from error
+            raise MissingVariable(f"{where}: {error.message}") from error
+        except InvalidTemplate:
+            raise
+        except Exception as error:  # a template is a program: whatever goes wrong in it is told with its name
+            raise InvalidTemplate(f"{where} cannot be rendered: {type(error).__name__}: {error}") from error
+        return "".join(pieces)
+
+    def partial(self, values: Mapping[str, Any]) -> str:
+        """The source as it is: values cannot be written into a program; whoever asks keeps them beside it."""
+        return self.source
+
+
+@lru_cache(maxsize=1024)
+def compile_jinja(source: str, where: str) -> JinjaTemplate:
+    """The compiled form of a Jinja text. Raises `InvalidTemplate` with the line of the fault."""
+    return JinjaTemplate(source, where)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> _Sandbox:
+    return _Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, cache_size=0)

@@ -1,0 +1,136 @@
+"""The default dialect: `{{name}}` and includes, nothing else, rendered in a single pass.
+
+A template is split at its variables when it is compiled; rendering joins the pieces with the values. Values are never
+looked at, so whatever a user typed cannot become a variable. Single braces (JSON, code) are literal text. Two opening
+braces that are meant literally are written `{{ '{{' }}`, as in Jinja; two closing ones need no care.
+
+`{{> other@production}}` stands for the text of another prompt. It is replaced when the prompt is loaded (see `includes`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable, did_you_mean
+
+VARIABLE_NAME = r"[A-Za-z_]\w*(?:\.\w+)*"
+_OPENING = "{{"
+_TOKEN = re.compile(
+    r"\{\{\s*(?:(?P<name>" + VARIABLE_NAME + r")|>\s*(?P<include>[^\s{}]+)|'\{\{')\s*\}\}",
+    re.ASCII,
+)
+_ESCAPE = "{{ '{{' }}"
+
+
+class Piece(NamedTuple):
+    """A literal text and what follows it: a variable, an included prompt, or, at the end, nothing."""
+
+    literal: str
+    name: str | None = None
+    include: str | None = None
+
+
+class TextTemplate:
+    """A compiled text: `literals[0] + value of names[0] + literals[1] + …`. Immutable."""
+
+    __slots__ = ("_blank", "_slots", "literals", "names", "source", "variables")
+
+    def __init__(self, source: str, literals: tuple[str, ...], names: tuple[str, ...]) -> None:
+        self.source = source
+        self.literals = literals
+        self.names = names
+        self.variables = frozenset(names)
+        # Literals with a gap after each but the last: rendering copies the list, fills the gaps and joins.
+        self._blank = [part for literal in literals for part in (literal, "")][:-1]
+        self._slots = tuple(zip(range(1, 2 * len(names), 2), names, strict=True))
+
+    def render(self, values: Mapping[str, Any], where: str) -> str:
+        """The text with every variable replaced. Raises `MissingVariable`, naming it and `where`."""
+        parts = self._blank.copy()
+        try:
+            for at, name in self._slots:
+                value = values[name]
+                parts[at] = value if type(value) is str else str(value)
+        except KeyError:
+            if self.variables <= values.keys():
+                raise  # a value's own __str__ raised it
+            raise missing(self.variables, values, where) from None
+        return "".join(parts)
+
+    def partial(self, values: Mapping[str, Any]) -> str:
+        """A template source with the given values filled in, escaped so that they stay text."""
+        pieces: list[Piece] = [Piece(self.literals[0])]
+        for name, literal in zip(self.names, self.literals[1:], strict=True):
+            pieces.append(Piece(str(values[name])) if name in values else Piece("", name))
+            pieces.append(Piece(literal))
+        return to_source(pieces)
+
+    def __repr__(self) -> str:
+        return f"TextTemplate({self.source!r})"
+
+
+def missing(variables: frozenset[str], values: Mapping[str, Any], where: str) -> MissingVariable:
+    """The error that names what is missing, with near matches among what was given."""
+    absent = sorted(variables - values.keys())
+    hint = did_you_mean(absent[0], set(values) - variables)
+    hint = hint.replace("did you mean", "it was given") if hint else ""
+    names = ", ".join(map(repr, absent))
+    return MissingVariable(f"{where} needs {'a value' if len(absent) == 1 else 'values'} for {names}{hint}")
+
+
+def to_source(pieces: Iterable[tuple[str, str | None] | Piece]) -> str:
+    """The template source of pieces, each a literal text followed by a variable, an include or nothing.
+
+    Literal text is escaped only after neighbours were joined: two braces may come from two pieces.
+    """
+    source, literal = [], ""
+    for piece in pieces:
+        text, name, include = Piece(*piece)
+        literal += text
+        if name is not None or include is not None:
+            source += [literal.replace(_OPENING, _ESCAPE), "{{" + (name or f"> {include}") + "}}"]
+            literal = ""
+    return "".join(source) + literal.replace(_OPENING, _ESCAPE)
+
+
+@lru_cache(maxsize=4096)
+def compile_text(source: str, where: str) -> TextTemplate:
+    """The compiled form of a text without includes. Raises `InvalidTemplate` with the place of the fault."""
+    pieces = pieces_of(source, where)
+    if any(piece.include for piece in pieces):
+        raise InvalidTemplate(f"the template of {where} includes other prompts, which is only possible in a registered prompt")
+    return TextTemplate(
+        source, tuple(piece.literal for piece in pieces), tuple(piece.name for piece in pieces if piece.name is not None)
+    )
+
+
+def pieces_of(source: str, where: str) -> list[Piece]:
+    """A text split at its variables and includes; the last piece has neither. Raises `InvalidTemplate`."""
+    # A brace right before a variable's own two belongs to the text: "{{{x}}}" is "{" + x + "}".
+    pieces, literal, position = [], "", 0
+    for match in _TOKEN.finditer(source):
+        literal += _checked_literal(source, position, match.start(), where)
+        if match["name"] is None and match["include"] is None:
+            literal += _OPENING
+        else:
+            pieces.append(Piece(literal, match["name"], match["include"]))
+            literal = ""
+        position = match.end()
+    pieces.append(Piece(literal + _checked_literal(source, position, len(source), where)))
+    return pieces
+
+
+def _checked_literal(source: str, start: int, end: int, where: str) -> str:
+    at = source.find(_OPENING, start, end)
+    if at >= 0:
+        line = source.count("\n", 0, at) + 1
+        column = at - (source.rfind("\n", 0, at) + 1) + 1
+        shown = source[at : at + 30].splitlines()[0]
+        raise InvalidTemplate(
+            f"the template of {where} has an unbalanced or unreadable variable at line {line}, column {column}: {shown!r}; "
+            "a variable is {{name}}, and two literal opening braces are written {{ '{{' }}"
+        )
+    return source[start:end]

@@ -1,0 +1,45 @@
+"""Typed variables: a JSON Schema (draft 2020-12) for each variable that has one, checked whenever the prompt is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from prompt_registry_plugin.errors import InvalidTemplate, InvalidVariable, did_you_mean
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+_SHOWN = 200  # characters of a refused value
+
+
+def check_schemas(schemas: object, names: Collection[str], where: str) -> None:
+    """Raises `InvalidTemplate` when `schemas` is no mapping of variables in `names` to JSON Schemas."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    if not isinstance(schemas, Mapping):
+        raise InvalidTemplate(f"the variables of {where} are a mapping of names to JSON Schemas, not {type(schemas).__name__}")
+    for name, schema in schemas.items():
+        if name not in names:
+            raise InvalidTemplate(f"{where} has no variable {name!r} to describe{did_you_mean(str(name), names)}")
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise InvalidTemplate(f"the schema of variable {name!r} of {where} is no JSON Schema: {error.message}") from error
+
+
+def make_validators(schemas: Mapping[str, Any]) -> dict[str, Validator]:
+    """A validator for each variable. References lead nowhere outside the schema: nothing is fetched."""
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    return {name: Draft202012Validator(schema, registry=Registry()) for name, schema in schemas.items()}
+
+
+def check_values(validators: Mapping[str, Validator], values: Mapping[str, Any], where: str) -> None:
+    """Raises `InvalidVariable`, naming the variable and what is wrong with its value; missing values are not looked at."""
+    for name, validator in validators.items():
+        if name in values and (error := next(iter(validator.iter_errors(values[name])), None)) is not None:
+            inside = "".join(f"[{part!r}]" for part in error.absolute_path)
+            raise InvalidVariable(f"{where}: variable {name!r}{inside} is not what its schema asks for: {error.message[:_SHOWN]}")
