@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"rollouts"},
     {"evaluation"},
     {"optimize"},
-    {"cli", "server"},
+    {"cli", "server", "testing"},
 ]
 # Above everything, and therefore free to import it: the lazy front door and the command line's entry.
 FRONT = {"__init__", "__main__"}

@@ -1,0 +1,223 @@
+"""A shared registry whose server goes away and comes back: a real PostgreSQL behind a proxy that can be cut."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import prompt_registry_plugin as pr
+from tests.conftest import ROOT
+from tests.proxy import Proxy
+from tests.stores import POSTGRES, postgres_url
+
+
+@pytest.fixture
+def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty registry."""
+    monkeypatch.setenv("PROMPT_REGISTRY_CACHE", str(tmp_path / "cache"))
+    with postgres_url() as url:
+        yield url
+
+
+@pytest.fixture
+def proxy(direct: str) -> Iterator[Proxy]:
+    """What stands between `through` and the server."""
+    server = urlsplit(POSTGRES)
+    proxy = Proxy(server.hostname or "127.0.0.1", server.port or 5432)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def through(direct: str, proxy: Proxy) -> str:
+    """The same registry through the proxy."""
+    return re.sub(r"@[^/]+/", f"@127.0.0.1:{proxy.port}/", direct)
+
+
+def until(condition: object, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_lost_server_is_stood_in_for_and_found_again(direct: str, through: str, proxy: Proxy) -> None:
+    """What was loaded is served from the copy, and the trace says so; new things fail at once; no restart is needed after."""
+    with pr.open_registry(direct) as writer, pr.open_registry(through) as agent:
+        writer.register_prompt("p", "one")
+        writer.set_prompt_alias("p", "production", 1)
+        writer.register_prompt("never-loaded", "x")
+        assert agent.load_prompt("prompts:/p@production").served_from == "registry"
+        proxy.set("refuse")
+        until(lambda: agent.load_prompt("prompts:/p@production").served_from == "last_good")
+        with agent.record() as trace:
+            assert agent.load_prompt("prompts:/p@production").format() == "one"
+        assert [span.attributes["served_from"] for span in trace.spans] == ["last_good"]
+        started = time.monotonic()
+        with pytest.raises(pr.StoreUnavailable, match="cannot be reached"):
+            agent.load_prompt("never-loaded")
+        with pytest.raises(pr.StoreUnavailable):
+            agent.register_prompt("p", "lost")
+        assert time.monotonic() - started < 1, "what is known to be away is not waited for"
+        writer.set_prompt_alias("p", "production", writer.register_prompt("p", "two").version)
+        proxy.set("forward")
+        until(lambda: agent.load_prompt("prompts:/p@production").served_from == "registry")
+        assert agent.load_prompt("prompts:/p@production").template == "two", "moved while the server could not be heard"
+        assert agent.register_prompt("p", "three").version == 3
+
+
+def test_the_copy_serves_a_process_that_starts_without_a_server(through: str, proxy: Proxy) -> None:
+    """Adopted texts included."""
+    with pr.open_registry(through) as first:
+        first.register_prompt("p", "one")
+        first.set_prompt_alias("p", "production", 1)
+        first.store.prompts.bind("hash", "p", "production")
+        first.load_prompt("prompts:/p@production")
+        assert first.has_adopted
+    proxy.set("refuse")
+    with pr.open_registry(through) as second:
+        assert second.load_prompt("prompts:/p@production").served_from == "last_good"
+        served = second.serve("hash")
+        assert served is not None
+        assert served.template == "one"
+
+
+@pytest.mark.parametrize("mode", ["refuse", "silent"])
+def test_a_cold_start_without_a_server(through: str, proxy: Proxy, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a fallback it is served at once, and marked; without one the load fails within the time-out."""
+    proxy.set(mode)  # type: ignore[arg-type]
+    with pr.open_registry(through) as registry:
+        started = time.monotonic()
+        prompt = registry.load_prompt("prompts:/p@production", fallback="Hi {{name}}")
+        assert time.monotonic() - started < 1.5
+        assert (prompt.version, prompt.served_from, prompt.format(name="Ann")) == (0, "fallback", "Hi Ann")
+        with registry.record() as trace:
+            prompt.format(name="Ann")
+        assert trace.spans[0].attributes["served_from"] == "fallback"
+    with pr.open_registry(through) as registry:
+        started = time.monotonic()
+        with pytest.raises(pr.StoreUnavailable):
+            registry.load_prompt("prompts:/p@production")
+        assert time.monotonic() - started < 4, "2 s and a margin"
+
+
+def test_a_server_that_falls_silent_is_given_up(through: str, proxy: Proxy) -> None:
+    """A load that waits fails within the time-out, later ones at once; it is found again."""
+    with pr.open_registry(through + "&timeout=0.5") as registry:
+        registry.register_prompt("p", "one")
+        registry.load_prompt("p")
+        proxy.set("silent")
+        started = time.monotonic()
+        with pytest.raises(pr.StoreUnavailable):
+            registry.load_prompt("q")
+        assert time.monotonic() - started < 2
+        until(lambda: registry.load_prompt("p").served_from == "last_good")
+        started = time.monotonic()
+        with pytest.raises(pr.StoreUnavailable):
+            registry.load_prompt("q")
+        assert time.monotonic() - started < 0.3
+        proxy.set("forward")
+        until(lambda: registry.load_prompt("p").served_from == "registry", 10)
+
+
+def test_a_cached_load_does_no_io(through: str, proxy: Proxy) -> None:
+    """Thousands of loads send nothing to the server."""
+    with pr.open_registry(through) as registry:
+        registry.register_prompt("p", "one")
+        registry.load_prompt("p")
+        before = proxy.requests
+        for _ in range(5000):
+            registry.load_prompt("p")
+        assert proxy.requests - before <= 1, "a heartbeat may have come in between"
+
+
+def test_a_moved_alias_reaches_another_process_within_a_second(direct: str) -> None:
+    """Through LISTEN/NOTIFY: the other process prints when it saw the move."""
+    code = (
+        "import sys, time, prompt_registry_plugin as pr\n"
+        "with pr.open_registry(sys.argv[1]) as registry:\n"
+        "    registry.load_prompt('prompts:/p@production'); print('ready', flush=True)\n"
+        "    while registry.load_prompt('prompts:/p@production').version == 1: time.sleep(0.001)\n"
+        "    print(time.time(), flush=True)\n"
+    )
+    with pr.open_registry(direct) as registry:
+        registry.register_prompt("p", "one")
+        registry.register_prompt("p", "two")
+        registry.set_prompt_alias("p", "production", 1)
+        with subprocess.Popen(
+            [sys.executable, "-c", code, direct], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        ) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "ready\n"
+            moved = time.time()
+            registry.set_prompt_alias("p", "production", 2)
+            assert float(other.stdout.readline()) - moved < 1
+
+
+def test_a_fork_gets_connections_of_its_own(direct: str) -> None:
+    """The child reads and writes, hears of changes, and leaves the parent's connections alone."""
+    import warnings
+
+    with pr.open_registry(direct) as registry:
+        registry.register_prompt("p", "parent")
+        registry.load_prompt("p")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the point
+            pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                status = 0 if registry.load_prompt("p").template == "parent" else 2
+                registry.register_prompt("p", "child")
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        until(lambda: registry.load_prompt("p").template == "child", 1)
+        assert registry.register_prompt("p", "parent again").version == 3
+
+
+def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in errors nor in the log, nor in the name of the registry."""
+    secret = through.replace("://postgres@", "://postgres:hunter2-secret@")
+    proxy.set("refuse")
+    with pr.open_registry(secret) as registry:
+        with pytest.raises(pr.StoreUnavailable) as error:
+            registry.load_prompt("p")
+        shown = f"{error.value}{registry!r}{caplog.text}"
+    assert "postgres:***@" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://h:notaport/db", "cannot read registry URL"),
+        ("postgresql://h/db?schema=Bad-Name", "schema"),
+        ("postgresql://h/db?timeout=soon", "timeout"),
+    ],
+)
+def test_urls_that_cannot_be_read(url: str, reason: str) -> None:
+    """Each says what is wrong with it."""
+    with pytest.raises(pr.InvalidStore, match=reason):
+        pr.open_registry(url)
+
+
+def test_a_database_of_a_newer_version_is_refused(direct: str) -> None:
+    """Rather than misread; it is the user's to upgrade, so no copy or fallback hides it."""
+    import psycopg
+
+    with pr.open_registry(direct) as registry:
+        registry.register_prompt("p", "x")
+        schema = registry.store.database._address.schema  # type: ignore[attr-defined]
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(f"INSERT INTO {schema}.schema_migrations (name) VALUES ('p999_future')")
+    with pr.open_registry(direct) as registry, pytest.raises(pr.InvalidStore, match=r"newer version.*p999_future"):
+        registry.load_prompt("p", fallback="x")
