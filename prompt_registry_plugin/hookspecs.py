@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from prompt_registry_plugin.prompts import PromptVersion
-from prompt_registry_plugin.protocols import Adapter, Model, Scorer, Store, Target
+from prompt_registry_plugin.protocols import Adapter, Importer, Model, Scorer, Store, Target
 from prompt_registry_plugin.records import AliasMove
 from prompt_registry_plugin.tracing import Trace
 
@@ -48,6 +48,11 @@ def prompt_registry_adapters() -> Sequence[Adapter]:  # type: ignore[empty-body]
 @hookspec(firstresult=True)
 def prompt_registry_as_target(obj: Any) -> Target | None:
     """The target that a framework's object (a graph, a chain, an agent) is, or None."""
+
+
+@hookspec
+def prompt_registry_importers() -> Mapping[str, Importer]:  # type: ignore[empty-body]
+    """Readers of other tools' prompts, by the name that `prompt-registry import` takes."""
 
 
 @hookspec

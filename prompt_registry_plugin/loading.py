@@ -7,7 +7,7 @@ load, which costs it no query; when the epoch moved, everything that was loaded 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import InvalidTemplate, InvalidURI, PromptNotFound, did_you_mean
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
-from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.records import EMPTY, Template
 from prompt_registry_plugin.templates.includes import MAX_DEPTH, includes_of, put_in
 
 _MAX_KEPT = 20_000
@@ -108,9 +108,16 @@ class Loader:
         return PromptNotFound(f"{prompt} has no alias {wanted!r}{did_you_mean(wanted, aliases) or known}")
 
     def with_includes(
-        self, version: PromptVersion, candidate: Callable[[str], Template | None] = lambda _name: None
+        self,
+        version: PromptVersion,
+        candidate: Callable[[str], Template | None] = lambda _name: None,
+        drafts: Mapping[str, PromptVersion] = EMPTY,
     ) -> PromptVersion:
-        """`version` with the prompts that it includes put in; `candidate` may give another text for one of them."""
+        """`version` with the prompts that it includes put in.
+
+        `candidate` may give another text for one of them. `drafts` are about to be registered with it, and count as there, under
+        whatever alias.
+        """
         if version.template_format != "double_brace" or not includes_of(version.template):
             return version
         used: dict[str, PromptVersion] = {}
@@ -118,7 +125,8 @@ class Loader:
         def resolve(reference: str, path: tuple[str, ...]) -> str:
             where = f"{path[0]}, which includes {reference!r}"
             try:
-                found = self.find(uri.parse(reference if uri.is_uri(reference) else f"{uri.SCHEME}{reference}"))
+                wanted = uri.parse(reference if uri.is_uri(reference) else f"{uri.SCHEME}{reference}")
+                found = drafts.get(wanted.name) or self.find(wanted)
             except (InvalidURI, PromptNotFound) as error:
                 raise InvalidTemplate(f"cannot put together {where}: {error}") from error
             # A draft has no number yet; whatever version of itself it includes now, it may be itself by tomorrow.

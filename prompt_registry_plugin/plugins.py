@@ -23,6 +23,8 @@ BUILT_IN = (
     "prompt_registry_plugin.scorers.plugin",
     "prompt_registry_plugin.optimize.plugin",
     "prompt_registry_plugin.server.plugin",
+    "prompt_registry_plugin.formats.plugin",
+    "prompt_registry_plugin.otel",
     "prompt_registry_plugin.audit",
 )
 

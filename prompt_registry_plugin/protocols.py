@@ -126,6 +126,23 @@ class NewMove:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedPrompt:
+    """A prompt as another tool had it: versions oldest first, aliases by version number, and its own tags.
+
+    Either all versions say their number or none does; without, they count from 1.
+    """
+
+    name: str
+    versions: Sequence[NewVersion]
+    aliases: Mapping[str, int]
+    tags: Mapping[str, str]
+
+
+Importer = Callable[[str], Iterable[ImportedPrompt]]
+"""Reads prompts from a path or an address; raises `UserError` for what it cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """An optimization run as it is stored; `config` is what a resume needs, `result` is None until it finished."""
 

@@ -17,6 +17,7 @@ from prompt_registry_plugin.drafts import check_draft, check_tag, check_text
 from prompt_registry_plugin.errors import (
     AliasConflict,
     InvalidStore,
+    InvalidTemplate,
     InvalidURI,
     PromptNotFound,
     PromptRegistryError,
@@ -116,15 +117,16 @@ class PromptRegistry:
     def register_prompts(self, drafts: Sequence[NewVersion], *, force: bool = False) -> list[PromptVersion]:
         """What `register_prompt` gives for each draft, all written together or none."""
         who = _who()
-        for draft in drafts:
-            version = PromptVersion(uri.check_name(draft.name), 0, draft.template, template_format=draft.template_format)
-            check_draft(draft, self._loader.with_includes(version).template)
+        planned = [PromptVersion(uri.check_name(d.name), 0, d.template, template_format=d.template_format) for d in drafts]
+        by_name = {version.name: version for version in planned}
+        for draft, version in zip(drafts, planned, strict=True):
+            check_draft(draft, self._loader.with_includes(version, drafts=by_name).template)
             adoption.check_folder(self.store.prompts, draft.name)
         added = self.store.prompts.add([_signed(draft, who) for draft in drafts], force=force)
         for version, is_new in added:
             if is_new:
                 self.plugins.hook.prompt_registry_version_registered(version=version)
-        return [self._loader.with_includes(version) for version, _ in added]
+        return [self._registered(version) for version, _ in added]
 
     @overload
     def load_prompt(
@@ -420,6 +422,12 @@ class PromptRegistry:
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
+    def _registered(self, version: PromptVersion) -> PromptVersion:
+        try:
+            return self._loader.with_includes(version)
+        except InvalidTemplate:  # what it includes was registered with it, and its alias is not set yet
+            return version
+
     def _overridden(self, found: PromptVersion, override: Override) -> PromptVersion:
         """What `found` is inside an override: its candidate, or with the candidates of what it includes."""
         candidate = override.find(found.name)
@@ -495,7 +503,7 @@ def _checked(reason: str | None) -> str | None:
 
 def _confirmed(confirm: bool, what: str) -> None:
     if confirm is not True:
-        raise UserError(f"deleting {what} cannot be taken back; say confirm=True, or archive_prompt() to hide a prompt")
+        raise UserError(f"deleting {what} cannot be taken back; say confirm=True (--yes on the command line), or archive it")
 
 
 def _who() -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,81 +11,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.store.sqlite.migrations import migrations
-from tests.conftest import ROOT, run_python
-
-WRITER = """
-import sys, prompt_registry_plugin as pr
-with pr.open_registry(sys.argv[1]) as registry:
-    print("ready", flush=True)
-    for i in range(int(sys.argv[2])):
-        registry.register_prompt("shared", f"{sys.argv[3]} {i}")
-"""
-
-
-MOVER = """
-import sys, prompt_registry_plugin as pr
-with pr.open_registry(sys.argv[1]) as registry:
-    for i in range(int(sys.argv[2])):
-        registry.set_prompt_alias("shared", "production", 1 + i % 2, reason=sys.argv[3])
-"""
-
-
-def start_writer(url: str, count: int, name: str, program: str = WRITER) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, url, str(count), name],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-
-
-def test_processes_share_a_new_file(tmp_path: Path) -> None:
-    """Six processes open one new file together and register the same prompt: versions 1 to 150, none lost or doubled."""
-    url = f"sqlite:///{tmp_path / 'shared.db'}"
-    writers = [start_writer(url, 25, str(i)) for i in range(6)]
-    for writer in writers:
-        writer.communicate(timeout=60)
-    assert [writer.returncode for writer in writers] == [0] * 6
-    with pr.open_registry(url) as registry:
-        versions = registry.store.prompts.versions("shared")
-    assert [v.version for v in versions] == list(range(1, 151))
-    assert len({v.template for v in versions}) == 150
-
-
-def test_alias_moves_of_processes_form_one_chain(tmp_path: Path) -> None:
-    """Four processes move one alias at once: none fails, and each recorded move starts where the one before ended."""
-    url = f"sqlite:///{tmp_path / 'moved.db'}"
-    with pr.open_registry(url) as registry:
-        registry.register_prompt("shared", "one")
-        registry.register_prompt("shared", "two")
-    movers = [start_writer(url, 60, str(i), MOVER) for i in range(4)]
-    for mover in movers:
-        mover.communicate(timeout=60)
-    assert [mover.returncode for mover in movers] == [0] * 4
-    with pr.open_registry(url) as registry:
-        moves = registry.store.prompts.moves("shared", "production")
-        assert registry.load_prompt("prompts:/shared@production").version == moves[-1].to_version
-    assert [move.from_version for move in moves] == [None, *(move.to_version for move in moves[:-1])]
-    assert {move.reason for move in moves} == {"0", "1", "2", "3"}
-
-
-def test_a_killed_writer_leaves_whole_versions_only(tmp_path: Path) -> None:
-    """`kill -9` in the middle of writing, several times; the file stays sound and numbers have no gaps."""
-    url = f"sqlite:///{tmp_path / 'killed.db'}"
-    for round_ in range(5):
-        with start_writer(url, 100_000, str(round_)) as writer:
-            assert writer.stdout is not None
-            writer.stdout.readline()
-            time.sleep(0.05 + 0.03 * round_)
-            writer.send_signal(signal.SIGKILL)
-    with sqlite3.connect(tmp_path / "killed.db") as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    raw.close()
-    with pr.open_registry(url) as registry:
-        versions = registry.store.prompts.versions("shared")
-        assert [v.version for v in versions] == list(range(1, len(versions) + 1))
-        assert versions
-        assert registry.register_prompt("shared", "after").version == len(versions) + 1
+from tests.conftest import run_python
 
 
 def test_a_full_disk_fails_clearly_and_writes_nothing(registry: pr.PromptRegistry) -> None:

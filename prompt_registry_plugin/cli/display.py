@@ -67,6 +67,16 @@ def diff_panel(old: PromptVersion, new: PromptVersion) -> Panel:
     return Panel(word_diff(text_of(old.template), text_of(new.template)), title=Text(title), title_align="left")
 
 
+def three_way_panel(name: str, base: str | None, theirs: str | None, ours: str | None) -> Panel:
+    """What the registry and what the file made of a common past, one below the other; without one, how the two differ."""
+    if base is None:
+        parts = [Text("registry → file", style="bold"), word_diff(theirs or "", ours or "")]
+    else:
+        parts = [Text("in the registry", style="bold"), word_diff(base, theirs or ""), Text()]
+        parts += [Text("in the file", style="bold"), word_diff(base, ours or "")]
+    return Panel(Group(*parts), title=Text(f"{name}: conflict"), title_align="left")
+
+
 def version_panel(version: PromptVersion) -> Panel:
     """A version with its text and what is known about it."""
     facts = [

@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from prompt_registry_plugin import __version__
-from prompt_registry_plugin.cli.prompts import diff, history, list_prompts, promote, rollback, show
+from prompt_registry_plugin.cli.files import pull, push, resolve, status
+from prompt_registry_plugin.cli.prompts import archive, delete, diff, history, list_prompts, promote, protect, rollback, show
 from prompt_registry_plugin.cli.runs import runs
 from prompt_registry_plugin.cli.settings import registry_option
+from prompt_registry_plugin.cli.transfer import copy, export, import_
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
 
@@ -42,7 +44,11 @@ def cli() -> None:
     """Versioned prompts: look at them, compare them, promote and roll back, and follow optimization runs."""
 
 
-for command in (list_prompts, show, diff, promote, rollback, history, runs):
+COMMANDS = (
+    list_prompts, show, diff, promote, rollback, history, protect, archive, delete, status, pull, push, resolve, export,
+    import_, copy, runs,
+)  # fmt: skip
+for command in COMMANDS:
     cli.add_command(command)
 
 

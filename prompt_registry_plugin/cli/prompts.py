@@ -1,4 +1,4 @@
-"""Commands about prompts: list, show, diff, promote, rollback, history."""
+"""Commands about prompts: list, show, diff, promote, rollback, history, protect, archive, delete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
+from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.records import AliasMove, Change
@@ -90,31 +90,31 @@ def diff(old: str, new: str | None, as_json: bool) -> None:
 @click.argument("reference", metavar="NAME[/VERSION]")
 @click.option("--alias", default="production", show_default=True, help="The alias to move.")
 @click.option("--reason", help="Why; kept in the history.")
+@force_option
 @json_option
 @registry_option
-def promote(reference: str, alias: str, reason: str | None, as_json: bool) -> None:
+def promote(reference: str, alias: str, reason: str | None, force: bool, as_json: bool) -> None:
     """Point an alias at a version (the newest, when none is named)."""
     registry = open_existing()
     version = registry.load_prompt(as_uri(reference))
     already = "already " if alias in version.aliases else ""
-    registry.set_prompt_alias(version.name, alias, version.version, reason=reason)
+    registry.set_prompt_alias(version.name, alias, version.version, reason=reason, force=force)
     data = {"name": version.name, "alias": alias, "version": version.version}
-    _say(f"{version.name}@{alias} is {already}version {version.version}", data, as_json)
+    say(f"{version.name}@{alias} is {already}version {version.version}", data, as_json)
 
 
 @click.command()
 @click.argument("name")
 @click.option("--alias", default="production", show_default=True, help="The alias to take back.")
 @click.option("--reason", help="Why; kept in the history.")
+@force_option
 @json_option
 @registry_option
-def rollback(name: str, alias: str, reason: str | None, as_json: bool) -> None:
+def rollback(name: str, alias: str, reason: str | None, force: bool, as_json: bool) -> None:
     """Take back the last move of an alias; again for the one before."""
     name = name_of(name)
-    version = open_existing().rollback(name, alias, reason=reason)
-    _say(
-        f"{name}@{alias} is version {version.version} again", {"name": name, "alias": alias, "version": version.version}, as_json
-    )
+    version = open_existing().rollback(name, alias, reason=reason, force=force)
+    say(f"{name}@{alias} is version {version.version} again", {"name": name, "alias": alias, "version": version.version}, as_json)
 
 
 @click.command()
@@ -131,6 +131,54 @@ def history(name: str, as_json: bool) -> None:
         print_json([_entry_data(entry) for entry in entries])
     else:
         print_table(("when", "what", "who", "why"), [_entry_row(entry) for entry in entries], title=name)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--alias", default="production", show_default=True, help="The alias to protect.")
+@click.option("--off", is_flag=True, help="Take the protection away.")
+@click.option("--reason", help="Why; kept in the history.")
+@json_option
+@registry_option
+def protect(name: str, alias: str, off: bool, reason: str | None, as_json: bool) -> None:
+    """Make every move of an alias take --force and a reason."""
+    name, registry = name_of(name), open_existing()
+    (registry.unprotect_alias if off else registry.protect_alias)(name, alias, reason=reason)
+    said = f"{name}@{alias} is {'no longer ' if off else ''}protected"
+    say(said, {"name": name, "alias": alias, "protected": not off}, as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Show it again.")
+@click.option("--reason", help="Why; kept in the history.")
+@json_option
+@registry_option
+def archive(name: str, off: bool, reason: str | None, as_json: bool) -> None:
+    """Hide a prompt from lists and searches; it still loads."""
+    name, registry = name_of(name), open_existing()
+    (registry.restore_prompt if off else registry.archive_prompt)(name, reason=reason)
+    say(f"{name} is {'shown again' if off else 'archived'}", {"name": name, "archived": not off}, as_json)
+
+
+@click.command()
+@click.argument("reference", metavar="NAME[/VERSION]")
+@click.option("--yes", is_flag=True, help="Do it; deleting cannot be taken back.")
+@click.option("--reason", help="Why; kept in the history.")
+@json_option
+@registry_option
+def delete(reference: str, yes: bool, reason: str | None, as_json: bool) -> None:
+    """Delete one version, or a prompt with all its versions, for good; refused while an alias points there."""
+    registry = open_existing()
+    name, _, version = reference.removeprefix("prompts:/").rpartition("/")
+    if name and version.isdigit():
+        registry.delete_version(name, int(version), confirm=yes, reason=reason)
+        data: dict[str, Any] = {"name": name, "version": int(version)}
+    else:
+        name = name_of(reference)
+        registry.delete_prompt(name, confirm=yes, reason=reason)
+        data = {"name": name}
+    say(f"deleted {reference}", data, as_json)
 
 
 def _entry_row(entry: PromptVersion | AliasMove | Change) -> tuple[str, str, str, str]:
@@ -195,12 +243,3 @@ def version_data(version: PromptVersion) -> dict[str, Any]:
         "model_config": version.model_config, "tools": version.tools, "parent": version.parent, "run_id": version.run_id,
         "created_at": version.created_at, "created_by": version.created_by, "content_hash": version.content_hash,
     }  # fmt: skip
-
-
-def _say(text: str, data: dict[str, Any], as_json: bool) -> None:
-    from prompt_registry_plugin.cli.display import print_json
-
-    if as_json:
-        print_json(data)
-    else:
-        click.echo(text)

@@ -34,13 +34,24 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--force`."""
+    return click.option("--force", is_flag=True, help="Move a protected alias; takes a reason.")(command)
+
+
 def open_existing() -> PromptRegistry:
     """The current registry; a command that only looks never creates a database file by a mistyped URL."""
     from prompt_registry_plugin.current import DEFAULT_URL
+
+    check_exists(os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
+    return current_registry()
+
+
+def check_exists(url: str) -> None:
+    """Raises `InvalidStore` when `url` names a file that is not there."""
     from prompt_registry_plugin.errors import InvalidStore
     from prompt_registry_plugin.store.sqlite.connection import parse_url
 
-    url = os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
     if url.startswith("sqlite:///"):
         path, _ = parse_url(url)
         try:
@@ -49,4 +60,13 @@ def open_existing() -> PromptRegistry:
             missing = True
         if missing:
             raise InvalidStore(f"there is no registry at {path}; set PROMPT_REGISTRY_URL or give --registry URL")
-    return current_registry()
+
+
+def say(text: str, data: dict[str, Any], as_json: bool) -> None:
+    """Tells what was done, as a sentence or as JSON."""
+    from prompt_registry_plugin.cli.display import print_json
+
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(text)

@@ -1,0 +1,111 @@
+"""Whole registries and other tools' prompts: export to JSON Lines and back, copies between stores, imports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from prompt_registry_plugin.errors import InvalidStore, PluginError, PromptExists, UserError, did_you_mean
+from prompt_registry_plugin.formats.dotprompt import content_hash
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
+from prompt_registry_plugin.registry import PromptRegistry
+
+_FORMAT = 1
+
+
+def export_registry(registry: PromptRegistry, file: IO[str]) -> int:
+    """Writes everything that is stored as JSON Lines: a head, a line a row, and a count by which a cut file is told. Returns the rows."""
+    count = 0
+    file.write(json.dumps({"prompt_registry_export": _FORMAT}) + "\n")
+    for table, row in registry.store.dump():
+        file.write(json.dumps({"table": table, "row": row}, ensure_ascii=False) + "\n")
+        count += 1
+    file.write(json.dumps({"rows": count}) + "\n")
+    return count
+
+
+def restore_registry(registry: PromptRegistry, path: Path) -> int:
+    """Writes an export into an empty registry, all or nothing. Raises `InvalidStore` for a cut or foreign file, `UserError`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return registry.store.restore(_rows(file, path))
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def copy_registry(source: PromptRegistry, target: PromptRegistry) -> int:
+    """Writes everything in `source` into the empty registry `target`, all or nothing; returns the number of rows."""
+    return target.store.restore(source.store.dump())
+
+
+def import_prompts(registry: PromptRegistry, source: str, format_name: str) -> list[PromptVersion]:
+    """Registers what the importer `format_name` reads from `source`, all versions together, and then sets aliases and tags.
+
+    What is there already is passed over, so that an import can be repeated. Raises `PluginError` for an unknown importer, what the
+    importer raises, and `PromptExists` when a version with that number and another text is there; nothing is registered then.
+    """
+    importers = {name: reader for listed in registry.plugins.hook.prompt_registry_importers() for name, reader in listed.items()}
+    if format_name not in importers:
+        hint = did_you_mean(format_name, importers) or f"; there are jsonl, {', '.join(sorted(importers))}"
+        raise PluginError(f"no importer is called {format_name!r}{hint}")
+    found = list(importers[format_name](source))
+    if not found:
+        raise UserError(f"there are no prompts in {source}")
+    _check_names(found)
+    new = [draft for prompt in found for draft in _missing(registry, prompt)]
+    versions = registry.register_prompts(new)
+    for prompt in found:
+        for alias, number in sorted(prompt.aliases.items()):
+            registry.set_prompt_alias(prompt.name, alias, number, reason=f"imported from {format_name}")
+        for key, value in sorted(prompt.tags.items()):
+            registry.set_prompt_tag(prompt.name, key, value)
+    return versions
+
+
+def _missing(registry: PromptRegistry, prompt: ImportedPrompt) -> Iterator[NewVersion]:
+    known = {version.version: version for version in registry.store.prompts.versions(prompt.name)}
+    numbered = all(draft.version is not None for draft in prompt.versions)
+    for i, draft in enumerate(prompt.versions, 1):
+        number = draft.version if numbered else i
+        assert number is not None
+        if not numbered and known and content_hash(draft) in {version.content_hash for version in known.values()}:
+            continue
+        if not numbered:
+            yield replace(draft, version=None)
+        elif number not in known:
+            yield draft
+        elif known[number].content_hash != content_hash(draft):
+            raise PromptExists(
+                f"version {number} of {prompt.name!r} is here with another text; import into a new registry, or rename the prompt there"
+            )
+
+
+def _check_names(found: Iterable[ImportedPrompt]) -> None:
+    names: set[str] = set()
+    for prompt in found:
+        if prompt.name in names:
+            raise PromptExists(f"two prompts of the source would both be called {prompt.name!r}; rename one of them there")
+        names.add(prompt.name)
+
+
+def _rows(lines: Iterable[str], path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    count, ended = 0, False
+    for number, line in enumerate(lines, 1):
+        try:
+            data = json.loads(line)
+            if number == 1:
+                if data.get("prompt_registry_export") != _FORMAT:
+                    raise InvalidStore(f"{path} is no export of a registry, or one of a newer version")
+            elif "rows" in data:
+                ended = data["rows"] == count
+            else:
+                count += 1
+                yield data["table"], data["row"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidStore(f"line {number} of {path} cannot be read: {error}; nothing was restored") from error
+    if not ended:
+        raise InvalidStore(f"{path} was cut off after {count} rows; nothing was restored")
