@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.options import RunOptions as RunOptions
     from prompt_registry_plugin.plugins import create_plugin_manager as create_plugin_manager
     from prompt_registry_plugin.prompts import PromptVersion as PromptVersion
+    from prompt_registry_plugin.protocols import ImportedPrompt as ImportedPrompt
     from prompt_registry_plugin.protocols import NewVersion as NewVersion
     from prompt_registry_plugin.protocols import Reply as Reply
     from prompt_registry_plugin.records import AliasMove as AliasMove
@@ -174,7 +175,7 @@ _HOME = {
     "options": ("Event", "RunOptions"),
     "plugins": ("create_plugin_manager",),
     "prompts": ("PromptVersion",),
-    "protocols": ("NewVersion", "Reply"),
+    "protocols": ("ImportedPrompt", "NewVersion", "Reply"),
     "records": (
         "AliasMove",
         "Candidate",

@@ -27,6 +27,29 @@ def check_schemas(schemas: object, names: Collection[str], where: str) -> None:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
             raise InvalidTemplate(f"the schema of variable {name!r} of {where} is no JSON Schema: {error.message}") from error
+        _check_references(schema, schema, f"the schema of variable {name!r} of {where}")
+
+
+def _check_references(schema: Any, part: Any, where: str) -> None:
+    """Raises `InvalidTemplate` for a reference to another document, which would have to be fetched, or to nothing."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    if isinstance(part, Mapping):
+        for key in ("$ref", "$dynamicRef"):
+            reference = part.get(key)
+            if not isinstance(reference, str):
+                continue
+            if not reference.startswith("#"):
+                raise InvalidTemplate(f"{where} refers to {reference!r}; only references within it (#/…) are followed")
+            document = DRAFT202012.create_resource(schema)
+            try:
+                Registry().with_resource("", document).resolver().lookup(reference)
+            except Unresolvable as error:
+                raise InvalidTemplate(f"{where} refers to {reference!r}, which leads nowhere") from error
+    for item in part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ():
+        _check_references(schema, item, where)
 
 
 def make_validators(schemas: Mapping[str, Any]) -> dict[str, Validator]:

@@ -60,7 +60,7 @@ def from_text(text: str, name: str) -> NewVersion:
         template_format=head.get("template_format", "double_brace"),
         variables=_variables(_mapping(head, "input", name).get("schema") or {}) or EMPTY,
         response_format=_mapping(head, "output", name).get("schema"),
-        model_config=config or None,
+        model_config=config if {"config", "model"} & head.keys() else None,
         tools=head.get("tools"),
     )
 

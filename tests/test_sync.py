@@ -1,0 +1,191 @@
+"""Prompt files in git: pull, push, status, conflicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin import sync
+from prompt_registry_plugin.cli import main
+from prompt_registry_plugin.formats.dotprompt import content_hash, from_text, to_text
+
+
+def states(registry: pr.PromptRegistry, folder: Path) -> dict[str, str]:
+    return {entry.name: entry.state for entry in sync.status(registry, folder)}
+
+
+def test_a_file_is_readable_and_says_everything(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Front matter in a fixed order, then the text as it is."""
+    pr.register_prompt(
+        "banking/route",
+        [
+            {"role": "system", "content": "Sort {{message}}\n\ninto {'a': 1}."},
+            {"type": "placeholder", "name": "history", "optional": True},
+        ],
+        variables={"message": {"type": "string"}},
+        model_config={"temperature": 0.2, "model": "gpt-x"},
+        response_format={"type": "object"},
+    )
+    sync.pull(registry, tmp_path / "prompts")
+    assert (tmp_path / "prompts" / "banking" / "route.prompt").read_text() == (
+        "---\nname: banking/route\nmodel: gpt-x\nconfig:\n  temperature: 0.2\ninput:\n  schema:\n    type: object\n    properties:\n"
+        "      message:\n        type: string\noutput:\n  schema:\n    type: object\n---\n"
+        '{{role "system"}}\nSort {{message}}\n\ninto {\'a\': 1}.\n{{placeholder "history" optional}}\n'
+    )
+    lock = json.loads((tmp_path / "prompts" / "prompts.lock").read_text())
+    assert lock["prompts"]["banking/route"]["version"] == 1
+
+
+def test_the_whole_way_there_and_back(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Pull, edit, push, edit on the other side, pull; what is in step is left alone."""
+    folder = tmp_path / "prompts"
+    pr.register_prompt("a", "one")
+    pr.register_prompt("b", "one", commit_message="kept")
+    assert states(registry, folder) == {"a": "new prompt", "b": "new prompt"}
+    sync.pull(registry, folder)
+    assert states(registry, folder) == {"a": "same", "b": "same"}
+    (folder / "a.prompt").write_text("---\nname: a\n---\ntwo\n")
+    (folder / "new").mkdir()
+    (folder / "new" / "c.prompt").write_text("no front matter\n")
+    pr.register_prompt("b", "two")
+    assert states(registry, folder) == {"a": "ahead", "b": "behind", "new/c": "new file"}
+    _, versions = sync.push(registry, folder, message="from git", alias="production")
+    assert [(v.uri, v.template, v.commit_message) for v in versions] == [
+        ("prompts:/a/2", "two", "from git"), ("prompts:/new/c/1", "no front matter", "from git"),
+    ]  # fmt: skip
+    assert pr.load_prompt("prompts:/a@production").version == 2
+    assert states(registry, folder) == {"a": "same", "b": "behind", "new/c": "same"}
+    before = (folder / "a.prompt").stat().st_mtime_ns
+    sync.pull(registry, folder)
+    assert (folder / "b.prompt").read_text() == "---\nname: b\n---\ntwo\n"
+    assert (folder / "a.prompt").stat().st_mtime_ns == before
+    assert set(states(registry, folder).values()) == {"same"}
+    (folder / "b.prompt").unlink()
+    assert states(registry, folder)["b"] == "file missing"
+    sync.pull(registry, folder, ["b"])
+    assert states(registry, folder)["b"] == "same"
+    pr.delete_prompt("b", confirm=True)
+    assert states(registry, folder)["b"] == "deleted"
+
+
+def test_a_conflict_overwrites_nothing(registry: pr.PromptRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither side; what both did is shown against what they had in common; settled by hand, it can be pushed."""
+    folder = tmp_path / "prompts"
+    pr.register_prompt("p", "The common words stay.")
+    pr.register_prompt("q", "q")
+    sync.pull(registry, folder)
+    pr.register_prompt("p", "The registry words stay.")
+    mine = "---\nname: p\n---\nThe file words stay.\n"
+    (folder / "p.prompt").write_text(mine)
+    (folder / "q.prompt").write_text("---\nname: q\n---\nchanged\n")
+    for command in ("status", "pull", "push"):
+        with pytest.raises(SystemExit) as exit_:
+            main([command, str(folder)])
+        assert exit_.value.code == 1
+        out = capsys.readouterr().out
+        assert "in the registry" in out
+        assert "in the file" in out
+        for word in ("common", "registry", "file"):
+            assert word in out
+    assert (folder / "p.prompt").read_text() == mine
+    assert pr.load_prompt("p").version == 2
+    assert pr.load_prompt("q").version == 1, "with a conflict, nothing is pushed"
+    (folder / "p.prompt").write_text("---\nname: p\n---\nThe registry and file words stay.\n")
+    with pytest.raises(pr.UserError, match="'q' is not in conflict, but ahead"):
+        sync.resolve(registry, folder, ["q"])
+    sync.resolve(registry, folder, ["p"])
+    _, versions = sync.push(registry, folder)
+    assert [v.uri for v in versions] == ["prompts:/p/3", "prompts:/q/2"]
+
+
+def test_a_push_that_was_overtaken_registers_nothing(
+    registry: pr.PromptRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody registers between the look and the write."""
+    folder = tmp_path / "prompts"
+    pr.register_prompt("a", "one")
+    sync.pull(registry, folder)
+    (folder / "a.prompt").write_text("two\n")
+    (folder / "b.prompt").write_text("new\n")
+    looked = sync.status
+
+    def overtaken(*args: Any) -> Any:
+        entries = looked(*args)
+        pr.register_prompt("a", "three")
+        return entries
+
+    monkeypatch.setattr(sync, "status", overtaken)
+    with pytest.raises(pr.AliasConflict, match="newest version of 'a' is 2, not the expected 1"):
+        sync.push(registry, folder)
+    assert [p.name for p in pr.search_prompts()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("p", "---\nname: other\n---\nx\n", "says that its name is 'other'"),
+        ("p", "---\nname: [\n---\nx\n", "no readable YAML"),
+        ("p", "---\n- a\n---\nx\n", "is a mapping"),
+        ("p", "---\ntempate: x\n---\n", "'tempate' is not known"),
+        ("p", "---\nconfig: 5\n---\nx\n", "'config' is a mapping"),
+        ("p", "---\n!!python/object/apply:os.system ['true']\n---\nx\n", "no readable YAML"),
+        ("bad name", "x\n", "cannot be a prompt"),
+        ("p", "{{role \"user\"}}\nx {{\n", None),
+        ("p", "", None),
+    ],
+)  # fmt: skip
+def test_bad_files_are_told_and_nothing_is_registered(
+    registry: pr.PromptRegistry, tmp_path: Path, name: str, text: str, said: str | None
+) -> None:
+    """By name, with what is wrong."""
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / f"{name}.prompt").write_text(text)
+    with pytest.raises(pr.UserError, match=said):
+        sync.push(registry, tmp_path / "prompts")
+    assert pr.search_prompts() == []
+
+
+def test_a_broken_lock_file_is_told(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """After a merge of git's, say."""
+    (tmp_path / "prompts.lock").write_text("<<<<<<< HEAD\n{}")
+    with pytest.raises(pr.UserError, match="after a merge, delete it"):
+        sync.status(registry, tmp_path)
+
+
+def test_line_ends_of_another_system_change_nothing(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """git may write CRLF; a text that really holds CR keeps it."""
+    pr.register_prompt("a", "one\ntwo")
+    pr.register_prompt("b", "one\r\ntwo\r")
+    sync.pull(registry, tmp_path)
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.prompt"
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert states(registry, tmp_path) == {"a": "same", "b": "same"}
+
+
+text = st.text(min_size=1, max_size=40) | st.text(alphabet='{}-"\n\r role#:', min_size=1, max_size=30)
+messages = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user"]), "content": text | st.none()}
+) | st.fixed_dictionaries({"type": st.just("placeholder"), "name": st.just("history")}, optional={"optional": st.booleans()})
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
+config = st.dictionaries(st.text(max_size=5), scalars, max_size=3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text | st.lists(messages, min_size=1, max_size=4), st.none() | config, st.sampled_from(["double_brace", "jinja2"]))
+def test_every_version_comes_back_from_its_file(template: Any, model_config: Any, template_format: Any) -> None:
+    """Whatever stands in it: the content's hash is the same."""
+    version = pr.PromptVersion("p", 1, template, template_format=template_format, model_config=model_config)
+    try:
+        expected = version.content_hash
+        written = to_text(version)
+        written.encode()
+    except UnicodeError:
+        return  # half surrogate pairs cannot be registered either
+    assert content_hash(from_text(written, "p")) == expected

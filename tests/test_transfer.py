@@ -1,0 +1,336 @@
+"""Prompts and whole registries on the move: importers, export, copy."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.cli import main
+from prompt_registry_plugin.transfer import export_registry, import_prompts, restore_registry
+from tests.stores import postgres_url
+
+MLFLOW_VERSIONS: list[tuple[str, int, str, dict[str, str]]] = [
+    ("support", 1, "first", {"mlflow.prompt.text": "Hi {{name}} {{ bad-one }}", "_mlflow_prompt_type": "text", "team": "care"}),
+    ("support", 3, "", {
+        "mlflow.prompt.text": "Hello {{name}}", "_mlflow_prompt_type": "text",
+        "_mlflow_prompt_model_config": '{"temperature": 0.2}', "_mlflow_prompt_response_format": '{"type": "object"}',
+    }),
+    ("chat", 1, "", {"mlflow.prompt.text": '[{"role": "user", "content": "{{q}}"}]', "_mlflow_prompt_type": "chat"}),
+    ("jinja", 1, "", {"mlflow.prompt.text": "{% if a %}{{ a }}{% endif %}", "_mlflow_prompt_type": "text"}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def mlflow_file(tmp_path: Path) -> str:
+    """The tables of an MLflow database that hold prompts, as MLflow 3.17 writes them, beside a model that is no prompt."""
+    path = tmp_path / "mlflow.db"
+    db = sqlite3.connect(path)
+    db.executescript(
+        """CREATE TABLE registered_models (name TEXT, creation_time BIGINT, last_updated_time BIGINT, description TEXT);
+        CREATE TABLE registered_model_tags ("key" TEXT, value TEXT, name TEXT);
+        CREATE TABLE model_versions (name TEXT, version INTEGER, creation_time BIGINT, description TEXT, user_id TEXT);
+        CREATE TABLE model_version_tags ("key" TEXT, value TEXT, name TEXT, version INTEGER);
+        CREATE TABLE registered_model_aliases (alias TEXT, version INTEGER, name TEXT);
+        INSERT INTO registered_models VALUES ('a-model', 1, 1, NULL);
+        INSERT INTO registered_model_aliases VALUES ('production', 1, 'support');"""
+    )
+    for name in ("support", "chat", "jinja"):
+        db.execute("INSERT INTO registered_model_tags VALUES ('mlflow.prompt.is_prompt', 'true', ?)", (name,))
+    db.execute("INSERT INTO registered_model_tags VALUES ('owner', 'me', 'support')")
+    for name, version, message, tags in MLFLOW_VERSIONS:
+        db.execute("INSERT INTO model_versions VALUES (?, ?, 1795193645539, ?, NULL)", (name, version, message))
+        db.executemany("INSERT INTO model_version_tags VALUES (?, ?, ?, ?)", [(k, v, name, version) for k, v in tags.items()])
+    db.commit()
+    db.close()
+    return str(path)
+
+
+@pytest.fixture
+def mlflow_server() -> Iterator[str]:
+    """A stand-in for an MLflow server: its two search calls, two results a page. (The importer was tried on a real one by hand.)"""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+            if parts.path.endswith("registered-models/search"):
+                key, rows = "registered_models", [
+                    {"name": name, "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}],
+                     "aliases": [{"alias": "production", "version": "1"}] if name == "support" else []}
+                    for name in ("chat", "jinja", "support")
+                ]  # fmt: skip
+            else:
+                key, rows = "model_versions", [
+                    {"name": name, "version": str(version), "creation_timestamp": 1795193645539, "description": message,
+                     "tags": [{"key": k, "value": v} for k, v in tags.items()]}
+                    for name, version, message, tags in reversed(MLFLOW_VERSIONS) if f"'{name}'" in query["filter"]
+                ]  # fmt: skip
+            start = int(query.get("page_token", 0))
+            body = {key: rows[start : start + 2], **({"next_page_token": str(start + 2)} if len(rows) > start + 2 else {})}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["file", "url", "server"])
+def test_mlflow(kind: str, mlflow_file: str, mlflow_server: str, registry: pr.PromptRegistry) -> None:
+    """Numbers, gaps included, texts, chats, Jinja, settings, tags, aliases and times; again, and nothing is new."""
+    source = {"file": mlflow_file, "url": f"sqlite:///{mlflow_file}", "server": mlflow_server}[kind]
+    versions = import_prompts(registry, source, "mlflow")
+    assert sorted(version.uri for version in versions) == [
+        "prompts:/chat/1", "prompts:/jinja/1", "prompts:/support/1", "prompts:/support/3",
+    ]  # fmt: skip
+    first = pr.load_prompt("prompts:/support@production")
+    assert first.format(name="Ann") == "Hi Ann {{ bad-one }}", "braces that MLflow leaves alone stay text"
+    assert (first.version, first.commit_message, first.tags, first.created_at.year) == (1, "first", {"team": "care"}, 2026)
+    newest = pr.load_prompt("support")
+    assert (newest.version, newest.model_config, newest.response_format) == (3, {"temperature": 0.2}, {"type": "object"})
+    assert pr.load_prompt("chat").format(q="?") == [{"role": "user", "content": "?"}]
+    assert pr.load_prompt("jinja").format(a="x") == "x"
+    assert import_prompts(registry, source, "mlflow") == []
+    assert pr.register_prompt("support", "own").version == 4
+
+
+def test_mlflow_versions_that_clash_are_refused(mlflow_file: str, registry: pr.PromptRegistry) -> None:
+    """And nothing is written."""
+    pr.register_prompt("support", "something else")
+    with pytest.raises(pr.PromptExists, match="version 1 of 'support' is here with another text"):
+        import_prompts(registry, mlflow_file, "mlflow")
+    assert [prompt.name for prompt in pr.search_prompts()] == ["support"]
+
+
+def write(path: Path, data: Any) -> str:
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return str(path)
+
+
+def test_langfuse(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Labels, placeholders, settings, and references to other prompts."""
+    rows = [
+        {"name": "support", "version": 2, "type": "text", "prompt": "Hi {{name}}\n@@@langfusePrompt:name=footer|label=production@@@",
+         "labels": ["latest", "staging"], "config": {"model": "m"}, "tags": ["care"], "createdAt": "2026-01-02T03:04:05.000Z"},
+        {"name": "support", "version": 1, "type": "text", "prompt": "Old {{name}} {{#if x}}", "labels": ["production"], "config": {}},
+        {"name": "footer", "version": 1, "type": "text", "prompt": "Bye {{name}}", "labels": ["production"]},
+        {"name": "a chat", "version": 1, "type": "chat", "prompt": [
+            {"type": "chatmessage", "role": "system", "content": "S {{x}}"}, {"type": "placeholder", "name": "history"},
+        ]},
+    ]  # fmt: skip
+    import_prompts(registry, write(tmp_path / "export.json", {"data": rows}), "langfuse")
+    prompt = pr.load_prompt("prompts:/support@staging")
+    assert prompt.format(name="Ann") == "Hi Ann\nBye Ann"
+    assert (prompt.version, prompt.model_config, prompt.tags, prompt.created_at.month) == (2, {"model": "m"}, {"care": "true"}, 1)
+    assert pr.load_prompt("prompts:/support@production").format(name="A") == "Old A {{#if x}}"
+    assert pr.load_prompt("a-chat").format(x=1, history=[]) == [{"role": "system", "content": "S 1"}]
+    assert import_prompts(registry, str(tmp_path / "export.json"), "langfuse") == []
+
+
+def constructor(name: str, **kwargs: Any) -> dict[str, Any]:
+    return {"lc": 1, "type": "constructor", "id": ["langchain", "prompts", name], "kwargs": kwargs}
+
+
+def test_langsmith(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """A chat with parts and a placeholder, the model it was saved with; f-string and mustache."""
+    system = constructor("PromptTemplate", template="You {x}, {{json}}", template_format="f-string", input_variables=["x"])
+    image = constructor("ImagePromptTemplate", template={"url": "{{u}}"}, template_format="mustache")
+    text = constructor("PromptTemplate", template="{{q}}", template_format="mustache")
+    prompt = constructor(
+        "ChatPromptTemplate",
+        messages=[
+            constructor("SystemMessagePromptTemplate", prompt=system),
+            constructor("MessagesPlaceholder", variable_name="history", optional=True),
+            constructor("HumanMessagePromptTemplate", prompt=[text, image]),
+            constructor("AIMessage", content="literal {x}"),
+        ],
+    )
+    secret = {"lc": 1, "type": "secret", "id": ["OPENAI_API_KEY"]}
+    model = constructor("ChatOpenAI", model="gpt-x", temperature=0.1, openai_api_key=secret)
+    manifest = constructor(
+        "RunnableSequence", first=prompt, last=constructor("RunnableBinding", bound=model, kwargs={"tools": [{"a": 1}]})
+    )
+    source = write(tmp_path / "p.json", {"repo": "my prompt", "commit_hash": "abc", "manifest": manifest})
+    import_prompts(registry, source, "langsmith")
+    version = pr.load_prompt("my-prompt")
+    assert version.format(x="{{q}}", q="Q", u="U") == [
+        {"role": "system", "content": "You {{q}}, {json}"},
+        {"role": "user", "content": [{"type": "text", "text": "Q"}, {"type": "image_url", "image_url": {"url": "U"}}]},
+        {"role": "assistant", "content": "literal {x}"},
+    ]
+    assert (version.model_config, version.tools) == ({"model": "gpt-x", "temperature": 0.1}, [{"a": 1}])
+    import_prompts(registry, write(tmp_path / "plain.json", constructor("PromptTemplate", template="Hi {a}")), "langsmith")
+    assert pr.load_prompt("plain").format(a="b") == "Hi b"
+    evil = {"lc": 1, "type": "constructor", "id": ["os", "system"], "kwargs": {"command": "touch /tmp/evil"}}
+    with pytest.raises(pr.UserError, match="holds no prompt"):
+        import_prompts(registry, write(tmp_path / "evil.json", evil), "langsmith")
+
+
+def test_promptfoo(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Inline, in files, several in one file, chats in JSON; Nunjucks' filters become Jinja; code is not run."""
+    write(tmp_path / "one.txt", "First {{a}}\n---\nSecond {{a}}\n")
+    write(tmp_path / "chat.json", [{"role": "user", "content": "{{q}}"}])
+    config = (
+        "prompts:\n  - 'Inline {{name}}'\n  - file://one.txt\n  - {id: file://chat.json, label: my chat}\n  - '{{ x | upper }}'\n"
+    )
+    import_prompts(registry, write(tmp_path / "promptfooconfig.yaml", config), "promptfoo")
+    texts = {prompt.name: pr.load_prompt(prompt.name).template for prompt in pr.search_prompts()}
+    assert texts == {
+        "promptfooconfig-1": "Inline {{name}}", "one": "First {{a}}", "one-2": "Second {{a}}",
+        "my-chat": [{"role": "user", "content": "{{q}}"}], "promptfooconfig-4": "{{ x | upper }}",
+    }  # fmt: skip
+    assert pr.load_prompt("promptfooconfig-4").format(x="a") == "A"
+    write(tmp_path / "code.py", "raise SystemExit")
+    with pytest.raises(pr.UserError, match="made by code"):
+        import_prompts(registry, write(tmp_path / "c.yaml", "prompts: ['file://code.py']"), "promptfoo")
+
+
+def test_prompty(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Roles, settings without secrets, loops."""
+    text = (
+        "---\nname: Chat with docs\ndescription: helps\nauthors: [me]\nmodel:\n  api: chat\n  configuration:\n    type: azure_openai\n"
+        "    azure_endpoint: ${env:ENDPOINT}\n  parameters:\n    max_tokens: 100\n---\n"
+        "system:\nYou help.\n{% for d in docs %}\n- {{d}}\n{% endfor %}\n\nuser:\n{{question}}\n"
+    )
+    import_prompts(registry, write(tmp_path / "chat.prompty", text), "prompty")
+    version = pr.load_prompt("Chat-with-docs")
+    assert version.format(docs=["a"], question="?") == [
+        {"role": "system", "content": "You help.\n\n- a\n"}, {"role": "user", "content": "?"},
+    ]  # fmt: skip
+    assert (version.model_config, version.commit_message, version.created_by) == ({"max_tokens": 100}, "helps", "me")
+
+
+def test_openai_prompt_objects(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Responses that were made with `prompt=`: variables are put back where their values stand."""
+
+    def response(version: str, city: str, **more: Any) -> dict[str, Any]:
+        content = [{"type": "input_text", "text": f"You know {city} {{well}}. Answer for {city}."}]
+        prompt = {
+            "id": "pmpt_abc",
+            "version": version,
+            "variables": {"city": city, "doc": {"type": "input_text", "text": "unused"}},
+        }
+        return {
+            "id": "resp_1",
+            "prompt": prompt,
+            "instructions": [{"type": "message", "role": "developer", "content": content}],
+            **more,
+        }
+
+    rows = [response("2", "Paris", model="gpt-x", temperature=1.0), response("2", "Rome"), response("1", "Oslo")]
+    import_prompts(registry, write(tmp_path / "r.json", rows), "openai")
+    version = pr.load_prompt("pmpt_abc")
+    assert version.template == [{"role": "developer", "content": "You know {{city}} {well}. Answer for {{city}}."}]
+    assert (version.version, version.model_config) == (2, {"model": "gpt-x", "temperature": 1.0})
+    with pytest.raises(pr.UserError, match="do not come from one text"):
+        import_prompts(registry, write(tmp_path / "r.json", [response("3", "Paris"), response("3", "know")]), "openai")
+    with pytest.raises(pr.UserError, match="too short"):
+        import_prompts(registry, write(tmp_path / "r.json", response("3", "a")), "openai")
+    with pytest.raises(pr.UserError, match="no 'instructions'"):
+        import_prompts(registry, write(tmp_path / "r.json", {"prompt": {"id": "pmpt_x"}}), "openai")
+
+
+def test_dotprompt_files_of_other_tools(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Short schemas, unknown keys, folders."""
+    (tmp_path / "prompts" / "sub").mkdir(parents=True)
+    head = "---\nmodel: googleai/gemini\ninput:\n  schema:\n    text: string, what to read\n    n?: integer\next: {x: 1}\n---\n"
+    write(tmp_path / "prompts" / "sub" / "a.prompt", head + "Read {{text}} {{n}}\n")
+    import_prompts(registry, str(tmp_path / "prompts"), "dotprompt")
+    version = pr.load_prompt("sub/a")
+    assert version.variable_schemas == {"text": {"type": "string", "description": "what to read"}, "n": {"type": "integer"}}
+    assert version.model_config == {"model": "googleai/gemini"}
+
+
+@pytest.mark.parametrize("name", ["langfuse", "langsmith", "mlflow", "openai", "promptfoo", "prompty", "dotprompt"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "5", '{"a": 1}', "\x00\xff", None])
+def test_what_cannot_be_read_is_told(name: str, content: str | None, tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """No importer fails in any other way, on any of these."""
+    path = tmp_path / ("folder" if content is None else "file")
+    if content is not None:
+        path.write_bytes(content.encode("latin-1"))
+    try:
+        import_prompts(registry, str(path), name)
+    except pr.UserError:
+        assert pr.search_prompts() == []
+
+
+def test_an_importer_of_a_plugin_is_found(tmp_path: Path) -> None:
+    """By its name; an unknown one is told with near matches."""
+
+    class Plugin:
+        @pr.hookimpl
+        def prompt_registry_importers(self) -> dict[str, Any]:
+            return {"mine": lambda source: [pr.ImportedPrompt("p", [pr.NewVersion("p", source)], {"a": 1}, {"k": "v"})]}
+
+    with pr.PromptRegistry(f"sqlite:///{tmp_path}/x.db", plugins=pr.create_plugin_manager(Plugin())) as registry:
+        import_prompts(registry, "the text", "mine")
+        assert registry.load_prompt("prompts:/p@a").template == "the text"
+        with pytest.raises(pr.PluginError, match="did you mean 'mlflow'"):
+            import_prompts(registry, "x", "mlfow")
+
+
+def test_an_export_and_back_loses_nothing(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Byte for byte the same rows; a cut file, another program's and a registry that is not empty are refused."""
+    for text in ("one ✓", "two"):
+        pr.register_prompt("p", text, tags={"a": "b"})
+        pr.set_prompt_alias("p", "production", pr.load_prompt("p").version, reason="r")
+    pr.rollback("p")
+    with pr.record():
+        pr.load_prompt("p").format()
+    path = tmp_path / "all.jsonl"
+    main_code(["export", str(path)])
+    with pr.open_registry(f"sqlite:///{tmp_path}/back.db") as back:
+        lines = path.read_text().splitlines(keepends=True)
+        for broken in (lines[:-1], lines[:-3] + lines[-1:], lines[1:], ["{}"], ["x"], []):
+            (tmp_path / "broken.jsonl").write_text("".join(broken))
+            with pytest.raises(pr.InvalidStore):
+                restore_registry(back, tmp_path / "broken.jsonl")
+        assert list(back.store.dump()) == []
+        restore_registry(back, path)
+        assert list(back.store.dump()) == list(registry.store.dump())
+        assert back.prompt_history("p") == pr.prompt_history("p")
+        with (tmp_path / "again.jsonl").open("w") as file:
+            export_registry(back, file)
+        assert (tmp_path / "again.jsonl").read_text() == path.read_text()
+        with pytest.raises(pr.InvalidStore, match="empty"):
+            restore_registry(back, path)
+
+
+def test_a_registry_is_copied_to_postgresql_and_back(
+    registry: pr.PromptRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, history and all."""
+    monkeypatch.setenv("PROMPT_REGISTRY_CACHE", str(tmp_path / "cache"))
+    for text in ("one", "two"):
+        pr.register_prompt("p", text)
+        pr.set_prompt_alias("p", "production", pr.load_prompt("p").version)
+    with postgres_url() as url:
+        main_code(["copy", registry.url, url])
+        main_code(["copy", url, f"sqlite:///{tmp_path}/back.db"])
+    with pr.open_registry(f"sqlite:///{tmp_path}/back.db") as back:
+        assert list(back.store.dump()) == list(registry.store.dump())
+    with pytest.raises(SystemExit) as exit_:
+        main(["copy", f"sqlite:///{tmp_path}/nowhere.db", registry.url])
+    assert exit_.value.code == 2
+    assert not (tmp_path / "nowhere.db").exists()
+
+
+def main_code(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 0
