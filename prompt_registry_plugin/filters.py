@@ -12,7 +12,8 @@ with special characters is written in backticks: tags.`my key`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -24,7 +25,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z_][\w.\-]*(?:`[^`]+`)?))"
 )
 _MAX_TOKENS = 400
-_MAX_DEPTH = 50
+_MAX_DEPTH = 20  # databases have a limit too
 _ORDER_FIELDS = ("name", "created_at", "latest_version")
 _OF_TEXTS = ("=", "!=", "LIKE", "ILIKE")
 _OPERATORS = {
@@ -131,14 +132,12 @@ class _Parser:
 
     def single(self) -> Expression:
         if self.keyword("NOT"):
-            return Not(self.single())
+            with self.deeper():
+                return Not(self.single())
         kind, text, position = self.next("a field, NOT or '('")
         if (kind, text) == ("paren", "("):
-            self.depth += 1
-            if self.depth > _MAX_DEPTH:
-                self.fail(position, f"parentheses more than {_MAX_DEPTH} deep")
-            inner = self.either()
-            self.depth -= 1
+            with self.deeper():
+                inner = self.either()
             if self.next("')'")[1] != ")":
                 self.fail(self.tokens[self.at - 1][2], "')' expected")
             return inner
@@ -157,6 +156,14 @@ class _Parser:
         if not is_tag and (fault := _fault(comparison)):
             self.fail(position, fault)
         return comparison
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            self.fail(self.tokens[self.at - 1][2], f"NOT and parentheses more than {_MAX_DEPTH} deep")
+        yield
+        self.depth -= 1
 
     def keyword(self, word: str) -> bool:
         found = self.at < len(self.tokens) and self.tokens[self.at][0] == "word" and self.tokens[self.at][1].upper() == word
