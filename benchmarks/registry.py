@@ -43,8 +43,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({
             "id": "1", "name": "p1", "version": 1, "type": "text", "prompt": sys.argv[1], "config": {}, "labels": ["production"],
-            "tags": [], "resolutionGraph": None, "commitMessage": None, "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z",
-            "projectId": "x", "createdBy": "x", "isActive": True,
+            "tags": [], "resolutionGraph": None, "commitMessage": None, "createdAt": "2026-01-01T00:00:00Z", "projectId": "x",
+            "updatedAt": "2026-01-01T00:00:00Z", "createdBy": "x", "isActive": True,
         }).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -53,28 +53,49 @@ def test_a_file_of_a_newer_version_is_refused(registry: pr.PromptRegistry, tmp_p
         pr.open_registry(registry.url)
 
 
-@pytest.mark.parametrize("applied", [1, 2])
+@pytest.mark.parametrize("applied", range(1, len(migrations._migrations)))
 def test_older_files_are_brought_up_to_date_with_their_rows(tmp_path: Path, applied: int) -> None:
-    """A file of every earlier schema, with rows in it, opens, keeps them and takes new ones."""
+    """A file of every earlier schema, with rows in it, opens, keeps them, finds them by words and takes new ones."""
     import sqlite_utils
 
     path = tmp_path / "old.db"
     db = sqlite_utils.Database(path)
     names = [migration.name for migration in migrations._migrations]
     migrations.apply(db, stop_before=names[applied])
-    db.execute("INSERT INTO prompts VALUES ('old', '2026-01-01T00:00:00+00:00')")
+    for name in ("old", "other"):
+        db.execute("INSERT INTO prompts (name, created_at) VALUES (?, '2026-01-01T00:00:00.000000+00:00')", (name,))
+    text = pr.PromptVersion("old", 2, "kept words")
+    for name, version, template, content_hash in (
+        ("old", 1, '"first"', "h"),
+        ("old", 2, '"kept words"', text.content_hash),
+        ("other", 1, '[{"role": "user", "content": "Grüße {{x}}"}]', "h"),
+    ):
+        db.execute(
+            "INSERT INTO prompt_versions (name, version, template, template_format, content_hash, created_at, created_by) "
+            "VALUES (?, ?, ?, 'double_brace', ?, '2026-01-01T00:00:00.000000+00:00', 'somebody')",
+            (name, version, template, content_hash),
+        )
+    db.execute("INSERT INTO version_tags VALUES ('old', 2, 'team', 'care')")
+    db.execute("INSERT INTO prompt_aliases VALUES ('old', 'production', 1)")
     db.execute(
-        "INSERT INTO prompt_versions VALUES ('old', 1, '\"kept\"', 'double_brace', NULL, NULL, NULL, NULL, NULL, NULL, 'h', "
-        "'2026-01-01T00:00:00+00:00', 'somebody')"
+        "INSERT INTO alias_moves (name, alias, to_version, moved_at, moved_by, rollback) "
+        "VALUES ('old', 'production', 1, '2026-01-01T00:00:00+00:00', 'somebody', 0)"
     )
     db.conn.commit()
     db.close()
     with pytest.raises(pr.InvalidStore, match="older schema"):
         pr.open_registry(f"sqlite:///{path}?mode=ro")
     with pr.open_registry(f"sqlite:///{path}") as registry:
-        assert registry.load_prompt("old").template == "kept"
+        assert registry.load_prompt("prompts:/old@production").template == "first"
+        assert [p.name for p in registry.search_prompts("text MATCH 'grüße'")] == ["other"]
+        assert [p.name for p in registry.search_prompts("tags.team = 'care' AND text MATCH 'kept'")] == ["old"]
+        assert registry.register_prompt("old", "kept words").version == 2, "its hash is what it was"
+        assert registry.register_prompt("old", "new").version == 3
+        assert len(registry.prompt_history("old")) == 4
+        registry.register_prompt("third", "x")
+        assert [p.name for p in registry.search_prompts("text MATCH 'x'")] == ["other", "third"]
         with registry.record() as trace:
-            registry.register_prompt("old", "new").format()
+            registry.load_prompt("old").format()
         assert registry.store.traces.get(trace.id)
         assert registry.store.runs.newest() == []
 

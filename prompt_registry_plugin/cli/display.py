@@ -81,7 +81,12 @@ def version_panel(version: PromptVersion) -> Panel:
     """A version with its text and what is known about it."""
     facts = [
         ("aliases", ", ".join(version.aliases)),
-        ("variables", ", ".join(sorted(version.variables))),
+        ("variables", ", ".join(_typed(name, version) for name in sorted(version.variables))),
+        ("format", version.template_format if version.template_format != "double_brace" else ""),
+        ("includes", ", ".join(version.includes)),
+        ("model", _short_json(version.model_config)),
+        ("response", _short_json(version.response_format)),
+        ("tools", _short_json(version.tools)),
         ("created", f"{version.created_at:%Y-%m-%d %H:%M} by {version.created_by}"),
         ("message", version.commit_message or ""),
         ("parent", str(version.parent or "")),
@@ -90,6 +95,15 @@ def version_panel(version: PromptVersion) -> Panel:
     ]
     head = Text("\n").join(Text.assemble((f"{name}: ", "dim"), value) for name, value in facts if value)
     return Panel(Group(Text(template_text(version)), Text(), head), title=Text(version.uri), title_align="left")
+
+
+def _typed(name: str, version: PromptVersion) -> str:
+    schema = version.variable_schemas.get(name)
+    return name if schema is None else f"{name} {_short_json(schema)}"
+
+
+def _short_json(value: Any) -> str:
+    return "" if value is None else _short(json.dumps(value, ensure_ascii=False))
 
 
 def template_text(version: PromptVersion) -> str:

@@ -112,7 +112,7 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
     run = registry.store.runs.get(run_id)
     if run is None:
         known = [other.id for other in registry.store.runs.newest()]
-        raise UserError(f"no run {run_id!r} in {registry.url}{did_you_mean(run_id, known)}")
+        raise UserError(f"no run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
     if run.status == "running" and runs_elsewhere(run):
         raise UserError(f"run {run_id} is running in {run.owner}; stop it there first")
     config = run.config
@@ -151,6 +151,10 @@ def _sources(registry: PromptRegistry, prompt_uris: Sequence[str]) -> list[Promp
     names = [source.name for source in sources]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"prompt_uris names {twice[0]!r} twice; one version of a prompt is optimized at a time")
+    if jinja := [source.name for source in sources if source.template_format != "double_brace"]:
+        raise UserError(
+            f"prompt {jinja[0]!r} is a Jinja template, which cannot be optimized yet; only {{{{name}}}} templates can"
+        )
     if empty := [source.name for source in sources if not components({source.name: source.template})]:
         raise PromptNotFound(f"prompt {empty[0]!r} has no words of its own to improve, only variables")
     return sources

@@ -77,7 +77,7 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
 
 
 def _resume_command(job: Job) -> str:
-    registry = "" if job.registry.url == DEFAULT_URL else f"--registry {job.registry.url} "
+    registry = "" if job.registry.url == DEFAULT_URL else f"--registry {job.registry.place} "
     return f"prompt-registry {registry}runs resume {job.run.id}"
 
 
@@ -226,6 +226,7 @@ def _register(job: Job, source: PromptVersion, winner: Candidate, held_out: Held
         winner.templates[source.name],
         commit_message=f"{job.optimizer.name}, run {job.run.id}",
         tags=tags,
+        variables=source.variable_schemas,
         response_format=source.response_format,
         model_config=source.model_config,
         tools=source.tools,
