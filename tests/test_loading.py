@@ -59,10 +59,12 @@ class CountedPrompts:
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
         self.fetches += 1
-        time.sleep(0.05)
         if self.fail:
+            time.sleep(0.05)
             raise pr.StoreUnavailable("away")
-        return self.prompts.get(*args, **kwargs)
+        found = self.prompts.get(*args, **kwargs)
+        time.sleep(0.05)  # an answer on its way: what it says may be old when it arrives
+        return found
 
 
 @pytest.fixture

@@ -176,12 +176,15 @@ def test_a_fork_gets_connections_of_its_own(direct: str) -> None:
             status = 1
             try:
                 status = 0 if registry.load_prompt("p").template == "parent" else 2
+                until(lambda: registry.load_prompt("p").template == "moved", 3)
                 registry.register_prompt("p", "child")
             finally:
                 os._exit(status)
+        time.sleep(0.3)
+        registry.register_prompt("p", "moved")
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         until(lambda: registry.load_prompt("p").template == "child", 1)
-        assert registry.register_prompt("p", "parent again").version == 3
+        assert registry.register_prompt("p", "parent again").version == 4
 
 
 def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:

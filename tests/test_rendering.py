@@ -119,7 +119,7 @@ def test_a_name_is_compared_as_a_name() -> None:
 
 
 names = st.sampled_from(["a", "b", "c_1", "d.e"])
-literals = st.text(max_size=12)
+literals = st.text(max_size=12) | st.text(alphabet="{}'> a", max_size=12)
 
 
 @given(

@@ -174,6 +174,13 @@ class StoreConformance:
         assert opened.store.prompts.moves("p", "other") == []
         assert [type(entry) for entry in opened.prompt_history("p")] == [PromptVersion] * 3 + [AliasMove] * 6
 
+    def test_a_rollback_passes_over_what_was_deleted(self, opened: PromptRegistry) -> None:
+        """It goes to the last version that is still there."""
+        for text in ("one", "two", "three"):
+            opened.set_prompt_alias("p", "production", opened.register_prompt("p", text).version)
+        opened.delete_version("p", 2, confirm=True)
+        assert opened.rollback("p").version == 1
+
     def test_a_move_can_demand_what_it_replaces(self, opened: PromptRegistry) -> None:
         """And changes nothing when somebody else was faster."""
         opened.register_prompt("p", "one")
