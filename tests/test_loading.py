@@ -53,6 +53,7 @@ class CountedPrompts:
         self.prompts = prompts
         self.fetches = 0
         self.fail = False
+        self.delay = 0.05
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.prompts, name)
@@ -60,10 +61,10 @@ class CountedPrompts:
     def get(self, *args: Any, **kwargs: Any) -> Any:
         self.fetches += 1
         if self.fail:
-            time.sleep(0.05)
+            time.sleep(self.delay)
             raise pr.StoreUnavailable("away")
         found = self.prompts.get(*args, **kwargs)
-        time.sleep(0.05)  # an answer on its way: what it says may be old when it arrives
+        time.sleep(self.delay)  # an answer on its way: what it says may be old when it arrives
         return found
 
 
@@ -161,13 +162,15 @@ def test_a_load_does_not_wait_for_a_writer(registry: pr.PromptRegistry) -> None:
 
 def test_what_was_fetched_before_a_change_does_not_outlive_it(counted: Any) -> None:
     """A slow fetch that began before a move must not be served to those who load after it."""
-    registry, _ = counted
+    registry, prompts = counted
     registry.register_prompt("p", "y")
     registry.set_prompt_alias("p", "production", 1)
+    prompts.delay = 0.3
     slow = threading.Thread(target=lambda: registry.load_prompt("prompts:/p@production"))
     slow.start()
-    time.sleep(0.01)
-    registry.store.prompts.prompts.move_alias(NewMove("p", "production", 2, "me"))  # type: ignore[attr-defined]
+    time.sleep(0.1)
+    prompts.delay = 0
+    prompts.prompts.move_alias(NewMove("p", "production", 2, "me"))
     assert registry.load_prompt("prompts:/p@production").version == 2
     slow.join()
     assert registry.load_prompt("prompts:/p@production").version == 2
