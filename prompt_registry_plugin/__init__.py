@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.adapting import enable as enable
     from prompt_registry_plugin.adapting import enabled as enabled
     from prompt_registry_plugin.api import aadopt as aadopt
+    from prompt_registry_plugin.api import aarchive_prompt as aarchive_prompt
+    from prompt_registry_plugin.api import adelete_prompt as adelete_prompt
     from prompt_registry_plugin.api import adelete_prompt_alias as adelete_prompt_alias
+    from prompt_registry_plugin.api import adelete_prompt_tag as adelete_prompt_tag
+    from prompt_registry_plugin.api import adelete_prompt_version_tag as adelete_prompt_version_tag
+    from prompt_registry_plugin.api import adelete_version as adelete_version
     from prompt_registry_plugin.api import adopt as adopt
     from prompt_registry_plugin.api import aload_prompt as aload_prompt
     from prompt_registry_plugin.api import aprompt_history as aprompt_history
+    from prompt_registry_plugin.api import aprotect_alias as aprotect_alias
     from prompt_registry_plugin.api import archive_prompt as archive_prompt
     from prompt_registry_plugin.api import aregister_prompt as aregister_prompt
     from prompt_registry_plugin.api import aregister_prompts as aregister_prompts
+    from prompt_registry_plugin.api import arestore_prompt as arestore_prompt
     from prompt_registry_plugin.api import arollback as arollback
     from prompt_registry_plugin.api import asearch_prompts as asearch_prompts
     from prompt_registry_plugin.api import aset_prompt_alias as aset_prompt_alias
+    from prompt_registry_plugin.api import aset_prompt_tag as aset_prompt_tag
+    from prompt_registry_plugin.api import aset_prompt_version_tag as aset_prompt_version_tag
+    from prompt_registry_plugin.api import aunprotect_alias as aunprotect_alias
     from prompt_registry_plugin.api import delete_prompt as delete_prompt
     from prompt_registry_plugin.api import delete_prompt_alias as delete_prompt_alias
     from prompt_registry_plugin.api import delete_prompt_tag as delete_prompt_tag
@@ -113,16 +123,26 @@ _HOME = {
     "adapting": ("disable", "enable", "enabled"),
     "api": (
         "aadopt",
+        "aarchive_prompt",
+        "adelete_prompt",
         "adelete_prompt_alias",
+        "adelete_prompt_tag",
+        "adelete_prompt_version_tag",
+        "adelete_version",
         "adopt",
         "aload_prompt",
         "aprompt_history",
+        "aprotect_alias",
         "archive_prompt",
         "aregister_prompt",
         "aregister_prompts",
+        "arestore_prompt",
         "arollback",
         "asearch_prompts",
         "aset_prompt_alias",
+        "aset_prompt_tag",
+        "aset_prompt_version_tag",
+        "aunprotect_alias",
         "delete_prompt",
         "delete_prompt_alias",
         "delete_prompt_tag",

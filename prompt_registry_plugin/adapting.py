@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prompt_registry_plugin.current import current_registry, opened_registry
-from prompt_registry_plugin.errors import PluginError, RunError, did_you_mean
+from prompt_registry_plugin.errors import PluginError, PromptRegistryError, did_you_mean
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Adapter
@@ -70,7 +70,7 @@ def is_active() -> bool:
     registry = opened_registry()
     try:
         return registry is not None and registry.has_adopted
-    except RunError as error:
+    except PromptRegistryError as error:
         _say_once(error)
         return False
 
@@ -83,7 +83,7 @@ def serve(text_hash: str) -> PromptVersion | None:
     registry = opened_registry()
     try:
         return None if registry is None else registry.serve(text_hash)
-    except RunError as error:
+    except PromptRegistryError as error:
         _say_once(error)
         return None
 
@@ -95,7 +95,7 @@ def discovered(template: Template, rendered: Any, values: Mapping[str, Any], *, 
         recorder.add_prompt(template, rendered, values, unadoptable=unadoptable)
 
 
-def _say_once(error: RunError) -> None:
+def _say_once(error: PromptRegistryError) -> None:
     if (said := str(error)) not in _said:
         _said.add(said)
         logger.warning("the agent's own texts are used: %s", said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin import uri
@@ -24,12 +25,19 @@ def check_draft(draft: NewVersion, template: Any) -> None:
             canonical_json(getattr(draft, what))
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidTemplate(f"{what} of prompt {name!r} must be JSON data: {error}") from error
+    for what, kind in (("response_format", Mapping), ("model_config", Mapping), ("tools", Sequence)):
+        value = getattr(draft, what)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, str)):
+            said = "a mapping" if kind is Mapping else "a list"
+            raise InvalidTemplate(f"{what} of prompt {name!r} is {said}, not {type(value).__name__}")
     if draft.variables:
         from prompt_registry_plugin.variables import check_schemas
 
         optional = {m.placeholder for m in getattr(compiled, "messages", ()) if m.placeholder}
         check_schemas(draft.variables, compiled.variables | optional, f"prompt {name!r}")
     check_text(draft.commit_message, f"the commit message of prompt {name!r}")
+    if not isinstance(draft.tags, Mapping):
+        raise InvalidName(f"tags of prompt {name!r} are a mapping, not {type(draft.tags).__name__}")
     for key, value in draft.tags.items():
         check_tag(name, key, value)
 

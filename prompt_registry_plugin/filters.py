@@ -85,7 +85,7 @@ def parse_filter(text: str) -> Expression:
 def parse_order(order_by: Sequence[str]) -> list[tuple[str, str]]:
     """(field, direction) pairs of clauses such as `"name DESC"`. Raises `InvalidFilter`."""
     pairs = []
-    for clause in order_by:
+    for clause in [order_by] if isinstance(order_by, str) else order_by:
         field, _, direction = clause.strip().partition(" ")
         direction = direction.strip().upper() or "ASC"
         if field not in _ORDER_FIELDS or direction not in ("ASC", "DESC"):

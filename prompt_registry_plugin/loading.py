@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.errors import InvalidTemplate, InvalidURI, PromptNotFound, did_you_mean
+from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
+from prompt_registry_plugin.errors import InvalidTemplate, InvalidURI, PromptNotFound, StoreUnavailable, did_you_mean
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
 from prompt_registry_plugin.records import EMPTY, Template
 from prompt_registry_plugin.templates.includes import MAX_DEPTH, includes_of, put_in
 
 _MAX_KEPT = 20_000
+_MAX_TEXT = 1_000_000
 Key = tuple[str, int | str | None]
 Bindings = dict[str, tuple[str, str]]
 
@@ -32,16 +34,21 @@ class _Kept:
     def __init__(self, epoch: object) -> None:
         self.epoch = epoch
         self.versions: dict[Key, PromptVersion] = {}
-        self.fetching: dict[Key, Future[PromptVersion]] = {}
+        self.fetching: dict[tuple[Key, bool], Future[PromptVersion]] = {}
         self.bindings: Bindings | None = None
 
 
-class Loader:
+class Loader(ForkAware):
     """Loads versions from the prompts of one store; `place` names the store in errors."""
 
     def __init__(self, prompts: PromptTable, place: str) -> None:
         self._prompts = prompts
         self._place = place
+        self.forked()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """Forgets what was loaded and what was under way: the threads that fetched are not in this process."""
         self._kept = _Kept(None)
         self._lock = threading.Lock()
 
@@ -59,23 +66,31 @@ class Loader:
         found = kept.versions.get(key)
         if found is not None:
             return found
-        with self._lock:
-            waiting = kept.fetching.get(key)
-            if waiting is None:
-                fetch = kept.fetching[key] = Future[PromptVersion]()
-        if waiting is not None:
-            return waiting.result()
+        flight = (key, patience is None)  # who is in a hurry must not wait with those who are not, nor hurry them
+        while True:
+            with self._lock:
+                waiting = kept.fetching.get(flight)
+                if waiting is None:
+                    fetch = kept.fetching[flight] = Future[PromptVersion]()
+                    break
+            try:
+                return waiting.result()
+            except CancelledError:
+                continue  # whoever fetched was interrupted, which is nothing to us
         try:
             found = self.with_includes(self.find(uri.parse(name_or_uri, version), patience))
-            if len(kept.versions) >= _MAX_KEPT:
-                kept.versions.clear()
-            kept.versions[key] = found
-            fetch.set_result(found)
         except BaseException as error:
-            fetch.set_exception(error)
+            kept.fetching.pop(flight, None)
+            if isinstance(error, Exception):
+                fetch.set_exception(error)
+            else:
+                fetch.cancel()
             raise
-        finally:
-            kept.fetching.pop(key, None)
+        if len(kept.versions) >= _MAX_KEPT:
+            kept.versions.clear()
+        kept.versions[key] = found
+        kept.fetching.pop(flight, None)
+        fetch.set_result(found)
         return found
 
     def bindings(self) -> Bindings:
@@ -87,11 +102,16 @@ class Loader:
 
     def find(self, reference: uri.PromptURI, patience: float | None = None) -> PromptVersion:
         """The version that a reference points at, as it is written. Raises `PromptNotFound`, with near matches."""
+        unavailable = None
         for reading in reference.readings():
-            found = self._prompts.get(reading, patience=patience)
+            try:
+                found = self._prompts.get(reading, patience=patience)
+            except StoreUnavailable as error:  # a kept copy may still know the other reading
+                unavailable = error
+                continue
             if found is not None:
                 return found
-        raise self.not_found(reference)
+        raise unavailable or self.not_found(reference)
 
     def not_found(self, reference: uri.PromptURI) -> PromptNotFound:
         """The error for a reference that leads nowhere."""
@@ -121,11 +141,12 @@ class Loader:
         if version.template_format != "double_brace" or not includes_of(version.template):
             return version
         used: dict[str, PromptVersion] = {}
+        texts: dict[str, str] = {}
 
         def resolve(reference: str, path: tuple[str, ...]) -> str:
-            where = f"{path[0]}, which includes {reference!r}"
+            where = f"{path[0] if version.version else version.name}, which includes {reference!r}"
             try:
-                wanted = uri.parse(reference if uri.is_uri(reference) else f"{uri.SCHEME}{reference}")
+                wanted = uri.parse_include(reference)
                 found = drafts.get(wanted.name) or self.find(wanted)
             except (InvalidURI, PromptNotFound) as error:
                 raise InvalidTemplate(f"cannot put together {where}: {error}") from error
@@ -142,7 +163,11 @@ class Loader:
                     f"cannot put together {where}: only texts in double braces can be included, and that is none"
                 )
             used[found.uri] = found
-            return _text(put_in(template, found.uri, lambda inner: resolve(inner, (*path, found.uri))))
+            if found.uri not in texts:
+                texts[found.uri] = _text(put_in(template, found.uri, lambda inner: resolve(inner, (*path, found.uri))))
+            if len(texts[found.uri]) > _MAX_TEXT:
+                raise InvalidTemplate(f"cannot put together {where}: that alone is over {_MAX_TEXT:,} characters")
+            return texts[found.uri]
 
         template = put_in(version.template, version.uri, lambda reference: resolve(reference, (version.uri,)))
         kept = next((found.served_from for found in used.values() if found.served_from != "registry"), version.served_from)

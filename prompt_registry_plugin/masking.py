@@ -11,11 +11,15 @@ _SENSITIVE_NAME = (
     r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|secret|credential|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
 )
 _SENSITIVE_KEY = re.compile(_SENSITIVE_NAME, re.I)
+# Every repetition is bounded and begins at the start of a word: masking must stay linear in whatever text an agent passes around.
 _SECRETS = (
     # name = value, quoted (also inside JSON that is itself a text, with its quotes escaped) or not
-    re.compile(r"(?i)([\w-]*" + _SENSITIVE_NAME + r"[\w-]*\\?[\"']?\s*[:=]\s*)(?:(\\?[\"']).*?\2|[^\s\"',;&}]{4,})"),
-    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"(\w+://[^\s:/@]+:)[^\s@/]+(?=@)"),
+    re.compile(
+        r"(?i)((?<![\w-])[\w-]{0,64}?" + _SENSITIVE_NAME + r"[\w-]{0,64}\\?[\"']?\s{0,8}[:=]\s{0,8})"
+        r"(?:(\\?[\"']).{0,4000}?\2|[^\s\"',;&}]{4,})"
+    ),
+    re.compile(r"(?i)(\b(?:bearer|basic)\s{1,8})[\w.~+/=-]{8,}"),
+    re.compile(r"((?<!\w)\w{1,20}://[^\s:/@]{0,200}:)[^\s@/]{1,500}(?=@)"),
     re.compile(
         r"()\b(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
     ),
@@ -28,6 +32,18 @@ def mask_secrets(text: str) -> str:
     for pattern in _SECRETS:
         text = pattern.sub(lambda match: f"{match[1]}***", text)
     return text
+
+
+def mask_url(url: str) -> str:
+    """A registry URL as it may be shown: whatever stands between the user and the last `@` is hidden, and so are passwords in its query."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return mask_secrets(url)
+    login, at, place = rest.rpartition("@")
+    if ":" in login:
+        login = f"{login.partition(':')[0]}:***"
+    shown = f"{scheme}://{login}{at}{place}"
+    return re.sub(r"(?i)([?&][^=&]*(?:passw|pwd|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
 
 
 def clean(text: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import logging
 import os
+import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from prompt_registry_plugin import adoption, uri
 from prompt_registry_plugin.drafts import check_draft, check_tag, check_text
 from prompt_registry_plugin.errors import (
     AliasConflict,
+    InvalidFilter,
     InvalidStore,
     InvalidTemplate,
     InvalidURI,
@@ -25,12 +27,13 @@ from prompt_registry_plugin.errors import (
     UserError,
 )
 from prompt_registry_plugin.loading import Loader
-from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.masking import mask_url
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import NewMove, NewVersion, Store
 from prompt_registry_plugin.records import EMPTY, AliasMove, Change, Page, Template, TemplateFormat
 from prompt_registry_plugin.scope import Override, current_override, recording
+from prompt_registry_plugin.templates.includes import includes_of
 from prompt_registry_plugin.tracing import Trace
 
 logger = logging.getLogger(__name__)
@@ -62,7 +65,7 @@ class PromptRegistry:
     def __init__(self, url: str, *, plugins: PluginManager | None = None) -> None:
         self.plugins = plugins or default_plugin_manager()
         self.url = url
-        self.place = mask_secrets(url)  # how messages name it
+        self.place = mask_url(url)  # how messages name it
         store: Store | None = self.plugins.hook.prompt_registry_open_store(url=url)
         if store is None:
             raise InvalidStore(
@@ -121,6 +124,8 @@ class PromptRegistry:
         by_name = {version.name: version for version in planned}
         for draft, version in zip(drafts, planned, strict=True):
             check_draft(draft, self._loader.with_includes(version, drafts=by_name).template)
+            if not isinstance(draft.template, str) or draft.template_format != "double_brace":
+                self._check_not_included(draft.name, "only texts in double braces can be included")
             adoption.check_folder(self.store.prompts, draft.name)
         added = self.store.prompts.add([_signed(draft, who) for draft in drafts], force=force)
         for version, is_new in added:
@@ -168,7 +173,7 @@ class PromptRegistry:
             if allow_missing:
                 return None
             raise
-        except StoreUnavailable as error:
+        except (StoreUnavailable, InvalidTemplate) as error:  # away, or no longer to be put together
             if fallback is None:
                 raise
             found = fallback_version(name_or_uri, version, fallback, error)
@@ -210,6 +215,10 @@ class PromptRegistry:
         override = current_override()
         return found if override is None else self._overridden(found, override)
 
+    def load_source(self, name_or_uri: str, version: int | str | None = None) -> PromptVersion:
+        """The version as it is written: includes are not put in, and candidates do not stand in. Raises `PromptNotFound`."""
+        return self._loader.find(uri.parse(name_or_uri, version))
+
     def search_prompts(
         self,
         filter_string: str | None = None,
@@ -224,8 +233,10 @@ class PromptRegistry:
         which shows the place of the fault.
         """
         limit = 100 if max_results is None else max_results
-        if not 1 <= limit <= _MAX_RESULTS:
-            raise UserError(f"max_results is between 1 and {_MAX_RESULTS}, not {limit}")
+        if not isinstance(limit, int) or not 1 <= limit <= _MAX_RESULTS:
+            raise UserError(f"max_results is between 1 and {_MAX_RESULTS}, not {limit!r}")
+        if filter_string is not None and not isinstance(filter_string, str):
+            raise InvalidFilter(f"a filter is a text, not {type(filter_string).__name__}")
         return self.store.prompts.search(filter_string, limit=limit, order_by=order_by or (), page_token=page_token)
 
     def archive_prompt(self, name: str, *, reason: str | None = None) -> None:
@@ -245,15 +256,18 @@ class PromptRegistry:
         if reference.version is None:
             raise InvalidURI(f"delete_version({name!r}, …) takes the number of a version, not {version!r}")
         _confirmed(confirm, f"version {version} of {name!r}")
+        only = [version.version for version in self._require(reference.name)] == [reference.version]
+        self._check_not_included(reference.name, "change it first", None if only else reference.version)
         self.store.prompts.delete(reference.name, reference.version, by=_who(), reason=_checked(reason))
 
     def delete_prompt(self, name: str, *, confirm: bool = False, reason: str | None = None) -> None:
         """Deletes a prompt with all its versions for good; its history stays. Takes `confirm=True`; to hide it, archive it.
 
-        Raises `AliasConflict` while an alias points at one of its versions.
+        Raises `AliasConflict` while an alias points at one of its versions, or the newest version of another prompt includes it.
         """
         uri.check_name(name)
         _confirmed(confirm, f"prompt {name!r} with all its versions")
+        self._check_not_included(name, "change it first")
         self.store.prompts.delete(name, None, by=_who(), reason=_checked(reason))
 
     # --- aliases and history ---------------------------------------------------------------------------------------------
@@ -278,6 +292,7 @@ class PromptRegistry:
         if version is None:
             raise InvalidURI(f"set_prompt_alias({name!r}, {alias!r}) needs a version; delete_prompt_alias removes an alias")
         found = self._loader.find(uri.parse(name, version))
+        self._loader.with_includes(found)  # what cannot be put together must not be promoted
         if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
             raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; choose another alias for {name!r}")
         self._warn_of_new_variables(found, self.store.prompts.get(uri.PromptURI(name, alias=alias)))
@@ -410,6 +425,16 @@ class PromptRegistry:
     arollback = twin(rollback)
     aprompt_history = twin(prompt_history)
     aadopt = twin(adopt)
+    aarchive_prompt = twin(archive_prompt)
+    arestore_prompt = twin(restore_prompt)
+    adelete_version = twin(delete_version)
+    adelete_prompt = twin(delete_prompt)
+    aprotect_alias = twin(protect_alias)
+    aunprotect_alias = twin(unprotect_alias)
+    aset_prompt_tag = twin(set_prompt_tag)
+    adelete_prompt_tag = twin(delete_prompt_tag)
+    aset_prompt_version_tag = twin(set_prompt_version_tag)
+    adelete_prompt_version_tag = twin(delete_prompt_version_tag)
 
     def __enter__(self) -> PromptRegistry:
         return self
@@ -461,6 +486,19 @@ class PromptRegistry:
         if not versions:
             raise self._loader.not_found(uri.PromptURI(name))
         return versions
+
+    def _check_not_included(self, name: str, why: str, version: int | None = None) -> None:
+        """Raises `AliasConflict` when the newest version of another prompt includes this one, or this version of it."""
+        words = " ".join(re.findall(r"[^\W_]+", name))
+        # What an include says is among the words of its text.
+        found = f"text MATCH '{words}' AND (archived = 'true' OR archived = 'false')"
+        for prompt in self.search_prompts(found, max_results=_MAX_RESULTS):
+            newest = self.store.prompts.get(uri.PromptURI(prompt.name))
+            wanted = [
+                reading for text in includes_of(newest and newest.template) for reading in uri.parse_include(text).readings()
+            ]
+            if prompt.name != name and any(w.name == name and version in (None, w.version) for w in wanted):
+                raise AliasConflict(f"prompt {prompt.name!r} includes {name!r}: {why}")
 
     def _warn_of_new_variables(self, new: PromptVersion, current: PromptVersion | None) -> None:
         if current is None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.errors import InvalidName, StoreUnavailable, UserError
+from prompt_registry_plugin.errors import AliasConflict, InvalidName, StoreUnavailable, UserError
 from prompt_registry_plugin.formats.dotprompt import SUFFIX, content_hash, from_text, to_text
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
+from prompt_registry_plugin.records import digest
 from prompt_registry_plugin.registry import PromptRegistry
 
 LOCK = "prompts.lock"
@@ -64,26 +65,51 @@ def pull(registry: PromptRegistry, folder: Path, names: Collection[str] = ()) ->
 
 
 def push(
-    registry: PromptRegistry, folder: Path, names: Collection[str] = (), *, message: str | None = None, alias: str | None = None
+    registry: PromptRegistry,
+    folder: Path,
+    names: Collection[str] = (),
+    *,
+    message: str | None = None,
+    alias: str | None = None,
+    force: bool = False,
 ) -> tuple[list[Entry], list[PromptVersion]]:
-    """Registers the files that changed, all or none, and points `alias` at them; with any conflict, nothing is registered.
+    """Registers the files that changed, all or none; with any conflict, nothing is registered.
 
-    Returns what it found and the versions that were registered.
+    `alias` is pointed at everything that is then in step, so that a push which was cut short can be repeated. Returns what it found
+    and the versions that were registered. Raises `AliasConflict`, before anything is written, for a protected alias that would move
+    (unless `force`, which takes a message).
     """
+    _check_folder(folder)
     entries = status(registry, folder, names)
     if any(entry.state == "conflict" for entry in entries):
         return entries, []
-    drafts = [
-        replace(draft, expected=entry.newest.version if entry.newest else None, commit_message=message or draft.commit_message)
-        for entry in entries
-        if entry.state in ("ahead", "new file") and (draft := entry.draft) is not None
-    ]
-    versions = registry.register_prompts(drafts)
-    for version in versions if alias else ():
-        registry.set_prompt_alias(version.name, str(alias), version.version, reason=message or "pushed from files")
-    written = {version.name: registry.store.prompts.get(uri.PromptURI(version.name, version.version)) for version in versions}
-    agreed = {e.name: e.newest for e in entries if e.state == "same"} | written
-    _remember(folder, {name: version for name, version in agreed.items() if version is not None})
+    changed = [entry for entry in entries if entry.state in ("ahead", "new file") and entry.draft is not None]
+    same = {entry.name: entry.newest for entry in entries if entry.state == "same" and entry.newest is not None}
+    if alias:
+        uri.check_alias(alias)
+        moving = [entry.name for entry in changed]
+        moving += [name for name, version in same.items() if alias not in version.aliases]
+        for name in moving if not force else ():
+            if alias in registry.store.prompts.protected(name):
+                raise AliasConflict(
+                    f"alias {name!r}@{alias} is protected: moving it takes --force and a message; nothing was pushed"
+                )
+        if force and not (message or "").strip():
+            raise AliasConflict("--force takes a message that says why")
+    versions = registry.register_prompts(
+        [
+            replace(
+                draft, expected=entry.newest.version if entry.newest else None, commit_message=message or draft.commit_message
+            )
+            for entry in changed
+            if (draft := entry.draft) is not None
+        ]
+    )
+    agreed = same | {version.name: registry.load_source(version.name, version.version) for version in versions}
+    _remember(folder, agreed)
+    for version in agreed.values() if alias else ():
+        reason = message or "pushed from files"
+        registry.set_prompt_alias(version.name, str(alias), version.version, reason=reason, force=force)
     return entries, versions
 
 
@@ -92,6 +118,7 @@ def resolve(registry: PromptRegistry, folder: Path, names: Collection[str]) -> l
 
     Raises `UserError` for a name that is not in conflict.
     """
+    _check_folder(folder)
     entries = status(registry, folder, names)
     if settled := [entry for entry in entries if entry.state != "conflict"]:
         raise UserError(f"{settled[0].name!r} is not in conflict, but {settled[0].state}")
@@ -118,7 +145,22 @@ def _entry(
         state = "behind"
     else:
         state = "ahead" if theirs == agreed else "conflict"
-    return Entry(name, state, folder / f"{name}{SUFFIX}", draft, newest, base)
+    path = _path(folder, name)
+    if state == "behind" and locked and locked.get("file", _mark(path)) != _mark(path):
+        state = "conflict"  # a comment, say: it means nothing to the registry, and would be lost all the same
+    return Entry(name, state, path, draft, newest, base)
+
+
+def _path(folder: Path, name: str) -> Path:
+    path = folder / f"{name}{SUFFIX}"
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"prompt {name!r} would be a file outside {folder}")
+    return path
+
+
+def _mark(path: Path) -> str | None:
+    """What tells whether a file is still what it was, to the letter."""
+    return digest(_read(path)) if path.exists() else None
 
 
 def _all_prompts(registry: PromptRegistry) -> list[Any]:
@@ -130,6 +172,11 @@ def _all_prompts(registry: PromptRegistry) -> list[Any]:
         token = page.token
         if token is None:
             return found
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; `pull` makes one")
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -173,12 +220,15 @@ def _read_lock(folder: Path) -> dict[str, dict[str, Any]]:
         if not all(isinstance(entry["version"], int) and isinstance(entry["content"], str) for entry in prompts.values()):
             raise TypeError("an entry has no version or content")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); after a merge, delete it and run `prompt-registry status`") from error
+        raise UserError(f"{path} cannot be read ({error}); after a merge, take one side's whole file") from error
     return prompts
 
 
 def _remember(folder: Path, agreed: Mapping[str, PromptVersion]) -> None:
     lock = _read_lock(folder)
-    new = lock | {name: {"version": version.version, "content": version.content_hash} for name, version in agreed.items()}
+    new = lock | {
+        name: {"version": version.version, "content": version.content_hash, "file": _mark(_path(folder, name))}
+        for name, version in agreed.items()
+    }
     if new != lock or not (folder / LOCK).exists():
         _write(folder / LOCK, json.dumps({"prompts": dict(sorted(new.items()))}, indent=2) + "\n")

@@ -62,7 +62,15 @@ def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
     if not isinstance(name_or_uri, str):
         raise InvalidURI(f"a prompt is named by a string, not by {type(name_or_uri).__name__} {name_or_uri!r}")
     if not is_uri(name_or_uri):
-        return _with_version(PromptURI(check_name(name_or_uri)), version)
+        try:
+            return _with_version(PromptURI(check_name(name_or_uri)), version)
+        except InvalidName as error:
+            name, _, last = name_or_uri.rpartition("/")
+            if "@" in name_or_uri or (name and last.isdigit()):
+                raise InvalidURI(
+                    f"{name_or_uri!r} is more than a name: write {SCHEME}{name_or_uri}, or give version=…"
+                ) from error
+            raise
     body = name_or_uri.removeprefix(SCHEME)
     if body == name_or_uri or body.startswith("/") or not body:
         raise InvalidURI(f"cannot read prompt URI {name_or_uri!r}: write prompts:/name, prompts:/name/3 or prompts:/name@alias")
@@ -82,6 +90,11 @@ def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
     if at or found.version is not None:
         raise InvalidURI(f"{name_or_uri!r} already says which version; leave version={version!r} away")
     return _with_version(found, version)
+
+
+def parse_include(reference: str) -> PromptURI:
+    """What an include refers to: a URI, or what stands behind its scheme. Raises `InvalidURI`."""
+    return parse(reference if is_uri(reference) else f"{SCHEME}{reference}")
 
 
 def check_name(name: object) -> str:

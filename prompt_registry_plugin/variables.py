@@ -63,6 +63,12 @@ def make_validators(schemas: Mapping[str, Any]) -> dict[str, Validator]:
 def check_values(validators: Mapping[str, Validator], values: Mapping[str, Any], where: str) -> None:
     """Raises `InvalidVariable`, naming the variable and what is wrong with its value; missing values are not looked at."""
     for name, validator in validators.items():
-        if name in values and (error := next(iter(validator.iter_errors(values[name])), None)) is not None:
+        if name not in values:
+            continue
+        try:
+            error = next(iter(validator.iter_errors(values[name])), None)
+        except RecursionError:
+            raise InvalidVariable(f"{where}: the schema of variable {name!r} refers to itself without an end") from None
+        if error is not None:
             inside = "".join(f"[{part!r}]" for part in error.absolute_path)
             raise InvalidVariable(f"{where}: variable {name!r}{inside} is not what its schema asks for: {error.message[:_SHOWN]}")

@@ -175,3 +175,84 @@ def test_runs_are_listed_and_shown(run: Run) -> None:
     assert "already" in run("promote", "sort", "--alias", "staging")[1]
     code, out, _ = run("runs", "resume", result.run_id)
     assert (code, "gain proven" in out) == (0, True)
+
+
+def test_a_diff_can_be_read_without_colours(run: Run) -> None:
+    """What was removed and added is marked; settings that differ are shown too; both names stand above."""
+    pr.register_prompt("a", "You help people.")
+    pr.register_prompt("a", "You help friends.")
+    pr.register_prompt("b", "You help friends.", model_config={"temperature": 0.5})
+    _, out, _ = run("diff", "a")
+    assert "You help [-people-]{+friends+}." in out
+    _, out, _ = run("diff", "a", "b")
+    assert "a: version 2 → b, version 1" in out
+    assert "temperature" in out
+
+
+def test_an_export_goes_where_it_is_told(run: Run, support: None, tmp_path: Any) -> None:
+    """To standard output, through a link, into a pipe; a file that cannot be written is told."""
+    code, out, _ = run("export", "-")
+    assert (code, json.loads(out.splitlines()[0])) == (0, {"prompt_registry_export": 1})
+    (tmp_path / "real.jsonl").touch()
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    run("export", str(tmp_path / "link.jsonl"))
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert (tmp_path / "real.jsonl").read_text() == out
+    assert run("export", "/dev/null")[0] == 0
+    assert run("export", str(tmp_path / "no" / "folder.jsonl"))[0] == 1
+
+
+def test_aliases_archives_and_deletions_from_the_command_line(run: Run, support: None) -> None:
+    """All the way to a prompt that is gone, which keeps its history."""
+    assert run("protect", "support", "--reason", "audited")[0] == 0
+    code, _, err = run("promote", "support/3")
+    assert code == 2
+    assert "--force" in err
+    assert run("promote", "support/3", "--force", "--reason", "approved")[0] == 0
+    assert run("archive", "support")[0] == 0
+    assert "support" not in run("list")[1]
+    assert run("archive", "support", "--off")[0] == 0
+    assert run("delete", "support", "--yes")[0] == 2, "an alias points there"
+    assert run("unalias", "support", "--alias", "production", "--force", "--reason", "over")[0] == 0
+    code, _, err = run("delete", "support/2")
+    assert code == 2
+    assert "--yes" in err
+    assert run("delete", "support/2", "--yes")[0] == 0
+    assert run("delete", "support", "--yes")[0] == 0
+    _, out, _ = run("history", "support")
+    for said in ("production: protected", "archived", "restored", "version 2 deleted", "deleted with all its versions"):
+        assert said in out
+
+
+def test_a_prompt_that_cannot_be_put_together_can_be_looked_at(run: Run) -> None:
+    """As it is written."""
+    pr.register_prompt("footer", "Bye")
+    pr.set_prompt_alias("footer", "production", 1)
+    pr.register_prompt("p", "Hi. {{> footer@production}}")
+    with pytest.raises(pr.AliasConflict, match="prompt 'p' includes 'footer'"):
+        pr.delete_prompt("footer", confirm=True)
+    pr.delete_prompt_alias("footer", "production")
+    assert run("show", "p")[0] == 2
+    code, out, _ = run("show", "p", "--source")
+    assert code == 0
+    assert "{{> footer@production}}" in out
+    with pytest.raises(pr.InvalidTemplate):
+        pr.set_prompt_alias("p", "production", 1)
+
+
+@pytest.mark.parametrize("command", ["push", "status"])
+def test_a_folder_that_is_not_there_is_told(run: Run, command: str, support: None) -> None:
+    """Rather than taken as empty."""
+    code, _, err = run(command, "nowhere")
+    assert code == 2
+    assert "no folder nowhere" in err
+
+
+def test_a_failed_import_makes_no_registry(run: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for a wrong format nor for a missing file; the formats are listed."""
+    monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path}/new.db")
+    _, _, err = run("import", "nope", "x")
+    assert "there are jsonl, dotprompt, langfuse" in err
+    for arguments in (("langfuse", "x"), ("jsonl", "x")):
+        assert run("import", *arguments)[0] == 2
+    assert not (tmp_path / "new.db").exists()

@@ -162,6 +162,20 @@ def test_a_cycle_that_an_alias_makes_is_refused_at_load() -> None:
     assert pr.load_prompt("a", 1).template == "x"
 
 
+def test_an_included_text_cannot_turn_into_what_cannot_be_included() -> None:
+    """Nor can a version go that another prompt names; a fallback serves what can no longer be put together."""
+    pr.register_prompt("footer", "one")
+    pr.register_prompt("footer", "two")
+    pr.register_prompt("p", "{{> footer/1}} {{> footer}}")
+    with pytest.raises(pr.AliasConflict, match="'p' includes 'footer': only texts"):
+        pr.register_prompt("footer", [{"role": "user", "content": "x"}])
+    with pytest.raises(pr.AliasConflict, match="'p' includes 'footer'"):
+        pr.delete_version("footer", 1, confirm=True)
+    registry = pr.current_registry()
+    registry.store.prompts.delete("footer", 1, by="somebody", reason=None)
+    assert pr.load_prompt("p", fallback="F").served_from == "fallback"
+
+
 def test_a_batch_may_include_what_it_brings() -> None:
     """As an import does, whatever the order and though no alias is set yet."""
     pr.register_prompts([pr.NewVersion("p", "{{> footer@production}}"), pr.NewVersion("footer", "Bye")])

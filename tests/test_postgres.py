@@ -120,10 +120,14 @@ def test_a_server_that_falls_silent_is_given_up(through: str, proxy: Proxy) -> N
             registry.load_prompt("q")
         assert time.monotonic() - started < 2
         until(lambda: registry.load_prompt("p").served_from == "last_good")
-        started = time.monotonic()
-        with pytest.raises(pr.StoreUnavailable):
-            registry.load_prompt("q")
-        assert time.monotonic() - started < 0.3
+
+        def fails_at_once() -> bool:
+            started = time.monotonic()
+            with pytest.raises(pr.StoreUnavailable):
+                registry.load_prompt("q")
+            return time.monotonic() - started < 0.1
+
+        until(fails_at_once)
         proxy.set("forward")
         until(lambda: registry.load_prompt("p").served_from == "registry", 10)
 
@@ -187,6 +191,116 @@ def test_a_fork_gets_connections_of_its_own(direct: str) -> None:
         assert registry.register_prompt("p", "parent again").version == 4
 
 
+def test_an_old_copy_never_passes_for_what_the_server_says(direct: str) -> None:
+    """A read that failed while the server was well is served from the copy, and forgotten as soon as the listener has looked."""
+    with pr.open_registry(direct + "&timeout=0.3") as agent, pr.open_registry(direct) as writer:
+        writer.register_prompt("p", "one")
+        assert agent.load_prompt("p").version == 1
+        pool = agent.store.database._pool  # type: ignore[attr-defined]
+        taken = [pool.getconn() for _ in range(10)]
+        writer.register_prompt("p", "two")
+        until(lambda: agent.load_prompt("p").served_from == "last_good", 2)
+        for connection in taken:
+            pool.putconn(connection)
+        until(lambda: (agent.load_prompt("p").version, agent.load_prompt("p").served_from) == (2, "registry"), 2)
+
+
+@pytest.mark.parametrize("reference", ["prompts:/p/production", "prompts:/p@production", "prompts:/p/1", "p"])
+def test_the_copy_knows_every_form_of_a_reference(through: str, proxy: Proxy, reference: str) -> None:
+    """Also the one whose first reading is a prompt that does not exist."""
+    with pr.open_registry(through) as agent:
+        agent.register_prompt("p", "one")
+        agent.set_prompt_alias("p", "production", 1)
+        agent.load_prompt(reference)
+        proxy.set("refuse")
+        until(lambda: agent.load_prompt(reference).served_from == "last_good")
+
+
+def test_copies_of_different_servers_are_kept_apart() -> None:
+    """However the server is named."""
+    from prompt_registry_plugin.store.postgres.address import parse_url
+
+    urls = ["postgresql://u@/db?host=/sql/staging", "postgresql://u@/db?host=/sql/prod", "postgresql://u@a/db", "postgresql://u@b/db",
+            "postgresql://u@a/db?schema=x", "postgresql://u@a:5433/db"]  # fmt: skip
+    assert len({parse_url(url).copy for url in urls}) == len(urls)
+    assert parse_url("postgresql://u:one@a/db").copy == parse_url("postgresql://u:two@a/db").copy
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://:hunter2x@h/db", "postgresql://u:hunter2@x@h/db", "postgresql://u:hun/ter2x@h/db", "postgresql://u@h/db?password=hunter2x",
+     "postgresql://u@h/db?sslpassword=x1"],
+)  # fmt: skip
+def test_no_form_of_a_password_is_shown(url: str) -> None:
+    """In the name of a registry, from which all messages are made."""
+    from prompt_registry_plugin.masking import mask_url
+
+    shown = mask_url(url)
+    assert "***" in shown
+    assert not any(part in shown for part in ("hunter", "ter2x", "x1", "x@"))
+
+
+def test_libpq_gets_its_parameters_as_they_are_written() -> None:
+    """Spaces, several hosts, options of its own."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    from prompt_registry_plugin.store.postgres.address import parse_url
+
+    address = parse_url("postgresql://u@h1:5432,h2:5433/db?password=a%20b&schema=s&options=-c%20x%3D1&connect_timeout=7")
+    known = conninfo_to_dict(address.conninfo)
+    assert (known["password"], known["host"], known["port"]) == ("a b", "h1,h2", "5432,5433")
+    assert (address.options, "connect_timeout" in address.defaults) == ("-c x=1", False)
+
+
+def test_a_role_that_may_only_read_can_load(direct: str) -> None:
+    """It needs no right to create anything once the tables are there."""
+    import psycopg
+
+    with pr.open_registry(direct) as registry:
+        registry.register_prompt("p", "x")
+        schema = registry.store.database._address.schema  # type: ignore[attr-defined]
+    role = f"reader_{schema}"
+    with psycopg.connect(POSTGRES, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            admin.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+            admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
+            with pr.open_registry(re.sub(r"//[^@]*@", f"//{role}@", direct)) as reader:
+                assert reader.load_prompt("p").template == "x"
+                with pytest.raises(pr.StoreUnavailable, match="permission denied"):
+                    reader.register_prompt("p", "y")
+        finally:
+            admin.execute(f"DROP OWNED BY {role}")
+            admin.execute(f"DROP ROLE {role}")
+
+
+def test_closing_leaves_no_threads(direct: str) -> None:
+    """Also when it comes before the first connection."""
+    import threading
+
+    with pr.open_registry(direct) as registry:
+        registry.register_prompt("p", "x")
+    before = threading.active_count()
+    for _ in range(5):
+        pr.open_registry(direct).close()
+    until(lambda: threading.active_count() <= before, 5)
+
+
+def test_a_newer_schema_that_comes_later_is_an_outage(direct: str) -> None:
+    """A rolling upgrade: who was connected goes on with its copy and its fallbacks."""
+    import psycopg
+
+    with pr.open_registry(direct) as agent:
+        agent.register_prompt("p", "x")
+        agent.load_prompt("p")
+        schema = agent.store.database._address.schema  # type: ignore[attr-defined]
+        with psycopg.connect(POSTGRES, autocommit=True) as admin:
+            admin.execute(f"INSERT INTO {schema}.schema_migrations (name) VALUES ('p999_future')")
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'prompt-registry'")
+        until(lambda: agent.load_prompt("p").served_from == "last_good")
+        assert agent.load_prompt("q", fallback="F").served_from == "fallback"
+
+
 def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     """Neither in errors nor in the log, nor in the name of the registry."""
     secret = through.replace("://postgres@", "://postgres:hunter2-secret@")
@@ -205,12 +319,35 @@ def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.Lo
         ("postgresql://h:notaport/db", "cannot read registry URL"),
         ("postgresql://h/db?schema=Bad-Name", "schema"),
         ("postgresql://h/db?timeout=soon", "timeout"),
+        ("postgresql://h/db?timout=3", "timout"),
     ],
 )
 def test_urls_that_cannot_be_read(url: str, reason: str) -> None:
     """Each says what is wrong with it."""
     with pytest.raises(pr.InvalidStore, match=reason):
         pr.open_registry(url)
+
+
+def test_a_database_that_was_never_there_is_a_mistake(direct: str) -> None:
+    """Rather than an outage that a fallback hides."""
+    url = re.sub(r"/test\?", "/no_such_database?", direct)
+    with pr.open_registry(url) as registry, pytest.raises(pr.InvalidStore, match="no_such_database"):
+        registry.load_prompt("p", fallback="x")
+
+
+def test_looking_never_makes_a_schema(direct: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped schema is told, not shown as an empty registry."""
+    from prompt_registry_plugin.cli import main
+
+    with pytest.raises(SystemExit) as exit_:
+        main(["list", "--registry", direct])
+    assert exit_.value.code == 2
+    assert "no schema" in capsys.readouterr().err
+    with pr.open_registry(direct) as registry:
+        registry.register_prompt("p", "x")
+    with pytest.raises(SystemExit) as exit_:
+        main(["list", "--registry", direct])
+    assert exit_.value.code == 0
 
 
 def test_a_database_of_a_newer_version_is_refused(direct: str) -> None:

@@ -276,3 +276,30 @@ def test_deleting_and_setting_again_can_be_taken_back() -> None:
         pr.rollback("p")
     with pytest.raises(pr.InvalidURI, match="needs a version"):
         pr.set_prompt_alias("p", "production", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"model_config": "gpt"}, "is a mapping"),
+        ({"response_format": "json"}, "is a mapping"),
+        ({"tools": "a"}, "is a list"),
+        ({"tags": ["n"]}, "are a mapping"),
+    ],
+)
+def test_what_has_another_shape_is_told_at_registration(what: dict[str, object], said: str) -> None:
+    """And nothing is written."""
+    with pytest.raises(pr.UserError, match=said):
+        pr.register_prompt("p", "x", **what)  # type: ignore[arg-type]
+    assert pr.search_prompts() == []
+
+
+def test_a_reference_without_its_scheme_says_what_to_write() -> None:
+    """Rather than call it a bad name."""
+    for reference in ("support@production", "support/1"):
+        with pytest.raises(pr.InvalidURI, match=f"write prompts:/{reference}"):
+            pr.load_prompt(reference)
+    with pytest.raises(pr.UserError):
+        pr.search_prompts(max_results="x")  # type: ignore[arg-type]
+    with pytest.raises(pr.InvalidFilter):
+        pr.search_prompts(5)  # type: ignore[arg-type]

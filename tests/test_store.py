@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import time
 from pathlib import Path
@@ -188,6 +189,47 @@ def test_a_fork_gets_a_connection_of_its_own(registry: pr.PromptRegistry) -> Non
     assert pr.register_prompt("p", "parent again").version == 4
 
 
+def test_children_of_a_busy_process_never_hang(registry: pr.PromptRegistry) -> None:
+    """Forked while other threads hold locks and fetch: each child loads and writes."""
+    import threading
+    import warnings
+
+    pr.register_prompt("p", "x")
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            registry.load_prompt("p")
+            registry.load_prompt("p", 1)
+
+    def write() -> None:
+        i = 0
+        while not stop.is_set():
+            registry.set_prompt_tag("p", "i", str(i := i + 1))
+
+    threads = [threading.Thread(target=target) for target in (load, load, write)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    signal.alarm(20)
+                    status = 0 if registry.load_prompt("p").template == "x" else 2
+                    registry.register_prompt("child", "y")
+                finally:
+                    os._exit(status)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_a_reader_without_rights_sees_what_the_owner_writes_later(tmp_path: Path) -> None:
     """Opened as a file that never changes, for lack of a better way, and still not stale."""
     from prompt_registry_plugin.store.sqlite.connection import Connection
@@ -212,3 +254,17 @@ def test_a_default_registry_that_was_closed_is_opened_again() -> None:
     with pr.current_registry():
         pr.register_prompt("p", "x")
     assert pr.load_prompt("p").template == "x"
+
+
+def test_masking_takes_time_in_proportion() -> None:
+    """A megabyte without a space, as an image is, is masked in a moment, and secrets in it all the same."""
+    from prompt_registry_plugin.masking import mask_secrets
+
+    started = time.monotonic()
+    for text in ("a" * 1_000_000, "token" * 200_000, "x://" * 250_000, 'key="' * 200_000, "-" * 1_000_000):
+        mask_secrets(text)
+    assert time.monotonic() - started < 30
+    masked = mask_secrets(
+        "a" * 10_000 + ' api_key=sk-secret-value "password": "hunter two" postgres://u:hunter2@h/db Bearer abcdefghijk'
+    )
+    assert not any(secret in masked for secret in ("sk-secret", "hunter", "abcdefghijk"))

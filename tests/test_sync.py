@@ -104,6 +104,18 @@ def test_a_conflict_overwrites_nothing(registry: pr.PromptRegistry, tmp_path: Pa
     assert [v.uri for v in versions] == ["prompts:/p/3", "prompts:/q/2"]
 
 
+def test_a_comment_in_a_file_is_not_lost(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """It means nothing to the registry, and is still the user's: a pull that would overwrite it is a conflict."""
+    pr.register_prompt("p", "one", model_config={"temperature": 0})
+    sync.pull(registry, tmp_path)
+    path = tmp_path / "p.prompt"
+    path.write_text(path.read_text().replace("temperature: 0", "temperature: 0  # on purpose"))
+    assert states(registry, tmp_path) == {"p": "same"}
+    pr.register_prompt("p", "two", model_config={"temperature": 0})
+    assert [entry.state for entry in sync.pull(registry, tmp_path)] == ["conflict"]
+    assert "# on purpose" in path.read_text()
+
+
 def test_a_push_that_was_overtaken_registers_nothing(
     registry: pr.PromptRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +166,7 @@ def test_bad_files_are_told_and_nothing_is_registered(
 def test_a_broken_lock_file_is_told(registry: pr.PromptRegistry, tmp_path: Path) -> None:
     """After a merge of git's, say."""
     (tmp_path / "prompts.lock").write_text("<<<<<<< HEAD\n{}")
-    with pytest.raises(pr.UserError, match="after a merge, delete it"):
+    with pytest.raises(pr.UserError, match="after a merge, take"):
         sync.status(registry, tmp_path)
 
 
@@ -189,3 +201,23 @@ def test_every_version_comes_back_from_its_file(template: Any, model_config: Any
     except UnicodeError:
         return  # half surrogate pairs cannot be registered either
     assert content_hash(from_text(written, "p")) == expected
+
+
+def test_a_push_with_an_alias_is_checked_first_and_can_be_repeated(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """A protected alias stops it before anything is written; what was pushed without it gets it by pushing again."""
+    pr.register_prompt("a", "one")
+    pr.set_prompt_alias("a", "production", 1)
+    pr.protect_alias("a", "production")
+    sync.pull(registry, tmp_path)
+    (tmp_path / "a.prompt").write_text("two\n")
+    (tmp_path / "b.prompt").write_text("new\n")
+    with pytest.raises(pr.AliasConflict, match="nothing was pushed"):
+        sync.push(registry, tmp_path, alias="production")
+    with pytest.raises(pr.InvalidName, match="reserved"):
+        sync.push(registry, tmp_path, alias="latest")
+    assert [(p.name, p.latest_version) for p in pr.search_prompts()] == [("a", 1)]
+    sync.push(registry, tmp_path)
+    sync.push(registry, tmp_path, alias="production", force=True, message="released")
+    assert {p.name: p.aliases for p in pr.search_prompts()} == {"a": {"production": 2}, "b": {"production": 1}}
+    with pytest.raises(pr.UserError, match="no folder"):
+        sync.push(registry, tmp_path / "nowhere")

@@ -15,8 +15,14 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
-from prompt_registry_plugin.transfer import export_registry, import_prompts, restore_registry
+from prompt_registry_plugin.transfer import export_registry, read_prompts, restore_registry
+from prompt_registry_plugin.transfer import import_prompts as import_read
 from tests.stores import postgres_url
+
+
+def import_prompts(registry: pr.PromptRegistry, source: str, format_name: str) -> list[pr.PromptVersion]:
+    return import_read(registry, read_prompts(registry.plugins, source, format_name))
+
 
 MLFLOW_VERSIONS: list[tuple[str, int, str, dict[str, str]]] = [
     ("support", 1, "first", {"mlflow.prompt.text": "Hi {{name}} {{ bad-one }}", "_mlflow_prompt_type": "text", "team": "care"}),
@@ -140,6 +146,55 @@ def test_langfuse(tmp_path: Path, registry: pr.PromptRegistry) -> None:
     assert pr.load_prompt("prompts:/support@production").format(name="A") == "Old A {{#if x}}"
     assert pr.load_prompt("a-chat").format(x=1, history=[]) == [{"role": "system", "content": "S 1"}]
     assert import_prompts(registry, str(tmp_path / "export.json"), "langfuse") == []
+
+
+def test_importing_again_moves_nothing_back(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Aliases and tags that were changed here since stay."""
+    rows = [{"name": "p", "version": n, "prompt": f"{n}", "labels": ["production", "v2"] if n == 1 else []} for n in (1, 2)]
+    source = write(tmp_path / "p.json", rows)
+    import_prompts(registry, source, "langfuse")
+    assert pr.search_prompts()[0].aliases == {"label-v2": 1, "production": 1}
+    pr.set_prompt_alias("p", "production", 2)
+    import_prompts(registry, source, "langfuse")
+    assert pr.load_prompt("prompts:/p@production").version == 2
+
+
+@pytest.mark.parametrize(
+    ("format_name", "data"),
+    [
+        ("langfuse", {"name": "p", "prompt": "x", "version": "one"}),
+        ("langfuse", {"name": "p", "prompt": 5}),
+        ("langfuse", {"name": "p", "prompt": [{"type": "placeholder"}]}),
+        ("langfuse", {"name": "p", "prompt": "x", "createdAt": "soon"}),
+        ("langsmith", {"lc": 1, "type": "constructor", "id": ["PromptTemplate"]}),
+        ("langsmith", {"lc": 1, "type": "constructor", "id": ["ChatPromptTemplate"], "kwargs": {"messages": ["x"]}}),
+        ("openai", {"prompt": {"id": "p", "variables": [1]}, "instructions": 5}),
+        ("promptfoo", {"prompts": [""]}),
+    ],
+)
+def test_malformed_rows_are_told_in_words(format_name: str, data: Any, tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """And nothing is registered."""
+    with pytest.raises(pr.UserError):
+        import_prompts(registry, write(tmp_path / "x.json", data), format_name)
+    assert pr.search_prompts() == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("prompts", {"name": "../../escaped", "number": 1, "created_at": "x"}),
+        ("prompts", 5),
+        ("_sqlite_migrations", {"name": "m999"}),
+        ("prompt_aliases", {"name": "p", "alias": "latest", "version": 1}),
+        ("prompt_aliases", {"name": "nobody", "alias": "a", "version": 1}),
+        ("prompt_versions", {"name": "p", "version": 1, "template": "no json"}),
+    ],
+)
+def test_an_export_from_elsewhere_is_not_trusted(row: Any, registry: pr.PromptRegistry) -> None:
+    """Names, tables and contents are checked; nothing is written."""
+    with pytest.raises(pr.InvalidStore, match=r"do(?:es)? not|cannot be read"):
+        registry.store.restore([row])
+    assert list(registry.store.dump()) == []
 
 
 def constructor(name: str, **kwargs: Any) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from prompt_registry_plugin.errors import InvalidTemplate
+from prompt_registry_plugin.formats.dotprompt import to_text
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.prompts import PromptVersion, text_of
 from prompt_registry_plugin.records import Span
@@ -48,23 +50,39 @@ def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: st
     return table
 
 
-def word_diff(old: str, new: str) -> Text:
-    """`new` with its additions in green, and what was removed from `old` struck through in red."""
+def word_diff(old: str, new: str, *, marked: bool | None = None) -> Text:
+    """`new` with its additions in green, and what was removed from `old` struck through in red.
+
+    Where colours are lost (a pipe, a log, `NO_COLOR`) it reads `[-removed-]{+added+}`; `marked` says so rather than the terminal.
+    """
+    if marked is None:
+        terminal = console()
+        marked = terminal.no_color or not terminal.is_terminal
     before, after = (re.findall(r"\s+|[^\s\w]|\w+", text) for text in (old, new))
     text = Text()
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
             text.append("".join(before[i1:i2]))
             continue
-        text.append("".join(before[i1:i2]), style="red strike")
-        text.append("".join(after[j1:j2]), style="green")
+        removed, added = "".join(before[i1:i2]), "".join(after[j1:j2])
+        text.append(f"[-{removed}-]" if marked and removed else removed, style="red strike")
+        text.append(f"{{+{added}+}}" if marked and added else added, style="green")
     return text
 
 
 def diff_panel(old: PromptVersion, new: PromptVersion) -> Panel:
     """A word-level diff of two versions of a prompt."""
-    title = f"{old.name}: version {old.version} → {new.version}"
-    return Panel(word_diff(text_of(old.template), text_of(new.template)), title=Text(title), title_align="left")
+    after = str(new.version) if new.name == old.name else f"{new.name}, version {new.version}"
+    title = f"{old.name}: version {old.version} → {after}"
+    return Panel(word_diff(*diff_texts(old, new)), title=Text(title), title_align="left")
+
+
+def diff_texts(old: PromptVersion, new: PromptVersion) -> tuple[str, str]:
+    """What is compared of two versions: their texts, or, where more than these differs, the files that they would be."""
+    settings = ("template_format", "variable_schemas", "response_format", "model_config", "tools")
+    if any(getattr(old, name) != getattr(new, name) for name in settings):
+        return to_text(old), to_text(new)
+    return template_text(old), template_text(new)
 
 
 def three_way_panel(name: str, base: str | None, theirs: str | None, ours: str | None) -> Panel:
@@ -81,7 +99,7 @@ def version_panel(version: PromptVersion) -> Panel:
     """A version with its text and what is known about it."""
     facts = [
         ("aliases", ", ".join(version.aliases)),
-        ("variables", ", ".join(_typed(name, version) for name in sorted(version.variables))),
+        ("variables", ", ".join(_typed(name, version) for name in variables_of(version))),
         ("format", version.template_format if version.template_format != "double_brace" else ""),
         ("includes", ", ".join(version.includes)),
         ("model", _short_json(version.model_config)),
@@ -95,6 +113,14 @@ def version_panel(version: PromptVersion) -> Panel:
     ]
     head = Text("\n").join(Text.assemble((f"{name}: ", "dim"), value) for name, value in facts if value)
     return Panel(Group(Text(template_text(version)), Text(), head), title=Text(version.uri), title_align="left")
+
+
+def variables_of(version: PromptVersion) -> list[str]:
+    """The names of a version's variables; none where it cannot be compiled as it is written, with includes in it."""
+    try:
+        return sorted(version.variables)
+    except InvalidTemplate:
+        return []
 
 
 def _typed(name: str, version: PromptVersion) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
+from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option
 from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.errors import UserError
 
 _SIGNS = {
     "same": "in step with the registry",
@@ -34,6 +35,8 @@ def status(folder: Path, names: tuple[str, ...], as_json: bool) -> None:
     """Show how the prompt files in FOLDER and the registry differ; exits with 1 on a conflict."""
     from prompt_registry_plugin import sync
 
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; `prompt-registry pull {folder}` makes one")
     _report(sync.status(open_existing(), folder, names), as_json)
 
 
@@ -57,14 +60,17 @@ def pull(folder: Path, names: tuple[str, ...], as_json: bool) -> None:
 @_folder
 @_names
 @click.option("--message", "-m", help="The commit message of the new versions.")
-@click.option("--alias", help="An alias to point at what was pushed.")
+@click.option("--alias", help="An alias to point at everything that is in step then.")
+@force_option
 @json_option
 @registry_option
-def push(folder: Path, names: tuple[str, ...], message: str | None, alias: str | None, as_json: bool) -> None:
+def push(folder: Path, names: tuple[str, ...], message: str | None, alias: str | None, force: bool, as_json: bool) -> None:
     """Register the files in FOLDER that changed, all of them or, with a conflict, none."""
     from prompt_registry_plugin import sync
 
-    entries, versions = sync.push(current_registry(), folder, names, message=message, alias=alias)
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}")
+    entries, versions = sync.push(current_registry(), folder, names, message=message, alias=alias, force=force)
     pushed = {version.name: version.version for version in versions}
     _report(entries, as_json, done={"ahead": "pushed", "new file": "pushed"} if pushed else {}, versions=pushed)
 

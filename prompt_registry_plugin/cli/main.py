@@ -10,7 +10,18 @@ import click
 
 from prompt_registry_plugin import __version__
 from prompt_registry_plugin.cli.files import pull, push, resolve, status
-from prompt_registry_plugin.cli.prompts import archive, delete, diff, history, list_prompts, promote, protect, rollback, show
+from prompt_registry_plugin.cli.prompts import (
+    archive,
+    delete,
+    diff,
+    history,
+    list_prompts,
+    promote,
+    protect,
+    rollback,
+    show,
+    unalias,
+)
 from prompt_registry_plugin.cli.runs import runs
 from prompt_registry_plugin.cli.settings import registry_option
 from prompt_registry_plugin.cli.transfer import copy, export, import_
@@ -45,7 +56,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    list_prompts, show, diff, promote, rollback, history, protect, archive, delete, status, pull, push, resolve, export,
+    list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
     import_, copy, runs,
 )  # fmt: skip
 for command in COMMANDS:

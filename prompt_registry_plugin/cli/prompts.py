@@ -41,22 +41,27 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
             p.name,
             str(p.latest_version),
             ", ".join(f"{alias} → {v}" for alias, v in p.aliases.items()),
+            ", ".join(f"{key}={value}" for key, value in p.tags.items()),
             f"{p.created_at:%Y-%m-%d %H:%M}",
         )
         for p in found
     ]
-    print_table(("prompt", "latest", "aliases", "created"), rows)
+    print_table(("prompt", "latest", "aliases", "tags", "created"), rows)
+    if found.token:
+        click.echo(f"… and more: these are the first {max_results}; --max shows more, --filter fewer")
 
 
 @click.command()
 @click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@click.option("--source", is_flag=True, help="As it is written: includes are not put in.")
 @json_option
 @registry_option
-def show(reference: str, as_json: bool) -> None:
+def show(reference: str, source: bool, as_json: bool) -> None:
     """Show one version of a prompt: by name (the newest), name@alias, name/3, or as a prompts:/ URI."""
     from prompt_registry_plugin.cli.display import console, print_json, version_panel
 
-    version = open_existing().load_prompt(as_uri(reference))
+    registry = open_existing()
+    version = (registry.load_source if source else registry.load_prompt)(as_uri(reference))
     if as_json:
         print_json(version_data(version))
     else:
@@ -70,7 +75,7 @@ def show(reference: str, as_json: bool) -> None:
 @registry_option
 def diff(old: str, new: str | None, as_json: bool) -> None:
     """Compare two versions word by word: `diff name/1 name@production`, or `diff name` for the newest two."""
-    from prompt_registry_plugin.cli.display import console, diff_panel, print_json, template_text
+    from prompt_registry_plugin.cli.display import console, diff_panel, diff_texts, print_json
 
     registry = open_existing()
     if new is None:
@@ -81,7 +86,8 @@ def diff(old: str, new: str | None, as_json: bool) -> None:
     else:
         before, after = registry.load_prompt(as_uri(old)), registry.load_prompt(as_uri(new))
     if as_json:
-        print_json({"old": before.uri, "new": after.uri, "old_text": template_text(before), "new_text": template_text(after)})
+        old_text, new_text = diff_texts(before, after)
+        print_json({"old": before.uri, "new": after.uri, "old_text": old_text, "new_text": new_text})
     else:
         console().print(diff_panel(before, after))
 
@@ -131,6 +137,20 @@ def history(name: str, as_json: bool) -> None:
         print_json([_entry_data(entry) for entry in entries])
     else:
         print_table(("when", "what", "who", "why"), [_entry_row(entry) for entry in entries], title=name)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--alias", required=True, help="The alias to delete.")
+@click.option("--reason", help="Why; kept in the history.")
+@force_option
+@json_option
+@registry_option
+def unalias(name: str, alias: str, reason: str | None, force: bool, as_json: bool) -> None:
+    """Delete an alias; its moves stay in the history."""
+    name = name_of(name)
+    open_existing().delete_prompt_alias(name, alias, reason=reason, force=force)
+    say(f"{name}@{alias} is deleted", {"name": name, "alias": alias, "version": None}, as_json)
 
 
 @click.command()
@@ -236,10 +256,14 @@ def name_of(reference: str) -> str:
 
 def version_data(version: PromptVersion) -> dict[str, Any]:
     """A version as JSON data."""
+    from prompt_registry_plugin.cli.display import variables_of
+
     return {
         "name": version.name, "version": version.version, "uri": version.uri, "template": version.template,
-        "template_format": version.template_format, "variables": sorted(version.variables), "aliases": list(version.aliases),
-        "tags": version.tags, "commit_message": version.commit_message, "response_format": version.response_format,
-        "model_config": version.model_config, "tools": version.tools, "parent": version.parent, "run_id": version.run_id,
-        "created_at": version.created_at, "created_by": version.created_by, "content_hash": version.content_hash,
+        "template_format": version.template_format, "variables": variables_of(version),
+        "variable_schemas": version.variable_schemas, "source": version.source, "includes": list(version.includes),
+        "aliases": list(version.aliases), "tags": version.tags, "commit_message": version.commit_message,
+        "response_format": version.response_format, "model_config": version.model_config, "tools": version.tools,
+        "parent": version.parent, "run_id": version.run_id, "created_at": version.created_at, "created_by": version.created_by,
+        "content_hash": version.content_hash, "served_from": version.served_from,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -48,9 +49,18 @@ def open_existing() -> PromptRegistry:
 
 
 def check_exists(url: str) -> None:
-    """Raises `InvalidStore` when `url` names a file that is not there."""
+    """Raises `InvalidStore` when `url` names a file, or a schema of a PostgreSQL database, that is not there."""
     from prompt_registry_plugin.errors import InvalidStore
     from prompt_registry_plugin.store.sqlite.connection import parse_url
+
+    if url.startswith(("postgresql:", "postgres:")) and find_spec("psycopg"):
+        from prompt_registry_plugin.store.postgres import address, connection
+
+        place = address.parse_url(url)
+        if not connection.schema_exists(place):
+            raise InvalidStore(
+                f"there is no registry at {place.place} (no schema {place.schema!r}); a command that writes makes one"
+            )
 
     if url.startswith("sqlite:///"):
         path, _ = parse_url(url)

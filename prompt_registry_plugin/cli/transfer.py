@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 from prompt_registry_plugin.current import current_registry, open_registry
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.plugins import default_plugin_manager
 
 
 @click.command()
@@ -15,20 +18,29 @@ from prompt_registry_plugin.current import current_registry, open_registry
 @json_option
 @registry_option
 def export(file: Path, as_json: bool) -> None:
-    """Write the whole registry, history, traces and runs included, to FILE as JSON Lines."""
+    """Write the whole registry, history, traces and runs included, to FILE as JSON Lines; `-` is standard output."""
     from prompt_registry_plugin.errors import StoreUnavailable
     from prompt_registry_plugin.transfer import export_registry
 
     registry = open_existing()
-    part = file.with_name(f".{file.name}.part")  # a cut export must not stand in the place of a whole one
     try:
-        with part.open("w", encoding="utf-8") as out:
-            count = export_registry(registry, out)
-        part.replace(file)
+        if str(file) == "-":
+            export_registry(registry, sys.stdout)
+            return
+        file = file.resolve()
+        if file.exists() and not file.is_file():  # a pipe or a device cannot be replaced
+            with file.open("w", encoding="utf-8") as out:
+                count = export_registry(registry, out)
+        else:
+            part = file.with_name(f".{file.name}.part")  # a cut export must not stand in the place of a whole one
+            try:
+                with part.open("w", encoding="utf-8") as out:
+                    count = export_registry(registry, out)
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
         raise StoreUnavailable(f"cannot write {file}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     say(f"{count} rows written to {file}", {"rows": count, "file": str(file)}, as_json)
 
 
@@ -44,13 +56,16 @@ def import_(format_name: str, source: str, as_json: bool) -> None:
     (a manifest), promptfoo (YAML), prompty or dotprompt (a file or folder), openai (JSON of responses made with prompt=), or what a
     plugin brings. Importing again adds only what is new.
     """
-    from prompt_registry_plugin.transfer import import_prompts, restore_registry
+    from prompt_registry_plugin.transfer import import_prompts, read_prompts, restore_registry
 
     if format_name == "jsonl":
+        if not Path(source).is_file():
+            raise UserError(f"there is no file {source}")
         count = restore_registry(current_registry(), Path(source))
         say(f"{count} rows restored", {"rows": count}, as_json)
         return
-    versions = import_prompts(current_registry(), source, format_name)
+    found = read_prompts(default_plugin_manager(), source, format_name)  # before a registry is made for nothing
+    versions = import_prompts(current_registry(), found, reason=f"imported from {format_name}")
     names = sorted({version.name for version in versions})
     said = f"{len(versions)} new versions of {len(names)} prompts" + (f": {', '.join(names[:10])}" if names else "")
     say(said + (" …" if len(names) > 10 else ""), {"versions": [version.uri for version in versions]}, as_json)

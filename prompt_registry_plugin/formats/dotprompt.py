@@ -36,11 +36,11 @@ _KEYS = ("name", "model", "config", "input", "output", "tools", "template_format
 
 def to_text(version: PromptVersion) -> str:
     """The file of a version, in an order that never changes."""
-    for in_front in (False, True):
-        text = _write(version, in_front)
-        if in_front or content_hash(from_text(text, version.name)) == version.content_hash:
+    for in_front, unicode in ((False, True), (True, True)):
+        text = _write(version, in_front, unicode)
+        if content_hash(from_text(text, version.name)) == version.content_hash:
             return text
-    raise AssertionError("unreachable")
+    return _write(version, in_front=True, unicode=False)  # odd line ends survive only as escapes
 
 
 def from_text(text: str, name: str) -> NewVersion:
@@ -93,7 +93,7 @@ def content_hash(draft: NewVersion) -> str:
     return version.content_hash
 
 
-def _write(version: PromptVersion, in_front: bool) -> str:
+def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
     import yaml
 
     head: dict[str, Any] = {"name": version.name}
@@ -113,7 +113,7 @@ def _write(version: PromptVersion, in_front: bool) -> str:
     body = None if in_front else _body(version.template)
     if body is None:
         head["template"] = version.template
-    written = yaml.safe_dump(_thawed(head), sort_keys=False, allow_unicode=True, width=1000)
+    written = yaml.safe_dump(_thawed(head), sort_keys=False, allow_unicode=unicode, width=1000)
     return f"---\n{written}---\n{body or ''}"
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.formats.reading import from_braces, name_from, read_json
+from prompt_registry_plugin.formats.reading import alias_from, from_braces, name_from, read_json
 from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
 from prompt_registry_plugin.records import Template
 
@@ -27,7 +27,7 @@ def read(source: str) -> Iterable[ImportedPrompt]:
     for name, versions in found.items():
         ordered = sorted(versions, key=lambda row: int(row.get("version") or 0))
         aliases = {
-            label: int(row.get("version") or i)
+            alias_from(label): int(row.get("version") or i)
             for i, row in enumerate(ordered, 1)
             for label in row.get("labels") or []
             if label != "latest"

@@ -91,6 +91,12 @@ def front_matter(text: str, path: str | Path) -> tuple[dict[str, Any], str]:
     return dict(data or {}), text[match.end() :]
 
 
+def alias_from(text: object) -> str:
+    """An alias that the registry allows, as near to `text` as possible."""
+    alias = re.sub(r"[^A-Za-z0-9_.\-]+", "-", str(text)).strip("-.") or "label"
+    return f"label-{alias}" if not re.match(r"[A-Za-z_]", alias) or re.fullmatch(r"v?\d+|latest", alias, re.I) else alias
+
+
 def name_from(text: object, fallback: str) -> str:
     """A name that the registry allows, as near to `text` as possible."""
     parts = [re.sub(r"[^A-Za-z0-9_.\-]+", "-", part).strip("-.") for part in str(text or "").split("/")]

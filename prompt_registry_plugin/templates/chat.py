@@ -45,6 +45,8 @@ class ChatTemplate:
                     raise InvalidTemplate(
                         f"placeholder {message.placeholder!r} of {where} takes a list of messages, not {type(history).__name__}"
                     )
+                if wrong := [item for item in history if isinstance(item, str | bytes | int | float) or item is None]:
+                    raise InvalidTemplate(f"placeholder {message.placeholder!r} of {where} takes messages, not {wrong[0]!r:.40}")
                 rendered.extend(history)
             elif not message.optional:
                 raise missing(self.variables, values, where)
@@ -109,7 +111,8 @@ def map_texts(value: Any, function: Callable[[TextTemplate], Any]) -> Any:
 
 def _compile_message(message: object, where: str, compile_text: CompileText) -> _Message:
     if not isinstance(message, Mapping):
-        raise InvalidTemplate(f"{where} is a mapping with 'role' and 'content', not {type(message).__name__}")
+        kind = type(message).__name__.removeprefix("Frozen").lower()
+        raise InvalidTemplate(f"{where} is a mapping with 'role' and 'content', not a {kind}")
     if message.get("type") == "placeholder":
         name = message.get("name")
         if not isinstance(name, str) or not re.fullmatch(VARIABLE_NAME, name, re.ASCII):

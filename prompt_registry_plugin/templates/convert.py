@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from string import Formatter
-from typing import Literal
+from typing import Any, Literal, cast
 
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.records import Template
@@ -31,11 +31,16 @@ def to_double_brace(template: Template, template_format: Literal["f-string", "mu
         raise InvalidTemplate(f"template_format is 'f-string' or 'mustache', not {template_format!r}")
     if isinstance(template, str):
         return convert(template, "the template")
+    if not isinstance(template, Sequence) or not all(isinstance(message, Mapping) for message in template):
+        raise InvalidTemplate(
+            "what is converted is a text or a list of messages (mappings); of a LangChain template, its `.template`"
+        )
+    messages = cast("Sequence[Mapping[str, Any]]", template)
     return [
         {**message, "content": map_strings(message["content"], partial(convert, where=f"message {i}"))}
         if "content" in message
         else message
-        for i, message in enumerate(template, 1)
+        for i, message in enumerate(messages, 1)
     ]
 
 

@@ -57,6 +57,8 @@ class JinjaTemplate(TextTemplate):
             raise InvalidTemplate(
                 f"the Jinja template of {where} cannot be read, line {error.lineno}: {error.message}"
             ) from error
+        except (SyntaxError, RecursionError) as error:
+            raise InvalidTemplate(f"the Jinja template of {where} is nested too deeply: {error}") from error
         super().__init__(source, (source,), ())
         self.variables = frozenset(names) - _environment().globals.keys()
 

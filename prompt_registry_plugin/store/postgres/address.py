@@ -1,54 +1,90 @@
-"""What a `postgresql://` registry URL says: where the server is, and three settings of ours."""
+"""What a `postgresql://` registry URL says: where the server is, and two settings of ours."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import parse_qsl
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from prompt_registry_plugin.errors import InvalidStore
-from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.masking import mask_url
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,40}")
+_OURS = ("schema", "timeout")
+_ENVIRONMENT = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`conninfo` is what libpq gets, `place` how messages name it, `timeout` how many seconds a read may take to give up."""
+    """`conninfo` is what libpq gets, `defaults` what it gets where the URL says nothing, `options` what the URL says the server gets.
+
+    `place` is how messages name it, `timeout` how many seconds a read may take to give up, `copy` where the last good copy is kept.
+    """
 
     conninfo: str
     place: str
     schema: str
     timeout: float
+    options: str
+    defaults: dict[str, Any]
     copy: Path
 
 
 def parse_url(url: str) -> Address:
     """The address in a URL such as `postgresql://user@host/database?schema=team&timeout=2`. Raises `InvalidStore`.
 
-    `schema` (default `prompt_registry`) holds all tables; `timeout` is 2 seconds by default; other parameters are libpq's.
+    `schema` (default `prompt_registry`) holds all tables; `timeout` is 2 seconds by default; everything else is libpq's, as it is
+    written: several hosts, sockets, certificates.
     """
-    place = mask_secrets(url)
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise InvalidStore(f"cannot read registry URL {place!r}: {error}") from error
-    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
-    schema = parameters.pop("schema", "prompt_registry")
+    place = mask_url(url)
+    base, _, query = url.partition("?")
+    ours = {key: value for key, value in parse_qsl(query, keep_blank_values=True) if key in _OURS}
+    rest = "&".join(part for part in query.split("&") if part and part.partition("=")[0] not in _OURS)
+    schema = ours.get("schema", "prompt_registry")
     if not _SCHEMA.fullmatch(schema):
         raise InvalidStore(f"registry URL {place!r}: a schema holds lower-case letters, digits and '_', not {schema!r}")
     try:
-        timeout = float(parameters.pop("timeout", "2"))
+        timeout = float(ours.get("timeout", "2"))
     except ValueError:
         timeout = 0.0
     if not 0.05 <= timeout <= 600:
         raise InvalidStore(f"registry URL {place!r}: timeout is a number of seconds between 0.05 and 600")
-    conninfo = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(parameters), ""))
-    # The password is no part of the name: a rotated one must not hide the copy.
-    named = hashlib.sha256(repr((parts.username, parts.hostname, parts.port, parts.path, schema)).encode()).hexdigest()[:16]
+    conninfo = f"{base}?{rest}" if rest else base
+    try:
+        known = {key: str(value) for key, value in conninfo_to_dict(conninfo).items() if value is not None}
+    except ProgrammingError as error:
+        raise InvalidStore(f"cannot read registry URL {place!r}: {_without_url(error)}") from error
+    if any(port and not port.isdigit() for port in known.get("port", "").split(",")):
+        raise InvalidStore(f"cannot read registry URL {place!r}: the port is no number")
+    defaults = {"connect_timeout": max(1, math.ceil(timeout)), "application_name": "prompt-registry"}
+    return Address(
+        conninfo,
+        place,
+        schema,
+        timeout,
+        known.get("options", ""),
+        {key: value for key, value in defaults.items() if key not in known},
+        _copy_of(known, schema),
+    )
+
+
+def _copy_of(known: dict[str, str], schema: str) -> Path:
+    """A file for each place there is, whatever way it is named. A password is no part of it: a rotated one must not hide the copy."""
+    named = {key: value for key, value in known.items() if "password" not in key}
+    named |= {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    digest = hashlib.sha256(repr((sorted(named.items()), schema)).encode()).hexdigest()[:16]
     folder = os.environ.get("PROMPT_REGISTRY_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Address(conninfo, place, schema, timeout, Path(folder) / "prompt-registry" / f"{named}.db")
+    return Path(folder) / "prompt-registry" / f"{digest}.db"
+
+
+def _without_url(error: Exception) -> str:
+    """What libpq says is wrong, without what it quotes of the URL, which may be its password."""
+    return re.sub(r'"[^"]*(?:@|://)[^"]*"', '"…"', " ".join(str(error).split()))

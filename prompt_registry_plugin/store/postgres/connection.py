@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,16 +20,18 @@ import psycopg
 from psycopg import sql as names
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, PromptRegistryError, StoreUnavailable
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.store.postgres.address import Address
 from prompt_registry_plugin.store.postgres.migrations import IDENTITIES, MIGRATIONS
-from prompt_registry_plugin.store.sql.database import Dialect, Row
+from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
 
 logger = logging.getLogger(__name__)
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns of every attempt; the state says it once
 
 _CHANNEL = "prompt_registry"
+_POLL = 0.5  # seconds between two looks where the server cannot notify: a standby
 _HEARTBEAT = 3.0  # seconds between two looks at the epoch when nobody notifies
 _RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to come back; the last one repeats
 _WRITE_SECONDS = 60.0  # writers queue for one row
@@ -82,15 +83,18 @@ class Transaction:
         )
 
 
-class PostgresDatabase:
+class PostgresDatabase(ForkAware):
     """One schema of one database, for all threads of this process."""
 
     def __init__(self, address: Address) -> None:
         self.dialect = DIALECT
         self._address = address
         self._closed = False
-        self._inherited: list[object] = []
+        self._inherited: list[object] = []  # a parent's pool and thread, which must neither be used nor closed here
+        self._start_lock = threading.Lock()
+        self._restart = False  # after a fork
         self._start()
+        tell_of_forks(self)
 
     def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
         """All rows of a query. Raises `StoreUnavailable` when the server is away, at once when that is known."""
@@ -128,8 +132,8 @@ class PostgresDatabase:
 
     def epoch(self) -> object:
         """The stamp. Every cached load comes this way: no lock, no query."""
-        if self._pid != os.getpid():
-            self._after_fork()
+        if self._restart:
+            self._start_again()
         return self._stamp
 
     def snapshot(self, tables: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], Row]]:
@@ -159,14 +163,14 @@ class PostgresDatabase:
         """Releases all connections; closing twice is harmless."""
         self._closed = True
         self._stop.set()
-        if self._pid == os.getpid():
-            self._pool.close(timeout=1)
+        if not self._restart:
             self._thread.join(timeout=self._address.timeout + 1)
+            with self._state_lock:  # the listener opens the pool under it, unless we stopped
+                self._pool.close(timeout=1)
 
     # --- state -----------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._pid = os.getpid()
         self._stamp: object = ("away", 0)  # ("here", times connected, epoch) while the server is there
         self._times = 0
         self._error: PromptRegistryError | None = None
@@ -192,9 +196,8 @@ class PostgresDatabase:
     def _options(self) -> dict[str, Any]:
         return {
             "autocommit": True,
-            "options": f"-c search_path={self._address.schema}",
-            "connect_timeout": max(1, math.ceil(self._address.timeout)),
-            "application_name": "prompt-registry",
+            "options": f"{self._address.options} -c search_path={self._address.schema}".strip(),
+            **self._address.defaults,
         }
 
     def _check(self, connection: _Connection) -> None:
@@ -202,10 +205,17 @@ class PostgresDatabase:
         connection.answer_within = self._address.timeout / 4
         ConnectionPool.check_connection(connection)
 
-    def _after_fork(self) -> None:
-        """A child gets connections of its own; those it inherited belong to the parent and are only kept from being closed."""
+    def forked(self) -> None:
+        """A child gets a listener and connections of its own when it first needs them."""
         self._inherited += [self._pool, self._thread]
-        self._start()
+        self._start_lock = threading.Lock()
+        self._restart = not self._closed
+
+    def _start_again(self) -> None:
+        with self._start_lock:
+            if self._restart:
+                self._start()
+                self._restart = False
 
     def _heard(self, epoch: int) -> None:
         with self._state_lock:
@@ -222,26 +232,37 @@ class PostgresDatabase:
 
     def _away(self, error: PromptRegistryError) -> None:
         with self._state_lock:
-            if self._error is None:
+            if self._error is None and self._times:  # on a first attempt, whoever asked is told
                 logger.warning("%s", error)
             self._error = error
             if isinstance(self._stamp, tuple) and self._stamp[0] == "here":
                 self._stamp = ("away", self._times)
         self._settled.set()
 
+    def _in_doubt(self) -> None:
+        """A query failed. Until the listener has looked, nothing that is loaded now may pass for what the server says later."""
+        with self._state_lock:
+            if isinstance(self._stamp, tuple) and self._stamp[0] == "here":
+                self._stamp = ("doubt", self._times)
+        self._doubt.set()
+
     @contextmanager
     def _connection(self, answer_within: float, patience: float | None = None) -> Iterator[_Connection]:
         if self._closed:
             raise StoreUnavailable(f"the registry {self._address.place} was closed")
-        if self._pid != os.getpid():
-            self._after_fork()
+        if self._restart:
+            self._start_again()
         if not self._settled.wait(self._address.timeout if patience is None else patience):
             raise StoreUnavailable(f"the registry {self._address.place} does not answer")
         if self._error is not None:
             raise type(self._error)(str(self._error))
         with self._pool.connection(timeout=self._address.timeout) as connection:
             connection.answer_within = answer_within
-            yield connection
+            try:
+                yield connection
+            except psycopg.OperationalError:
+                connection.close()  # it may be in the middle of something; the pool makes another one
+                raise
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -250,10 +271,10 @@ class PostgresDatabase:
         except (psycopg.DataError, UnicodeError, OverflowError) as error:
             raise InvalidName(f"a number is too large, or a text is not valid Unicode: {mask_secrets(str(error))}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            self._doubt.set()
+            self._in_doubt()
             raise StoreUnavailable(f"cannot use the registry {self._address.place}: {_text(error)}") from error
-        except psycopg.IntegrityError:
-            raise
+        except psycopg.IntegrityError as error:
+            raise IntegrityError(_text(error)) from error
         except psycopg.Error as error:
             raise StoreUnavailable(f"cannot use the registry {self._address.place}: {_text(error)}") from error
 
@@ -267,20 +288,26 @@ class PostgresDatabase:
                     connection.answer_within = _WRITE_SECONDS  # another process may be migrating
                     _migrate(connection, self._address)
                     connection.answer_within = self._address.timeout
-                    connection.execute(f"LISTEN {_CHANNEL}")
-                    if attempt or not self._settled.is_set():
+                    listens = _listen_on(connection)
+                    with self._state_lock:
+                        if self._stop.is_set():
+                            return
                         self._pool.open(wait=False)
                     self._here(_epoch(connection))
                     attempt = 0
-                    self._hear(connection)
-            except InvalidStore as error:
-                self._away(error)
+                    self._hear(connection, _HEARTBEAT if listens else _POLL)
+            except InvalidStore as error:  # a newer schema: at the start a mistake, later an outage for which the copy stands in
+                self._away(StoreUnavailable(str(error)) if self._times else error)
             except Exception as error:  # noqa: BLE001  the thread must outlive whatever a network can do
+                if self._times == 0 and "does not exist" in str(error):  # a database that was never there is a mistake, no outage
+                    self._away(InvalidStore(f"the registry {self._address.place} cannot be opened: {_text(error)}"))
+                    continue
                 self._away(StoreUnavailable(f"the registry {self._address.place} cannot be reached: {_text(error)}"))
-            self._stop.wait(_RETRY[min(attempt, len(_RETRY) - 1)])
-            attempt += 1
+            finally:
+                self._stop.wait(_RETRY[min(attempt, len(_RETRY) - 1)])
+                attempt += 1
 
-    def _hear(self, connection: _Connection) -> None:
+    def _hear(self, connection: _Connection, heartbeat: float) -> None:
         """Follows notifications until the connection breaks or the registry is closed."""
         quiet = 0.0
         step = 0.2
@@ -290,13 +317,43 @@ class PostgresDatabase:
                 if schema == self._address.schema and epoch.isdigit():
                     self._heard(int(epoch))
             quiet += step
-            if quiet >= _HEARTBEAT or self._doubt.is_set():
+            doubted = self._doubt.is_set()
+            if quiet >= heartbeat or doubted:
                 quiet = 0.0
-                self._doubt.clear()
-                self._heard(_epoch(connection))
+                value = _epoch(connection)
+                if doubted:
+                    self._here(value)
+                else:
+                    self._heard(value)
+
+
+def schema_exists(address: Address) -> bool:
+    """Whether a registry was ever made there; True as well when the server cannot be asked now."""
+    try:
+        with psycopg.connect(address.conninfo, connect_timeout=max(1, math.ceil(address.timeout))) as connection:
+            return bool(connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchall())
+    except psycopg.Error:
+        return True
+
+
+def _listen_on(connection: _Connection) -> bool:
+    try:
+        connection.execute(f"LISTEN {_CHANNEL}")
+    except (
+        psycopg.errors.ReadOnlySqlTransaction,
+        psycopg.errors.FeatureNotSupported,
+        psycopg.errors.ObjectNotInPrerequisiteState,
+    ):
+        return False
+    return True
 
 
 def _migrate(connection: _Connection, address: Address) -> None:
+    # A look first: who may only read, or asks a standby, finds all there is and changes nothing.
+    if connection.execute("SELECT to_regclass('schema_migrations')").fetchall() != [(None,)] and not _pending(
+        connection, address
+    ):
+        return
     with connection.transaction():
         # Processes that start together wait for the first one, then find it done.
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('prompt_registry_plugin'))")
@@ -305,16 +362,20 @@ def _migrate(connection: _Connection, address: Address) -> None:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at TIMESTAMPTZ DEFAULT now())"
         )
-        applied = {name for (name,) in connection.execute("SELECT name FROM schema_migrations")}
-        if newer := sorted(applied - {name for name, _ in MIGRATIONS}):
-            raise InvalidStore(
-                f"{address.place} was written by a newer version of prompt-registry-plugin (it knows {', '.join(newer)}); upgrade it"
-            )
-        for name, statements in MIGRATIONS:
-            if name not in applied:
-                for statement in statements:
-                    connection.execute(statement)
-                connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", (name,))
+        for name, statements in _pending(connection, address):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", (name,))
+
+
+def _pending(connection: _Connection, address: Address) -> list[tuple[str, tuple[str, ...]]]:
+    """The migrations that were not applied. Raises `InvalidStore` when others were."""
+    applied = {name for (name,) in connection.execute("SELECT name FROM schema_migrations")}
+    if newer := sorted(applied - {name for name, _ in MIGRATIONS}):
+        raise InvalidStore(
+            f"{address.place} was written by a newer version of prompt-registry-plugin (it knows {', '.join(newer)}); upgrade it"
+        )
+    return [(name, statements) for name, statements in MIGRATIONS if name not in applied]
 
 
 def _epoch(connection: _Connection) -> int:

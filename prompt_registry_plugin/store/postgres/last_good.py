@@ -12,15 +12,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
+
 logger = logging.getLogger(__name__)
 
 
-class LastGood:
+class LastGood(ForkAware):
     """JSON values by key, in a small file that only its owner can read; shared by the processes of this machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._inherited: list[object] = []  # a parent's connection, which must neither be used nor closed here
         self._lock = threading.Lock()
+        tell_of_forks(self)
         self._connection: sqlite3.Connection | None = None
         self._given_up = False
         self._written: dict[str, str] = {}  # what this process wrote, to write it once
@@ -61,9 +65,16 @@ class LastGood:
                 self._connection.close()
             self._connection = None
 
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        self._lock.release()
+
     def forked(self) -> None:
         """Forgets the connection, which must not cross a fork."""
         self._lock = threading.Lock()
+        self._inherited.append(self._connection)
         self._connection = None
 
     def _open(self) -> sqlite3.Connection | None:
@@ -81,6 +92,8 @@ class LastGood:
         return self._connection
 
     def _give_up(self, error: Exception) -> None:
+        if "locked" in str(error):  # another process is at it: this time is missed, the next one need not be
+            return
         self._given_up = True
         if self._connection is not None:
             self._connection.close()

@@ -26,8 +26,12 @@ class Dialect:
     words: Callable[[list[str]], Any]
 
 
+class IntegrityError(Exception):
+    """Rows that contradict one another or what is there."""
+
+
 class Transaction(Protocol):
-    """A transaction that writes."""
+    """A transaction that writes. Raises `IntegrityError`."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Runs one statement; its rows, if it has any."""

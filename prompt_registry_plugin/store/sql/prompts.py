@@ -97,7 +97,7 @@ class SQLPrompts:
             if current == version:
                 return None
             if not new.force and _is_protected(transaction, name, alias):
-                raise AliasConflict(f"alias {name!r}@{alias} is protected: moving it takes force=True and a reason")
+                raise AliasConflict(f"alias {name!r}@{alias} is protected: moving it takes force=True (--force) and a reason")
             if version is None:
                 transaction.execute("DELETE FROM prompt_aliases WHERE name = ? AND alias = ?", (name, alias))
             else:
@@ -154,7 +154,7 @@ class SQLPrompts:
             )
             if pointing:
                 alias, at = pointing[0]
-                raise AliasConflict(f"alias {name!r}@{alias} points at version {at}; move or delete the alias first")
+                raise AliasConflict(f"alias {name!r}@{alias} points at version {at}; move or delete the alias (unalias) first")
             for table in (
                 "version_tags",
                 "prompt_versions",

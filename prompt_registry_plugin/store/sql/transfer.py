@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from prompt_registry_plugin.errors import InvalidStore
-from prompt_registry_plugin.store.sql.database import Database
+from prompt_registry_plugin.errors import InvalidStore, UserError
+from prompt_registry_plugin.records import TemplateFormat
+from prompt_registry_plugin.store.sql.database import Database, IntegrityError
 from prompt_registry_plugin.store.sql.versions import load, words_of
+from prompt_registry_plugin.uri import check_alias, check_name
 
 # In an order in which each row finds what it refers to, with what orders the rows of each.
 TABLES = (
@@ -27,6 +29,8 @@ TABLES = (
     ("candidates", "run_id, position"),
     ("rollouts", "id"),
 )
+_NAMES = frozenset(name for name, _ in TABLES)
+_JSON = ("template", "response_format", "model_config", "tools", "variable_schemas")
 _BATCH = 1000
 
 
@@ -38,6 +42,28 @@ def dump_rows(database: Database) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def restore_rows(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
     """See `Store.restore`."""
+    try:
+        return _restore(database, rows)
+    except IntegrityError as error:
+        raise InvalidStore(f"these rows do not fit together: {error}; nothing was restored") from error
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    """Rows come from a file, and what stands in them becomes names of files and parts of URIs again."""
+    try:
+        if "name" in row and "number" in row:
+            check_name(row["name"])
+        if isinstance(row.get("alias"), str):
+            check_alias(row["alias"])
+        if row.get("template_format", "double_brace") not in get_args(TemplateFormat):
+            raise ValueError(f"template format {row['template_format']!r}")
+        for column in _JSON:
+            load(row.get(column))
+    except (UserError, ValueError, TypeError) as error:
+        raise InvalidStore(f"a row cannot be read: {error}; nothing was restored") from error
+
+
+def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
     count, columns = 0, database.columns()
     with database.change() as transaction:
         if any(transaction.execute(f"SELECT 1 FROM {table} LIMIT 1") for table, _ in TABLES):
@@ -53,9 +79,11 @@ def restore_rows(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]
                 pending.clear()
 
         for table, row in rows:
-            if table not in columns or not row.keys() <= columns[table]:
-                unknown = table if table not in columns else f"{table}.{min(row.keys() - columns[table])}"
+            if table not in _NAMES or not isinstance(row, Mapping) or not row.keys() <= columns[table]:
+                known = table in _NAMES and isinstance(row, Mapping)
+                unknown = f"{table}.{min(row.keys() - columns[table])}" if known else table
                 raise InvalidStore(f"these rows hold {unknown!r}, which this version does not know; nothing was restored")
+            _check(row)
             kind = (table, tuple(sorted(row)))
             if kind != at or len(pending) >= _BATCH:
                 flush()

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, StoreUnavailable
-from prompt_registry_plugin.store.sql.database import Dialect, Row
+from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
 from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
 
 _BUSY_SECONDS = 30.0
@@ -67,23 +68,44 @@ class Transaction:
         self._connection.executemany("INSERT INTO prompt_words (rowid, words) VALUES (?, ?)", [text for text in texts if text[1]])
 
 
-class Connection:
+class Connection(ForkAware):
     """The file behind a `sqlite:///` URL; `?mode=ro` opens it for reading only."""
 
     def __init__(self, url: str) -> None:
         self.path, self.read_only = parse_url(url)
         _check_folder(self.path, url)
         self.dialect = DIALECT
-        self._lock = threading.RLock()  # over everything but the writer
-        self._write_lock = threading.RLock()  # taken before `_lock`, never after it
-        self._pid = os.getpid()
+        self._inherited: list[object] = []  # a parent's connections, which must neither be used nor closed here
+        self._new_locks()
+        tell_of_forks(self)
         # What the file looked like when it was opened as one that never changes.
         self._unchanging: tuple[object, ...] | None = None
         self._seen: int | None = None  # the counter when the epoch was read
         self._epoch = -1
         self._counter: sqlite3.Cursor | None = None  # asks the counter; None when that takes more than asking
         self._writer: sqlite3.Connection | None = None
+        self._reopen = False  # after a fork
         self._reader: sqlite3.Connection | None = self._open()
+
+    def _new_locks(self) -> None:
+        self._lock = threading.RLock()  # over everything but the writer
+        self._write_lock = threading.RLock()  # taken before `_lock`, never after it
+
+    def before_fork(self) -> None:
+        """Waits for a transaction to end: SQLite keeps the locks of a process in memory, and a child would find them held for ever."""
+        self._write_lock.acquire()
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        self._lock.release()
+        self._write_lock.release()
+
+    def forked(self) -> None:
+        """SQLite connections must not cross a fork."""
+        self._new_locks()
+        self._inherited += [self._reader, self._writer, self._counter]
+        self._counter = self._seen = self._writer = None
+        self._reopen = self._reader is not None
 
     def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
         """All rows of a query. A file answers at once: there is nothing to be patient about."""
@@ -116,7 +138,7 @@ class Connection:
         """The epoch as it is now. Every cached load comes this way, so it is short: one counter, no query."""
         with self._lock:
             counter = self._counter
-            if counter is not None and self._pid == os.getpid():
+            if counter is not None:
                 try:
                     if counter.execute("PRAGMA data_version").fetchone()[0] == self._seen:
                         return self._epoch
@@ -166,17 +188,16 @@ class Connection:
         with self._write_lock, self._lock:
             self._counter = None
             for connection in (self._writer, self._reader):
-                if connection is not None and self._pid == os.getpid():
+                if connection is not None and not self._reopen:
                     connection.close()
             self._writer = self._reader = None
 
     def _current(self) -> sqlite3.Connection:
         if self._reader is None:
             raise StoreUnavailable(f"the registry {self.path} was closed")
-        if self._pid != os.getpid():  # SQLite connections must not cross a fork
-            self._pid = os.getpid()
-            self._writer = None
+        if self._reopen:
             self._reader = self._open()
+            self._reopen = False
         return self._reader
 
     def _current_writer(self) -> sqlite3.Connection:
@@ -272,8 +293,8 @@ class Connection:
     def _readable_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.IntegrityError:
-            raise
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(str(error)) from error
         except (OverflowError, UnicodeError) as error:
             raise InvalidName(f"a number is too large, or a text is not valid Unicode: {error}") from error
         except sqlite3.OperationalError as error:
