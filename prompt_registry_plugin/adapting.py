@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from prompt_registry_plugin.current import current_registry, opened_registry
-from prompt_registry_plugin.errors import PluginError, PromptRegistryError, did_you_mean
+from prompt_registry_plugin.errors import InvalidTemplate, PluginError, PromptRegistryError, did_you_mean
+from prompt_registry_plugin.places import Place
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Adapter
-from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.records import Template, digest
 from prompt_registry_plugin.scope import current_override, current_recorder
+from prompt_registry_plugin.templates.text import to_source
+from prompt_registry_plugin.uri import is_uri
 
 logger = logging.getLogger(__name__)
 _requested: set[str] = set()  # enabled by name, rather than because another adapter builds on it
@@ -88,11 +92,68 @@ def serve(text_hash: str) -> PromptVersion | None:
         return None
 
 
-def discovered(template: Template, rendered: Any, values: Mapping[str, Any], *, unadoptable: str | None = None) -> None:
+def discovered(
+    template: Template,
+    rendered: Any,
+    values: Mapping[str, Any],
+    *,
+    unadoptable: str | None = None,
+    place: Place | None = None,
+) -> None:
     """Records a prompt that the registry does not know; nothing when nobody records."""
     recorder = current_recorder()
     if recorder is not None:
-        recorder.add_prompt(template, rendered, values, unadoptable=unadoptable)
+        recorder.add_prompt(template, rendered, values, unadoptable=unadoptable, place=place)
+
+
+def text_here(text: str, values: Mapping[str, Any], place: Place | None = None) -> str:
+    """The text to use where a framework holds a plain one, such as an agent's instructions.
+
+    A `prompts:/` URI is loaded and rendered; an adopted text is served from the registry; another one is recorded as discovered.
+    Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` when chat messages stand where a text is needed.
+    """
+    if is_uri(text):
+        return _as_text(current_registry().load_prompt(text), values)
+    if not is_active():
+        return text
+    template = to_source([(text, None)])
+    served = serve(digest(template))
+    if served is not None:
+        return _as_text(served, values)
+    recorder = current_recorder()
+    if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
+        discovered(template, text, {}, place=place)
+    return text
+
+
+def values_of(context: object) -> dict[str, Any]:
+    """The variables that a framework's context object (`deps`, a run context) has for prompts: its items, fields or attributes."""
+    if context is None:
+        return {}
+    if isinstance(context, Mapping):
+        return {str(key): value for key, value in context.items()}
+    if is_dataclass(context) and not isinstance(context, type):
+        return {field.name: getattr(context, field.name) for field in fields(context)}
+    return {key: value for key, value in getattr(context, "__dict__", {}).items() if not key.startswith("_")}
+
+
+_TEXT_KEYS = ("input", "prompt", "message", "question", "query", "text", "user_prompt")
+
+
+def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """What of a row's inputs is what the user says to an agent, and the rest; None where that is not plain."""
+    names = [name for name in _TEXT_KEYS if isinstance(inputs.get(name), str)]
+    if not names and len(inputs) == 1:
+        names = [name for name, value in inputs.items() if isinstance(value, str)]
+    if not names:
+        return None, dict(inputs)
+    return str(inputs[names[0]]), {name: value for name, value in inputs.items() if name != names[0]}
+
+
+def _as_text(version: PromptVersion, values: Mapping[str, Any]) -> str:
+    if not version.is_text_prompt:
+        raise InvalidTemplate(f"prompt {version.name!r} is used where a text is needed, but holds chat messages")
+    return str(version.format(values))
 
 
 def _say_once(error: PromptRegistryError) -> None:

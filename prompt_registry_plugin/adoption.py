@@ -29,8 +29,8 @@ def adopt(registry: PromptRegistry, trace: Trace, names: Mapping[str, str | None
         )
     if not trace.prompts and any(span.kind == "llm" for span in trace.spans):
         raise UserError(
-            "the trace holds model calls, but none of their prompts came from a template; messages that are built by hand "
-            "(SystemMessage(...)) are not met yet: make them a ChatPromptTemplate, or register the text and load it by name"
+            "the trace holds model calls, but none of their prompts was met: their texts stand in no template, system message or agent's "
+            "instructions; register the text and load it by name"
         )
     if not trace.prompts:
         raise UserError("the trace holds no prompts: enable() the framework's adapter, then record() a run of the agent")

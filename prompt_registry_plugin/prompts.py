@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin import scope
-from prompt_registry_plugin.errors import InvalidTemplate
+from prompt_registry_plugin.errors import InvalidTemplate, PluginError
 from prompt_registry_plugin.frozen import FrozenDict, freeze
 from prompt_registry_plugin.records import EMPTY, ServedFrom, Template, TemplateFormat, digest, utc_now
 from prompt_registry_plugin.templates import CompiledTemplate, TextTemplate, compile_template
@@ -152,6 +153,15 @@ class PromptVersion:
         """The template with `{{{name}}}` for variables: mustache that escapes nothing, for frameworks that want that."""
         self._check_convertible()
         return to_mustache(self.template, self._label)
+
+    def to_langchain(self) -> Any:
+        """A LangChain template of this version, for a text or for messages. Raises `PluginError` when LangChain is not installed."""
+        try:
+            # By name: the core knows no framework, and imports its adapter only when somebody asks for it.
+            adapter = import_module("prompt_registry_adapters.langchain.prompts")
+        except ImportError as error:
+            raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'") from error
+        return adapter.to_langchain(self)
 
     def _check_convertible(self) -> None:
         if self.template_format != "double_brace":

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -102,17 +102,20 @@ class Trace:
 
     def start_model(self, name: str, messages: Sequence[Any], *, key: str | None = None, parent_id: str | None = None) -> str:
         """Begins a model span that names the prompts whose rendered text stands in `messages`."""
+        return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.seen_by_model(messages))
+
+    def seen_by_model(self, messages: Sequence[Any]) -> dict[str, Any]:
+        """The attributes of a model span: the messages, and the prompts whose rendered text stands in them."""
         contents = [content_of(message) for message in messages]
         linked: dict[str, Span] = {}
         for span in reversed(self.spans):
             if span.kind == "prompt" and span.name not in linked and _stands_in(span.attributes["texts"], contents):
                 linked[span.name] = span
         found = _longest(list(linked.values()), contents)
-        attributes = {
+        return {
             "messages": [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)],
             "prompts": [span.id for span in found],
         }
-        return self.start("llm", name, key=key, parent_id=parent_id, attributes=attributes)
 
     def alias_key(self, key: str, parent_key: str | None) -> None:
         """Makes `key` stand for the span of `parent_key`: for steps of a framework that deserve no span."""
@@ -151,9 +154,10 @@ class Trace:
         unadoptable: str | None = None,
         served_from: str = "registry",
         includes: Sequence[str] = (),
+        place: Place | None = None,
     ) -> None:
         """Records that a prompt was rendered here; `name` is None for one that the registry does not know."""
-        place = next((found for locator in _locators if (found := locator(self)) is not None), Place())
+        place = place or next((found for locator in _locators if (found := locator(self)) is not None), Place())
         texts = [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered]
         attributes = {
             "prompt": name,
@@ -172,6 +176,10 @@ class Trace:
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
         self.finish(self.start("prompt", label, parent_id=place.parent_id, attributes=attributes))
+
+    def has_rendered(self, text: str) -> bool:
+        """Whether a prompt that was recorded here rendered to this text, or to messages with it."""
+        return any(span.kind == "prompt" and text in span.attributes["texts"] for span in self.spans)
 
     def root_of(self, span_id: str | None) -> Span | None:
         """The outermost span above a span."""
@@ -269,7 +277,8 @@ def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> It
     else:
         recorder.finish(span_id)
     finally:
-        _current_span.reset(token)
+        with suppress(ValueError):  # a streamed run may end in another context than it began in
+            _current_span.reset(token)
 
 
 def trace(function: Callable[P, R]) -> Callable[P, R]:

@@ -219,7 +219,7 @@ def test_adopting_twice_and_name_clashes() -> None:
         pr.adopt(trace, names={"nope": "x"})
     with pr.record() as by_hand:
         Echo().invoke([HumanMessage("no template")])
-    with pytest.raises(pr.UserError, match="built by hand"):
+    with pytest.raises(pr.UserError, match="was met"):
         pr.adopt(by_hand)
     with pr.record() as empty:
         pass

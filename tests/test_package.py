@@ -78,7 +78,12 @@ def test_layers_import_only_what_stands_above_them() -> None:
 
 def test_adapters_use_core_names_and_their_own_framework_only() -> None:
     """An adapter imports the core, its framework and the standard library, never another adapter."""
-    allowed = {"langchain": {"langchain_core"}, "langgraph": {"langgraph"}}
+    allowed = {
+        "langchain": {"langchain", "langchain_core"},
+        "langgraph": {"langgraph"},
+        "pydantic_ai": {"pydantic_ai"},
+        "openai_agents": {"agents"},
+    }
     import sys
 
     for path in (ROOT / "adapters" / "prompt_registry_adapters").rglob("*/*.py"):

@@ -8,6 +8,7 @@ class TestMyStore(StoreConformance):
 
 from __future__ import annotations
 
+from prompt_registry_plugin.testing.adapters import AdapterConformance
 from prompt_registry_plugin.testing.stores import StoreConformance
 
-__all__ = ["StoreConformance"]
+__all__ = ["AdapterConformance", "StoreConformance"]

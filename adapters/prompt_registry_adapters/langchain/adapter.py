@@ -1,8 +1,9 @@
-"""Switching the adapter on and off: four wrapped methods and one callback hook.
+"""Switching the adapter on and off: six wrapped methods and one callback hook.
 
 LangChain has no official place to substitute a prompt in a chain that is already built. The leaf methods that every call style
-(invoke, stream, batch and their async forms) goes through are `PromptTemplate.format` and `ChatPromptTemplate.format_messages`
-/ `aformat_messages`, so these are wrapped, once, for as long as the adapter is on.
+(invoke, stream, batch and their async forms) goes through are those of the templates (`PromptTemplate.format`, `ChatPromptTemplate`'s
+`format_messages` and `aformat_messages`, `FewShotPromptTemplate`'s `format` and `aformat`) and, for messages that are built by hand and for
+`create_agent`, `BaseChatModel._convert_input`. So these are wrapped, once, for as long as the adapter is on.
 """
 
 from __future__ import annotations

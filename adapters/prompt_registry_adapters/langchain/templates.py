@@ -6,16 +6,20 @@ lookup costs a few microseconds and notices when a template was changed in place
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any
 
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, SystemMessage, convert_to_messages
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.prompts import (
     AIMessagePromptTemplate,
     ChatPromptTemplate,
+    FewShotPromptTemplate,
     HumanMessagePromptTemplate,
     MessagesPlaceholder,
     PromptTemplate,
@@ -28,6 +32,7 @@ from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.records import Template, digest
 from prompt_registry_plugin.templates.convert import from_single_brace
 from prompt_registry_plugin.templates.text import to_source
+from prompt_registry_plugin.uri import is_uri
 
 _ROLES = {
     SystemMessagePromptTemplate: "system",
@@ -48,11 +53,15 @@ Part = tuple[str, str, str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A LangChain template in our terms; `unadoptable` says why it has no counterpart, or is None."""
+    """A LangChain template in our terms; `unadoptable` says why it has no counterpart, or is None.
+
+    `names_prompts` when a message of it is a `prompts:/` URI, whose prompt records itself.
+    """
 
     template: Template
     text_hash: str | None
     unadoptable: str | None = None
+    names_prompts: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -81,7 +90,8 @@ def describe_chat(parts: tuple[Part, ...]) -> Described:
         if kind == "other":
             reason = f"message {text!r} has no counterpart"
         messages.append({"role": kind, "content": content})
-    return Described(messages, None if reason else digest(messages), reason)
+    names_prompts = any(is_uri(text) for kind, text, _, _ in parts if kind != "placeholder")
+    return Described(messages, None if reason or names_prompts else digest(messages), reason, names_prompts)
 
 
 def parts_of(chat: ChatPromptTemplate) -> tuple[Part, ...]:
@@ -128,15 +138,15 @@ def _convert(text: str, template_format: str) -> str:
 def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: PromptTemplate, **kwargs: Any) -> str:
+        if attached and is_uri(self.template):
+            return adapting.text_here(self.template, self._merge_partial_and_user_variables(**kwargs))
         if not attached or _inside_chat.get() or not adapting.is_active():
             return original(self, **kwargs)
         described = describe_text(self.template, self.template_format)
         served = adapting.serve(described.text_hash) if described.text_hash else None
         values = self._merge_partial_and_user_variables(**kwargs)
-        if served is not None and not served.is_text_prompt:
-            raise InvalidTemplate(f"prompt {served.name!r} is served where the agent has a text, but holds chat messages")
         if served is not None:
-            return str(served.format(values))
+            return _text(served, values)
         text = original(self, **values)  # not kwargs: a partial variable that is computed must not change between text and trace
         adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
         return text
@@ -157,7 +167,8 @@ def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callabl
             messages = original(self, **values)
         finally:
             _inside_chat.reset(token)
-        adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
+        if not described.names_prompts:
+            adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
         return messages
 
     return format_messages
@@ -178,10 +189,97 @@ def _wrap_aformat_messages(
             messages = await original(self, **values)
         finally:
             _inside_chat.reset(token)
-        adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
+        if not described.names_prompts:
+            adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
         return messages
 
     return aformat_messages
+
+
+def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
+    @wraps(original)
+    def format(self: FewShotPromptTemplate, **kwargs: Any) -> str:
+        if not attached or _inside_chat.get() or not adapting.is_active():
+            return original(self, **kwargs)
+        values = self._merge_partial_and_user_variables(**kwargs)
+        described = describe_few_shot(self)
+        served = adapting.serve(described.text_hash) if described.text_hash else None
+        if served is not None:
+            return _text(served, values)
+        with _within():
+            text = original(self, **values)
+        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
+        return text
+
+    return format
+
+
+def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
+    @wraps(original)
+    async def aformat(self: FewShotPromptTemplate, **kwargs: Any) -> str:
+        if not attached or _inside_chat.get() or not adapting.is_active():
+            return await original(self, **kwargs)
+        values = self._merge_partial_and_user_variables(**kwargs)
+        described = describe_few_shot(self)
+        served = adapting.serve(described.text_hash) if described.text_hash else None
+        if served is not None:
+            return _text(served, values)
+        with _within():
+            text = await original(self, **values)
+        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
+        return text
+
+    return aformat
+
+
+def describe_few_shot(template: FewShotPromptTemplate) -> Described:
+    """A few-shot template in our terms: prefix, examples and suffix as the one text that LangChain makes of them."""
+    if template.examples is None:
+        return Described(
+            f"{template.prefix}\n…\n{template.suffix}", None, "its examples are chosen for each input, so that it is no one text"
+        )
+    with _within():
+        keys = template.example_prompt.input_variables
+        examples = [template.example_prompt.format(**{key: example[key] for key in keys}) for example in template.examples]
+    pieces = [piece for piece in (template.prefix, *examples, template.suffix) if piece]
+    return describe_text(template.example_separator.join(pieces), template.template_format)
+
+
+def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Meets the system messages that an agent builds by hand, or that `create_agent` puts before the conversation."""
+
+    @wraps(original)
+    def _convert_input(self: BaseChatModel, model_input: Any) -> Any:
+        value = original(self, model_input)
+        if not attached or isinstance(model_input, PromptValue) or not isinstance(value, ChatPromptValue):
+            return value
+        first = value.messages[0] if value.messages else None  # a system message further on may be the conversation's own
+        if not isinstance(first, SystemMessage) or not isinstance(first.content, str):
+            return value
+        if not (is_uri(first.content) or adapting.is_active()):
+            return value
+        text = adapting.text_here(first.content, {})
+        if text == first.content:
+            return value
+        return ChatPromptValue(messages=[first.model_copy(update={"content": text}), *value.messages[1:]])
+
+    return _convert_input
+
+
+@contextmanager
+def _within() -> Iterator[None]:
+    """What is formatted inside is a part of a prompt, not one of its own."""
+    token = _inside_chat.set(True)
+    try:
+        yield
+    finally:
+        _inside_chat.reset(token)
+
+
+def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
+    if not served.is_text_prompt:
+        raise InvalidTemplate(f"prompt {served.name!r} is served where the agent has a text, but holds chat messages")
+    return str(served.format(values))
 
 
 def _meet(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
@@ -207,4 +305,7 @@ WRAPPED: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
     (PromptTemplate, "format", _wrap_format),
     (ChatPromptTemplate, "format_messages", _wrap_format_messages),
     (ChatPromptTemplate, "aformat_messages", _wrap_aformat_messages),
+    (FewShotPromptTemplate, "format", _wrap_few_shot),
+    (FewShotPromptTemplate, "aformat", _wrap_few_shot_async),
+    (BaseChatModel, "_convert_input", _wrap_convert_input),
 )

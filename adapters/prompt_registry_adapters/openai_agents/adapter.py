@@ -1,0 +1,52 @@
+"""Switching the adapter on and off: one wrapped method and one trace processor.
+
+`Agent.get_system_prompt` is the one place that all runs take an agent's instructions from. The official ways, a callable in the place of
+the text or a filter given to each run, are for agents that can still be changed.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from prompt_registry_plugin.errors import PluginError
+
+
+class OpenAIAgentsAdapter:
+    """Serves adopted instructions from the registry, and records runs through the SDK's own tracing."""
+
+    name = "openai_agents"
+    requires: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self._wrapped: tuple[type[Any], Any, Any] | None = None
+
+    def enable(self) -> None:
+        """Attaches; does nothing when attached. Raises `PluginError` when the SDK is not installed."""
+        if self._wrapped is not None:
+            return
+        if find_spec("agents") is None:
+            raise PluginError("the OpenAI Agents SDK is not installed: pip install 'prompt-registry-plugin[openai-agents]'")
+        try:
+            from agents import Agent
+
+            from prompt_registry_adapters.openai_agents import tracing
+        except ImportError as error:
+            raise PluginError(f"the installed package 'agents' is not the OpenAI Agents SDK: {error}") from error
+        original = Agent.__dict__["get_system_prompt"]
+        ours = tracing.wrap_get_system_prompt(original)
+        setattr(Agent, "get_system_prompt", ours)  # noqa: B010  a method is replaced, which types do not allow for
+        self._wrapped = (Agent, original, ours)
+        tracing.attach()
+
+    def disable(self) -> None:
+        """Restores the method and falls silent."""
+        if self._wrapped is None:
+            return
+        from prompt_registry_adapters.openai_agents import tracing
+
+        owner, original, ours = self._wrapped
+        self._wrapped = None
+        if owner.__dict__["get_system_prompt"] is ours:
+            owner.get_system_prompt = original
+        tracing.detach()

@@ -1,0 +1,176 @@
+"""The wrapped method, and the SDK's spans as spans of the current recording.
+
+A model's span says what came in, but not always the instructions: what `get_system_prompt` gave is kept by the span it was asked in
+(an agent's turn), which is the parent of the model's span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from agents.tracing import Span, TracingProcessor, add_trace_processor, get_current_span
+from agents.tracing import Trace as SDKTrace
+
+from prompt_registry_plugin import adapting
+from prompt_registry_plugin.places import Place
+from prompt_registry_plugin.scope import current_recorder
+from prompt_registry_plugin.tracing import Trace, add_locator, remove_locator
+from prompt_registry_plugin.uri import is_uri
+
+_KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
+_MODELS = ("generation", "response")
+
+
+class _State:
+    attached = False
+
+
+state = _State()
+_registered = False
+_instructions: WeakKeyDictionary[Trace, dict[str, str]] = WeakKeyDictionary()
+
+
+def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Callable[..., Awaitable[str | None]]:
+    """Meets the instructions of an agent, whenever a turn asks for them."""
+
+    @wraps(original)
+    async def get_system_prompt(self: Any, run_context: Any) -> str | None:
+        text = await original(self, run_context)
+        if not state.attached or text is None:
+            return text
+        recorder = current_recorder()
+        parent = get_current_span()
+        if isinstance(self.instructions, str) or is_uri(text):
+            key = parent.span_id if parent is not None else None
+            place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
+            text = adapting.text_here(text, adapting.values_of(run_context.context), place)
+        if recorder is not None and parent is not None:
+            _instructions.setdefault(recorder, {})[parent.span_id] = text
+        return text
+
+    return get_system_prompt
+
+
+class RecordingProcessor(TracingProcessor):
+    """Turns the SDK's spans into ours. It is told in the context of the run, so the recording is the current one."""
+
+    def on_trace_start(self, trace: SDKTrace) -> None:
+        """A workflow needs no span: its agents have theirs."""
+
+    def on_trace_end(self, trace: SDKTrace) -> None:
+        """Nothing to end."""
+
+    def on_span_start(self, span: Span[Any]) -> None:
+        """An agent, tool, handoff or model begins; turns and tasks get no span of their own."""
+        recorder = current_recorder() if state.attached else None
+        if recorder is None:
+            return
+        data = span.span_data
+        if data.type in _MODELS:
+            recorder.start("llm", _model_name(data), key=span.span_id, parent_id=recorder.span_id(span.parent_id))
+        elif data.type in _KINDS:
+            name = getattr(data, "name", None) or data.type
+            inputs = getattr(data, "input", None)
+            recorder.start(
+                _KINDS[data.type],  # type: ignore[arg-type]
+                str(name),
+                key=span.span_id,
+                parent_id=recorder.span_id(span.parent_id),
+                attributes={"inputs": inputs} if inputs else {},
+            )
+        else:
+            recorder.alias_key(span.span_id, span.parent_id)
+
+    def on_span_end(self, span: Span[Any]) -> None:
+        """Ends what was begun."""
+        recorder = current_recorder() if state.attached else None
+        if recorder is None or not recorder.owns_key(span.span_id):
+            return
+        data = span.span_data
+        error = RuntimeError(str(span.error.get("message"))) if span.error else None
+        attributes: dict[str, Any] = {}
+        if data.type in _MODELS:
+            attributes = _model_attributes(recorder, span)
+        elif getattr(data, "output", None) is not None:
+            attributes = {"outputs": data.output}
+        recorder.finish(recorder.span_id(span.span_id), attributes=attributes, error=error)
+
+    def shutdown(self) -> None:
+        """Nothing is open."""
+
+    def force_flush(self) -> None:
+        """Nothing is buffered."""
+
+
+def attach() -> None:
+    """Makes recordings see runs. The processor is added once per process: the SDK offers no way to take one back."""
+    global _registered
+    if not _registered:
+        add_trace_processor(RecordingProcessor())
+        _registered = True
+    state.attached = True
+    add_locator(locate)
+
+
+def detach() -> None:
+    """Makes the processor and the wrapper do nothing."""
+    state.attached = False
+    remove_locator(locate)
+
+
+def locate(trace: Trace) -> Place | None:
+    """The agent's turn that the current code runs in."""
+    current = get_current_span() if state.attached else None
+    parent_id = trace.span_id(current.span_id) if current is not None else None
+    return None if parent_id is None else Place(parent_id)
+
+
+def _model_name(data: Any) -> str:
+    response = getattr(data, "response", None)
+    return str(getattr(data, "model", None) or getattr(response, "model", None) or "model")
+
+
+def _model_attributes(recorder: Trace, span: Span[Any]) -> dict[str, Any]:
+    data = span.span_data
+    given = data.input
+    messages: list[Mapping[str, Any]] = [{"role": "user", "content": given}] if isinstance(given, str) else _messages(given or ())
+    kept = _instructions.get(recorder, {}).get(span.parent_id or "")
+    if kept and not any(message.get("content") == kept for message in messages):
+        messages.insert(0, {"role": "system", "content": kept})
+    response = getattr(data, "response", None)
+    output = _text_of(getattr(response, "output", None) or getattr(data, "output", None) or ())
+    usage = getattr(response, "usage", None) or data.usage or {}
+    tokens = usage if isinstance(usage, Mapping) else {k: getattr(usage, k, 0) for k in ("input_tokens", "output_tokens")}
+    return {
+        **recorder.seen_by_model(messages),
+        "output": output,
+        "input_tokens": tokens.get("input_tokens") or 0,
+        "output_tokens": tokens.get("output_tokens") or 0,
+        "model": _model_name(data),
+    }
+
+
+def _messages(items: Any) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for item in items:
+        data = item if isinstance(item, Mapping) else getattr(item, "__dict__", {})
+        if "content" in data:
+            found.append({"role": str(data.get("role") or "message"), "content": _text_of(data["content"])})
+        elif "output" in data:
+            found.append({"role": "tool", "content": str(data["output"])})
+    return found
+
+
+def _text_of(value: Any) -> str:
+    """The text in whatever shape the SDK has it: a text, parts, messages."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return "".join(_text_of(item) for item in value)
+    inner = None
+    for key in ("text", "content"):
+        inner = inner or (value.get(key) if isinstance(value, Mapping) else getattr(value, key, None))
+    return _text_of(inner) if inner else ""

@@ -1,0 +1,191 @@
+"""What the wrapped methods do: meet the prompts of a request, and turn runs, requests and tool calls into spans.
+
+Containers of capabilities nest, and a run's agents may call other agents: the outermost container of one run is told from the
+nested ones by the run's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+from pydantic_ai.messages import (
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+
+from prompt_registry_plugin import adapting
+from prompt_registry_plugin.places import Place
+from prompt_registry_plugin.scope import current_recorder
+from prompt_registry_plugin.tracing import span
+from prompt_registry_plugin.uri import is_uri
+
+_run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)
+_request: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_request", default=None)
+_tool: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_tool", default=None)
+
+
+class _State:
+    attached = False
+
+
+state = _State()  # a wrapper that another library wrapped after us cannot be taken away; it falls silent by this
+
+
+def _wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(original)
+    async def wrap_run(self: Any, ctx: Any, *, handler: Callable[[], Awaitable[Any]]) -> Any:
+        if not state.attached or current_recorder() is None or _run.get() == ctx.run_id:
+            return await original(self, ctx, handler=handler)
+        _run.set(ctx.run_id)  # never reset: another run has another id, and a streamed one may end in another context
+        with span("agent", _agent_name(ctx), {"inputs": _plain_prompt(ctx.prompt)}) as span_id:
+            result = await original(self, ctx, handler=handler)
+            recorder = current_recorder()
+            if recorder is not None:
+                recorder.finish(span_id, attributes={"outputs": getattr(result, "output", None)})
+            return result
+
+    return wrap_run
+
+
+def _wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(original)
+    async def before_model_request(self: Any, ctx: Any, request_context: Any) -> Any:
+        key = f"{ctx.run_id}:{ctx.run_step}"
+        if not state.attached or _request.get() == key:
+            return await original(self, ctx, request_context)
+        token = _request.set(key)
+        try:
+            request_context = await original(self, ctx, request_context)
+        finally:
+            _request.reset(token)
+        request_context = _meet(ctx, request_context)
+        recorder = current_recorder()
+        if recorder is not None:
+            name = getattr(request_context.model, "model_name", None) or type(request_context.model).__name__
+            recorder.start_model(str(name), _messages(request_context), key=key)
+        return request_context
+
+    return before_model_request
+
+
+def _wrap_after(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(original)
+    async def after_model_request(self: Any, ctx: Any, *, request_context: Any, response: ModelResponse) -> Any:
+        recorder = current_recorder()
+        if state.attached and recorder is not None:
+            calls = [{"name": part.tool_name, "args": part.args} for part in response.parts if isinstance(part, ToolCallPart)]
+            usage = response.usage
+            recorder.finish(
+                recorder.span_id(f"{ctx.run_id}:{ctx.run_step}"),
+                attributes={
+                    "output": "".join(part.content for part in response.parts if isinstance(part, TextPart)),
+                    "input_tokens": usage.input_tokens,
+                    "output_tokens": usage.output_tokens,
+                    **({"tool_calls": calls} if calls else {}),
+                },
+            )
+        return await original(self, ctx, request_context=request_context, response=response)
+
+    return after_model_request
+
+
+def _wrap_tool(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(original)
+    async def wrap_tool_execute(self: Any, ctx: Any, *, call: ToolCallPart, args: Any, **rest: Any) -> Any:
+        key = f"{ctx.run_id}:{call.tool_call_id}"
+        if not state.attached or current_recorder() is None or _tool.get() == key:
+            return await original(self, ctx, call=call, args=args, **rest)
+        token = _tool.set(key)
+        try:
+            with span("tool", call.tool_name, {"inputs": args}) as span_id:
+                result = await original(self, ctx, call=call, args=args, **rest)
+                recorder = current_recorder()
+                if recorder is not None:
+                    recorder.finish(span_id, attributes={"outputs": result})
+                return result
+        finally:
+            _tool.reset(token)
+
+    return wrap_tool_execute
+
+
+WRAPPED: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("wrap_run", _wrap_run),
+    ("before_model_request", _wrap_before),
+    ("after_model_request", _wrap_after),
+    ("wrap_tool_execute", _wrap_tool),
+)
+
+
+def _meet(ctx: Any, request_context: Any) -> Any:
+    """The request with its literal instructions and system prompts as the registry has them; what the user wrote is never touched."""
+    parameters = request_context.model_request_parameters
+    parts = parameters.instruction_parts or []
+    # System prompts stand in the first request of a conversation; in a history that was handed in they belong to another run.
+    own = [
+        i for i, message in enumerate(request_context.messages)
+        if isinstance(message, ModelRequest) and message.run_id in (None, ctx.run_id)
+        and any(isinstance(part, SystemPromptPart) and part.dynamic_ref is None for part in message.parts)
+    ]  # fmt: skip
+    texts = [part.content for part in parts if not part.dynamic]
+    texts += [part.content for i in own for part in request_context.messages[i].parts if isinstance(part, SystemPromptPart)]
+    if not texts or not (any(map(is_uri, texts)) or adapting.is_active()):
+        return request_context
+    values, agent = adapting.values_of(ctx.deps), _agent_name(ctx)
+
+    def meet(text: str, node: str) -> str:
+        return adapting.text_here(text, values, Place(node=node, graph=agent))
+
+    new_parts = [part if part.dynamic else replace(part, content=meet(part.content, "instructions")) for part in parts]
+    for i in own:
+        # In the message itself, so that the conversation's history holds what was sent and later turns send the same.
+        request_context.messages[i].parts = [_met(part, meet) for part in request_context.messages[i].parts]
+    if new_parts == parts:
+        return request_context
+    return replace(request_context, model_request_parameters=replace(parameters, instruction_parts=new_parts))
+
+
+def _met(part: Any, meet: Callable[[str, str], str]) -> Any:
+    if not isinstance(part, SystemPromptPart) or part.dynamic_ref is not None:
+        return part
+    return replace(part, content=meet(part.content, "system"))
+
+
+def _agent_name(ctx: Any) -> str:
+    return str(getattr(ctx.agent, "name", None) or "agent")
+
+
+def _messages(request_context: Any) -> list[Mapping[str, Any]]:
+    """The messages as the model gets them, in the words of the chat protocol."""
+    found: list[Mapping[str, Any]] = [
+        {"role": "system", "content": part.content} for part in request_context.model_request_parameters.instruction_parts or []
+    ]
+    for message in request_context.messages:
+        for part in message.parts:
+            if isinstance(part, SystemPromptPart):
+                found.append({"role": "system", "content": part.content})
+            elif isinstance(part, UserPromptPart):
+                found.append({"role": "user", "content": _plain_prompt(part.content)})
+            elif isinstance(part, ToolReturnPart):
+                found.append({"role": "tool", "content": str(part.content)})
+            elif isinstance(part, TextPart):
+                found.append({"role": "assistant", "content": part.content})
+    return found
+
+
+def _plain_prompt(prompt: Any) -> str:
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    return " ".join(part if isinstance(part, str) else f"<{type(part).__name__}>" for part in prompt)
+
+
+__all__ = ["WRAPPED", "state"]
