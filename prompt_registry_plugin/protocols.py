@@ -23,6 +23,7 @@ from prompt_registry_plugin.records import (
     RunStatus,
     Template,
     TemplateFormat,
+    TraceSummary,
     Usage,
 )
 from prompt_registry_plugin.tracing import Trace
@@ -240,6 +241,9 @@ class TraceTable(Protocol):
 
     def get(self, trace_id: str) -> Trace | None:
         """A stored trace."""
+
+    def newest(self, limit: int = 50) -> list[TraceSummary]:
+        """The newest traces, newest first."""
 
 
 class RunTable(Protocol):

@@ -132,6 +132,18 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """A stored trace at a glance; times in seconds."""
+
+    id: str
+    name: str
+    started_at: float
+    seconds: float
+    spans: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One row of a data set: the keyword arguments of the target, and what is expected of its answer."""
 
@@ -254,6 +266,7 @@ __all__ = [
     "SpanKind",
     "Template",
     "TemplateFormat",
+    "TraceSummary",
     "Usage",
     "digest",
     "utc_now",

@@ -14,6 +14,7 @@ from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from prompt_registry_plugin import adoption, uri
+from prompt_registry_plugin.background import BackgroundTraces
 from prompt_registry_plugin.drafts import check_draft, check_tag, check_text
 from prompt_registry_plugin.errors import (
     AliasConflict,
@@ -72,6 +73,7 @@ class PromptRegistry:
                 f"no installed plugin opens {self.place!r}; built in are sqlite:///file.db and postgresql://user@host/database"
             )
         self.store = store
+        self._traces = store.traces = BackgroundTraces(store.traces)
         self.closed = False
         self._loader = Loader(store.prompts, self.place)
         self._warned: set[str] = set()
@@ -367,7 +369,8 @@ class PromptRegistry:
     def record(self, name: str = "recording") -> Iterator[Trace]:
         """A scope whose prompts, model calls and steps become a `Trace`, which is stored when the scope ends.
 
-        A trace that cannot be stored is logged and stays usable: recording never breaks the agent.
+        It is stored in the background (`flush` waits for that). One that cannot be stored is logged and stays usable: recording never
+        breaks the agent.
         """
         with recording(Trace(name)) as trace:
             try:
@@ -412,8 +415,14 @@ class PromptRegistry:
         """Whether any hard-coded text is served from here."""
         return bool(self._loader.bindings())
 
+    def flush(self) -> None:
+        """Waits until every trace that was recorded is stored."""
+        self._traces.flush()
+
     def close(self) -> None:
-        """Releases the database."""
+        """Stores what is still under way, and releases the database."""
+        if not self.closed:
+            self.flush()
         self.closed = True
         self.store.close()
 

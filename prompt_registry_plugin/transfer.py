@@ -29,6 +29,7 @@ _FORMAT = 1
 
 def export_registry(registry: PromptRegistry, file: IO[str]) -> int:
     """Writes everything that is stored as JSON Lines: a head, a line a row, and a count by which a cut file is told. Returns the rows."""
+    registry.flush()
     count = 0
     file.write(json.dumps({"prompt_registry_export": _FORMAT}) + "\n")
     for table, row in registry.store.dump():
@@ -49,6 +50,7 @@ def restore_registry(registry: PromptRegistry, path: Path) -> int:
 
 def copy_registry(source: PromptRegistry, target: PromptRegistry) -> int:
     """Writes everything in `source` into the empty registry `target`, all or nothing; returns the number of rows."""
+    source.flush()
     return target.store.restore(source.store.dump())
 
 

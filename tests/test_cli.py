@@ -240,6 +240,57 @@ def test_a_prompt_that_cannot_be_put_together_can_be_looked_at(run: Run) -> None
         pr.set_prompt_alias("p", "production", 1)
 
 
+def test_traces_can_be_looked_at(run: Run, support: None, tmp_path: Any) -> None:
+    """Listed, shown as a tree by the first characters of the id, exported."""
+    with pr.record("first") as trace:
+        pr.load_prompt("support").format(who="Ann")
+    with pr.record("second"):
+        pass
+    code, out, _ = run("traces", "list", "--json")
+    assert [(row["name"], row["spans"], row["errors"]) for row in json.loads(out)] == [("second", 0, 0), ("first", 1, 0)]
+    assert "first" in run("traces", "list")[1]
+    code, out, _ = run("traces", "show", trace.id[:8])
+    assert code == 0
+    assert "prompt support  version 3" in out
+    assert "who = Ann" in out
+    assert "second" in run("traces", "show", "last")[1]
+    assert run("traces", "show", "nope")[0] == 2
+    assert run("traces", "export", str(tmp_path / "t.jsonl"))[0] == 0
+    assert [json.loads(line)["name"] for line in (tmp_path / "t.jsonl").read_text().splitlines()] == ["second", "first"]
+
+
+PROGRAM = """
+import sys
+from langchain_core.prompts import PromptTemplate
+template = PromptTemplate.from_template("You are hard-coded, {name}.")
+print(template.format(name=sys.argv[1]))
+"""
+
+
+def test_a_program_that_does_not_know_us_is_run(tmp_path: Any) -> None:
+    """In a process of its own: recorded, adopted, served; its arguments and its exit code are its own."""
+    import subprocess
+    import sys
+
+    (tmp_path / "agent.py").write_text(PROGRAM)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "prompt_registry_plugin", "run", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+
+    done = call("--enable", "langchain", "--adopt", "agent.py", "Ann")
+    assert done.returncode == 0, done.stderr
+    assert "You are hard-coded, Ann." in done.stdout
+    assert "adopted" in done.stdout
+    name = pr.search_prompts()[0].name
+    pr.set_prompt_alias(name, "production", pr.register_prompt(name, "You are served, {{name}}.").version)
+    assert call("agent.py", "Bob").stdout == "You are served, Bob.\n"
+    assert call("--record", "agent.py", "Bob").stdout.count("version 2") == 1
+    (tmp_path / "agent.py").write_text("raise SystemExit(7)")
+    assert call("agent.py").returncode == 7
+    assert call("nowhere.py").returncode == 2
+
+
 @pytest.mark.parametrize("command", ["push", "status"])
 def test_a_folder_that_is_not_there_is_told(run: Run, command: str, support: None) -> None:
     """Rather than taken as empty."""

@@ -398,5 +398,6 @@ def test_recordings_are_not_kept_alive() -> None:
         (chat() | Echo()).invoke(INPUT)
     alive = weakref.ref(trace)
     del trace
+    pr.current_registry().flush()
     gc.collect()
     assert alive() is None

@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"hookspecs"},
     {"plugins", "audit"},
     {"datasets", "store", "scorers", "models", "stats", "options", "formats", "otel"},
-    {"loading", "drafts"},
+    {"loading", "drafts", "background"},
     {"adoption"},
     {"registry"},
     {"current"},

@@ -22,8 +22,10 @@ from prompt_registry_plugin.cli.prompts import (
     show,
     unalias,
 )
+from prompt_registry_plugin.cli.run import run
 from prompt_registry_plugin.cli.runs import runs
 from prompt_registry_plugin.cli.settings import registry_option
+from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.transfer import copy, export, import_
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
@@ -57,7 +59,7 @@ def cli() -> None:
 
 COMMANDS = (
     list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
-    import_, copy, runs,
+    import_, copy, run, traces, runs,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

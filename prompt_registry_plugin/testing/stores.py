@@ -455,6 +455,7 @@ class StoreConformance:
             opened.load_prompt("p").format()
         run = opened.store.runs.create({"a": 1}, {"train": [Example({"q": 1})]})
         opened.store.runs.add_rollout(run.id, "train", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()))
+        opened.flush()
         rows = list(opened.store.dump())
         with PromptRegistry(f"sqlite:///{tmp_path}/moved.db") as moved:
             assert moved.store.restore(iter(rows)) == len(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from prompt_registry_plugin.masking import mask_secrets
-from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.records import Span, TraceSummary
 from prompt_registry_plugin.store.sql.database import Database
 from prompt_registry_plugin.tracing import Trace, to_json
 
@@ -37,3 +37,11 @@ class SQLTraces:
         )
         found = [Span(row[0], row[1], row[2], row[3], row[4], row[5], json.loads(row[6]), row[7]) for row in spans]
         return Trace(rows[0][0], trace_id, rows[0][1], {span.id: span for span in found})
+
+    def newest(self, limit: int = 50) -> list[TraceSummary]:
+        rows = self._database.read(
+            "SELECT t.id, t.name, t.started_at, coalesce(max(s.ended_at), t.started_at), count(s.id), count(s.error) FROM traces t "
+            "LEFT JOIN spans s ON s.trace_id = t.id GROUP BY t.id, t.name, t.started_at ORDER BY t.started_at DESC, t.id LIMIT ?",
+            (limit,),
+        )
+        return [TraceSummary(row[0], row[1], row[2], row[3] - row[2], row[4], row[5]) for row in rows]

@@ -1,0 +1,86 @@
+"""Commands about stored traces: list, show, export."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
+from prompt_registry_plugin.errors import StoreUnavailable, UserError, did_you_mean
+
+
+@click.group()
+def traces() -> None:
+    """Look at recorded runs: which prompts were rendered, and what models answered."""
+
+
+@traces.command("list")
+@click.option("--max", "limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+@json_option
+@registry_option
+def list_traces(limit: int, as_json: bool) -> None:
+    """List the stored traces, newest first."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    found = open_existing().store.traces.newest(limit)
+    if as_json:
+        print_json([{name: getattr(trace, name) for name in trace.__slots__} for trace in found])
+        return
+    rows = [
+        (trace.id, trace.name, f"{datetime.fromtimestamp(trace.started_at, UTC):%Y-%m-%d %H:%M:%S}", f"{trace.seconds:.2f} s",
+         str(trace.spans), str(trace.errors or ""))
+        for trace in found
+    ]  # fmt: skip
+    print_table(("trace", "name", "began", "took", "spans", "errors"), rows)
+
+
+@traces.command()
+@click.argument("trace_id", metavar="TRACE")
+@json_option
+@registry_option
+def show(trace_id: str, as_json: bool) -> None:
+    """Show a trace as a tree; the first characters of its id are enough, and `last` is the newest."""
+    from prompt_registry_plugin.cli.display import console, print_json, trace_tree
+    from prompt_registry_plugin.tracing import to_json
+
+    stored = open_existing().store.traces
+    known = [trace.id for trace in stored.newest(100_000)]
+    matching = known[:1] if trace_id == "last" else [known_id for known_id in known if known_id.startswith(trace_id)]
+    trace = stored.get(matching[0]) if len(matching) == 1 else None
+    if trace is None:
+        raise UserError(f"{len(matching) or 'no'} traces begin with {trace_id!r}{did_you_mean(trace_id, known)}")
+    if as_json:
+        print_json({"id": trace.id, "name": trace.name, "started_at": trace.started_at, "spans": to_json(trace.spans)})
+    else:
+        console().print(trace_tree(trace))
+
+
+@traces.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--max", "limit", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="At most so many.")
+@json_option
+@registry_option
+def export(file: Path, limit: int, as_json: bool) -> None:
+    """Write traces to FILE as JSON Lines, one trace a line, newest first; `-` is standard output."""
+    from prompt_registry_plugin.tracing import to_json
+
+    stored = open_existing().store.traces
+    count = 0
+    try:
+        out = sys.stdout if str(file) == "-" else file.open("w", encoding="utf-8")
+        for summary in stored.newest(limit):
+            trace = stored.get(summary.id)
+            if trace is not None:
+                data = {"id": trace.id, "name": trace.name, "started_at": trace.started_at, "spans": to_json(trace.spans)}
+                out.write(json.dumps(data, ensure_ascii=False) + "\n")
+                count += 1
+        if out is not sys.stdout:
+            out.close()
+    except OSError as error:
+        raise StoreUnavailable(f"cannot write {file}: {error}") from error
+    if str(file) != "-":
+        say(f"{count} traces written to {file}", {"traces": count, "file": str(file)}, as_json)

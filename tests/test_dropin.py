@@ -1,0 +1,190 @@
+"""Prompts by name, in the place where each framework takes a prompt."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.prompts import ChatPromptTemplate
+from prompt_registry_adapters.langchain import RegistryChatPrompt, RegistryMiddleware, RegistryPrompt
+
+import prompt_registry_plugin as pr
+from tests.test_adapters import Parrot, openai_agents_model, pydantic_model
+
+URI = "prompts:/support@production"
+
+
+@pytest.fixture(autouse=True)
+def support() -> None:
+    """A text and a chat, each with a production alias."""
+    pr.register_prompt("support", "You help {{name}}.")
+    pr.set_prompt_alias("support", "production", 1)
+    pr.register_prompt(
+        "chat", [{"role": "system", "content": "S {{name}}"}, {"type": "placeholder", "name": "history", "optional": True}]
+    )
+    pr.set_prompt_alias("chat", "production", 1)
+
+
+def promote(name: str, template: Any) -> None:
+    pr.set_prompt_alias(name, "production", pr.register_prompt(name, template).version)
+
+
+def test_a_text_template_follows_its_alias() -> None:
+    """In a chain, with partial variables, pickled and copied; no adapter has to be on."""
+    prompt = RegistryPrompt(URI)
+    chain = prompt | Parrot()
+    assert prompt.input_variables == ["name"]
+    assert chain.invoke({"name": "Ann"}).content == "You help Ann."
+    assert chain.invoke("Ann").content == "You help Ann.", "one variable needs no mapping"
+    for other in (
+        prompt.partial(name="Bob"),
+        pickle.loads(pickle.dumps(prompt.partial(name="Bob"))),
+        copy.deepcopy(prompt.partial(name="Bob")),
+    ):
+        assert other.invoke({}).to_string() == "You help Bob."
+    promote("support", "You serve {{name}} in {{language}}.")
+    assert chain.invoke({"name": "Ann", "language": "French"}).content == "You serve Ann in French."
+    with pytest.raises(pr.MissingVariable, match="'language'"):
+        chain.invoke({"name": "Ann"})
+
+
+async def test_a_chat_template_follows_its_alias() -> None:
+    """Alone, nested in a chat template, async; histories are LangChain's own messages."""
+    prompt = RegistryChatPrompt("prompts:/chat@production")
+    nested = ChatPromptTemplate.from_messages([prompt, ("user", "{question}")])
+    history = [HumanMessage("{{name}}")]
+    assert prompt.invoke({"name": "Ann", "history": history}).to_messages() == [SystemMessage("S Ann"), *history]
+    promote("chat", [{"role": "system", "content": "T {{name}}"}])
+    assert (await nested.ainvoke({"name": "Ann", "question": "?"})).to_messages() == [SystemMessage("T Ann"), HumanMessage("?")]
+    with pytest.raises(pr.InvalidTemplate, match="use RegistryChatPrompt"):
+        RegistryPrompt("prompts:/chat@production").invoke({"name": "Ann"})
+
+
+def test_a_version_gives_its_template() -> None:
+    """Of exactly that version, for a text and for a chat."""
+    assert pr.load_prompt("support").to_langchain().format(name="Ann") == "You help Ann."
+    template = pr.load_prompt("chat").to_langchain()
+    promote("chat", [{"role": "system", "content": "moved"}])
+    assert template.format_messages(name="Ann") == [SystemMessage("S Ann")]
+
+
+def test_templates_can_be_made_before_their_prompt_exists() -> None:
+    """A module that makes them has to be importable; whoever renders one is told."""
+    prompt = RegistryPrompt("prompts:/later@production")
+    with pytest.raises(pr.PromptNotFound, match="later"):
+        prompt.format()
+
+
+def test_candidates_reach_drop_in_templates() -> None:
+    """By name, and what was rendered is recorded with its version."""
+    chain = RegistryPrompt(URI) | Parrot()
+    with pr.override_prompts({"support": "C {{name}}"}):
+        assert chain.invoke({"name": "Ann"}).content == "C Ann"
+    pr.enable("langchain")
+    with pr.record() as trace:
+        chain.invoke({"name": "Ann"})
+    assert [(use.name, use.version) for use in trace.prompts] == [("support", 1)]
+
+
+async def test_a_middleware_gives_an_agent_its_system_prompt() -> None:
+    """With variables from the state and from its own values; sync and async."""
+    from langchain.agents import create_agent
+
+    agent = create_agent(Parrot(), tools=[], middleware=[RegistryMiddleware(URI, name="Ann")])
+    given = {"messages": [{"role": "user", "content": "hi"}]}
+    assert agent.invoke(given)["messages"][-1].content == "You help Ann."
+    promote("support", "You serve {{name}}.")
+    assert (await agent.ainvoke(given))["messages"][-1].content == "You serve Ann."
+
+
+@dataclass
+class Deps:
+    """What an agent is given."""
+
+    name: str
+
+
+@pytest.mark.parametrize("deps", [Deps("Ann"), {"name": "Ann"}])
+@pytest.mark.parametrize("by_uri", [True, False])
+async def test_pydantic_ai_instructions_by_name(deps: Any, by_uri: bool) -> None:
+    """As a function, and, once the adapter is on, as a URI; variables come from `deps`; a broken URI is an error."""
+    from prompt_registry_adapters.pydantic_ai import registry_instructions
+    from pydantic_ai import Agent
+
+    if by_uri:
+        pr.enable("pydantic_ai")
+    agent: Any = Agent(pydantic_model(), instructions=URI if by_uri else registry_instructions(URI))
+    assert (await agent.run("hi", deps=deps)).output == "You help Ann."
+    promote("support", "You serve {{name}}.")
+    assert (await agent.run("hi", deps=deps)).output == "You serve Ann."
+    with pytest.raises(pr.MissingVariable):
+        await agent.run("hi")
+
+
+@pytest.mark.parametrize("by_uri", [True, False])
+async def test_openai_agents_instructions_by_name(by_uri: bool) -> None:
+    """As a function, and, once the adapter is on, as a URI; variables come from the run's context."""
+    from agents import Agent, Runner
+    from prompt_registry_adapters.openai_agents import registry_instructions
+
+    if by_uri:
+        pr.enable("openai_agents")
+    agent: Any = Agent(name="a", instructions=URI if by_uri else registry_instructions(URI), model=openai_agents_model())
+    assert (await Runner.run(agent, "hi", context=Deps("Ann"))).final_output == "You help Ann."
+    promote("support", "You serve {{name}}.")
+    assert (await Runner.run(agent, "hi", context={"name": "Ann"})).final_output == "You serve Ann."
+
+
+async def test_a_later_turn_sends_what_the_first_one_sent() -> None:
+    """Pydantic AI keeps system prompts in the history: a conversation goes on with the version that it began with."""
+    from pydantic_ai import Agent
+
+    pr.enable("pydantic_ai")
+    agent = Agent(pydantic_model(), name="clerk", system_prompt="You are a clerk.")
+    with pr.record() as trace:
+        await agent.run("hi")
+    pr.adopt(trace)
+    promote("clerk/system", "You are the second clerk.")
+    first = await agent.run("hi")
+    promote("clerk/system", "You are the third clerk.")
+    second = await agent.run("again", message_history=first.all_messages())
+    assert (first.output, second.output) == ("You are the second clerk.", "You are the second clerk.")
+    assert (await agent.run("new")).output == "You are the third clerk."
+
+
+async def test_sub_agents_and_handoffs_hang_together() -> None:
+    """An agent as a tool, and one that a run hands over to: one tree, each model call under its agent."""
+    from agents import Agent, ModelSettings, Runner, function_tool
+    from agents.testing import ScriptedModel, assistant_message, function_call
+
+    pr.enable("openai_agents")
+
+    @function_tool
+    def lookup(word: str) -> str:
+        """Looks a word up."""
+        return f"{word} found"
+
+    expert = Agent(
+        name="expert", instructions="You are the expert.", model=ScriptedModel([[assistant_message("done")]], emit_traces=True)
+    )
+    steps = [[function_call("lookup", {"word": "x"}, call_id="1")], [function_call("transfer_to_expert", {}, call_id="2")]]
+    front = Agent(
+        name="front",
+        instructions="You are the front.",
+        model=ScriptedModel(steps, emit_traces=True),
+        tools=[lookup],
+        handoffs=[expert],
+        model_settings=ModelSettings(),
+    )
+    with pr.record() as trace:
+        result = await Runner.run(front, "hi")
+    assert result.final_output == "done"
+    spans = {span.id: span for span in trace.spans}
+    named = [(span.kind, span.name, spans[span.parent_id].name if span.parent_id else None) for span in trace.spans]
+    assert ("tool", "lookup", "front") in named
+    assert [use.proposed_name for use in trace.prompts] == ["front/instructions", "expert/instructions"]
+    assert {spans[span.parent_id or ""].name for span in trace.spans if span.kind == "llm"} == {"front", "expert"}
