@@ -291,6 +291,21 @@ def test_a_program_that_does_not_know_us_is_run(tmp_path: Any) -> None:
     assert call("nowhere.py").returncode == 2
 
 
+def test_adapters_attach_when_their_framework_is_imported(tmp_path: Any) -> None:
+    """`PROMPT_REGISTRY_ENABLE` asks for it; a process that imports no framework loads none, and none that it does not ask."""
+    from tests.conftest import run_python
+
+    start = (ROOT / "prompt_registry_enable.pth").read_text()
+    look = "import sys; print(sorted({'langchain_core', 'agents', 'prompt_registry_plugin.adapting'} & set(sys.modules)))\n"
+    assert run_python(start + look).stdout == "[]\n"
+    assert run_python(start + look, PROMPT_REGISTRY_ENABLE="all").stdout == "[]\n"
+    use = "import langchain_core.prompts as p, prompt_registry_plugin as pr; print(pr.enabled(), p.PromptTemplate.format.__module__)\n"
+    done = run_python(start + use, PROMPT_REGISTRY_ENABLE="all")
+    assert done.stdout == "['langchain'] langchain_core.prompts.prompt\n", done.stderr
+    assert run_python(start + use, PROMPT_REGISTRY_ENABLE="openai_agents").stdout.startswith("[]")
+    assert "nonsense is not enabled" in run_python(start + look, PROMPT_REGISTRY_ENABLE="nonsense").stderr
+
+
 @pytest.mark.parametrize("command", ["push", "status"])
 def test_a_folder_that_is_not_there_is_told(run: Run, command: str, support: None) -> None:
     """Rather than taken as empty."""

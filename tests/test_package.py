@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"registry"},
     {"current"},
     {"api", "adapting", "targets", "progress", "sync"},
-    {"transfer"},
+    {"transfer", "attaching"},
     {"rollouts"},
     {"evaluation"},
     {"optimize"},

@@ -25,7 +25,7 @@ def run(names: str | None, record: bool, adopt: bool, program: str, arguments: t
 
     The program needs no change and does not have to know of this package.
     """
-    from prompt_registry_plugin.adapting import enable
+    from prompt_registry_plugin.attaching import enable_when_imported
     from prompt_registry_plugin.current import current_registry
 
     path = Path(program)
@@ -33,7 +33,7 @@ def run(names: str | None, record: bool, adopt: bool, program: str, arguments: t
         raise UserError(f"there is no program {program}")
     if program == "-m" and not arguments:
         raise UserError("-m takes the name of a module")
-    enable(*([name.strip() for name in names.split(",")] if names and names != "all" else []))
+    enable_when_imported([name.strip() for name in names.split(",")] if names and names != "all" else None)
     module = arguments[0] if program == "-m" else None
     sys.argv = [module, *arguments[1:]] if module else [program, *arguments]
     sys.path.insert(0, str(Path.cwd()) if module else str(path.resolve().parent))
