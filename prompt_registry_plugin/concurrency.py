@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextvars
 import inspect
 import os
@@ -127,7 +128,9 @@ def run_sync(coroutine: Coroutine[Any, Any, R], *, threads: int = 16) -> R:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(_with_threads(coroutine, threads))
+        if threading.current_thread() is not threading.main_thread():
+            return asyncio.run(_with_threads(coroutine, threads))
+        return _main_loop().run(_with_threads(coroutine, threads))
     return _in_thread(coroutine, threads)
 
 
@@ -144,10 +147,49 @@ def blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     return run
 
 
+class _MainRunner(ForkAware):
+    """One event loop for all that the main thread runs: async clients keep connections, which die with the loop they were made in."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.inherited: list[object] = []
+        tell_of_forks(self)
+        atexit.register(self.close)
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """The result. Whatever stops the program also stops what else the loop was doing."""
+        try:
+            return self.runner.run(coroutine, context=contextvars.copy_context())
+        except (KeyboardInterrupt, SystemExit):
+            self.runner.close()
+            self.runner = asyncio.Runner()
+            raise
+
+    def forked(self) -> None:
+        self.inherited.append(self.runner)
+        self.runner = asyncio.Runner()
+
+    def close(self) -> None:
+        if not self.inherited:  # a child's exit must not touch its parent's loop
+            self.runner.close()
+
+
+_main: list[_MainRunner] = []
+
+
+def _main_loop() -> _MainRunner:
+    if not _main:
+        _main.append(_MainRunner())
+    return _main[0]
+
+
 async def _with_threads(coroutine: Coroutine[Any, Any, R], threads: int) -> R:
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="prompt-registry-loop"))
-    return await coroutine
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="prompt-registry-loop")
+    asyncio.get_running_loop().set_default_executor(executor)
+    try:
+        return await coroutine
+    finally:
+        executor.shutdown(wait=False)
 
 
 def _in_thread(coroutine: Coroutine[Any, Any, R], threads: int) -> R:

@@ -92,13 +92,24 @@ class Trace:
         attributes: Mapping[str, Any] = EMPTY,
     ) -> str:
         """Begins a span and returns its id. `key` is a framework's own id, which `span_id` finds again."""
-        span = Span(uuid.uuid4().hex[:16], kind, name, time.time(), None, parent_id or _current_span.get(), attributes)
+        span = Span(uuid.uuid4().hex[:16], kind, name, time.time(), None, parent_id or self.parent_here(), attributes)
         with self._lock:
             self._spans[span.id] = span
             if key is not None:
                 self._ids_by_key[key] = span.id
                 self._own_keys.add(key)
         return span.id
+
+    def parent_here(self) -> str | None:
+        """The innermost span that the current code runs in, whichever framework began it: the open one that began last."""
+        places = [place.parent_id for locator in _locators if (place := locator(self)) is not None]
+        found = None
+        with self._lock:
+            for span_id in (_current_span.get(), *places):
+                span = self._spans.get(span_id or "")
+                if span is not None and span.ended_at is None and (found is None or span.started_at >= found.started_at):
+                    found = span
+        return None if found is None else found.id
 
     def start_model(self, name: str, messages: Sequence[Any], *, key: str | None = None, parent_id: str | None = None) -> str:
         """Begins a model span that names the prompts whose rendered text stands in `messages`."""
@@ -175,7 +186,7 @@ class Trace:
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
-        self.finish(self.start("prompt", label, parent_id=place.parent_id, attributes=attributes))
+        self.finish(self.start("prompt", label, attributes=attributes))
 
     def has_rendered(self, text: str) -> bool:
         """Whether a prompt that was recorded here rendered to this text, or to messages with it."""

@@ -242,3 +242,20 @@ def test_a_row_that_never_reaches_the_candidate_is_a_failure() -> None:
     result = pr.evaluate(predict_fn=target, data=ROWS, scorers=[half_point], prompts={"p": "candidate {{n}}"})
     assert [rollout.error is None for rollout in result.rollouts] == [n % 3 == 0 for n in range(30)]
     assert all("never rendered" in str(rollout.error) for rollout in result.failures)
+
+
+def test_sync_runs_share_one_event_loop() -> None:
+    """Async clients keep connections that die with their loop: an agent that was evaluated once can be evaluated again."""
+    import asyncio
+
+    loops: list[object] = []
+
+    async def predict(x: int) -> str:
+        loops.append(asyncio.get_running_loop())
+        return str(x)
+
+    for _ in range(2):
+        pr.evaluate(
+            predict_fn=predict, data=[{"inputs": {"x": 1}, "expectations": {"expected_response": "1"}}], scorers=["exact_match"]
+        )
+    assert len(set(map(id, loops))) == 1

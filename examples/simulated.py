@@ -1,0 +1,42 @@
+"""The model that the examples talk to: a real one where OPENAI_API_KEY is set, else the simulated one, over HTTP all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def a_model() -> Iterator[str]:
+    """The name of a model that the official OpenAI client reaches while the block lasts."""
+    if os.environ.get("OPENAI_API_KEY"):
+        yield os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
+        return
+    print("the model is simulated: it classifies by the words of its instructions, and can do nothing else\n")
+    command = [sys.executable, "-m", "prompt_registry_plugin", "offline-model", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        os.environ["OPENAI_BASE_URL"] = json.loads(server.stdout.readline())["url"]
+        os.environ["OPENAI_API_KEY"] = "simulated"
+        try:
+            yield "offline-task"
+        finally:
+            server.terminate()
+            del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+
+
+LABELS = """
+- card_lost: the card is lost or stolen
+- transfer: a transfer of money that did not arrive
+- fees: fees and charges"""
+INSTRUCTIONS = f"Classify the customer's message. Answer with the label only.\n{LABELS}"
+CHATTY = f"What is this message about?\n{LABELS}"
+ROWS = [
+    {"inputs": {"input": "my card was stolen"}, "expectations": {"expected_response": "card_lost"}},
+    {"inputs": {"input": "my transfer of money did not arrive"}, "expectations": {"expected_response": "transfer"}},
+    {"inputs": {"input": "what are these fees and charges for"}, "expectations": {"expected_response": "fees"}},
+]
