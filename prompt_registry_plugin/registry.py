@@ -7,6 +7,7 @@ import getpass
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,6 +44,7 @@ R = TypeVar("R")
 History = list[PromptVersion | AliasMove | Change]
 
 _MAX_RESULTS = 1_000_000
+_LOOK_SECONDS = 0.1  # how late an adoption in another process may be noticed
 _FALLBACK_PATIENCE = 0.5  # seconds that a caller who brought a fallback waits for a registry that has not answered yet
 
 
@@ -77,6 +79,8 @@ class PromptRegistry:
         self.closed = False
         self._loader = Loader(store.prompts, self.place)
         self._warned: set[str] = set()
+        self._adopted = False
+        self._look_again = 0.0
 
     # --- versions ------------------------------------------------------------------------------------------------------
 
@@ -394,7 +398,9 @@ class PromptRegistry:
         its alias stays where it is. Adopting again changes nothing. Raises `UserError` before anything is written when a prompt
         cannot be adopted or a name is taken.
         """
-        return adoption.adopt(self, trace, dict(names or {}), alias)
+        adopted = adoption.adopt(self, trace, dict(names or {}), alias)
+        self._look_again = 0.0
+        return adopted
 
     def serve(self, text_hash: str) -> PromptVersion | None:
         """The version that stands for an adopted hard-coded text; None when it was not adopted. For adapters."""
@@ -412,8 +418,15 @@ class PromptRegistry:
 
     @property
     def has_adopted(self) -> bool:
-        """Whether any hard-coded text is served from here."""
-        return bool(self._loader.bindings())
+        """Whether any hard-coded text is served from here: at once after an adoption in this process, a moment later after others'.
+
+        Adapters ask on every render of an agent that may have nothing to do with us, so that the store is not asked each time.
+        """
+        now = time.monotonic()
+        if not self._adopted and now >= self._look_again:
+            self._adopted = bool(self._loader.bindings())
+            self._look_again = now + _LOOK_SECONDS
+        return self._adopted
 
     def flush(self) -> None:
         """Waits until every trace that was recorded is stored."""

@@ -157,8 +157,11 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
 def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callable[..., list[BaseMessage]]:
     @wraps(original)
     def format_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
-        if not attached or _inside_chat.get() or not adapting.is_active():
+        if not attached or _inside_chat.get():
             return original(self, **kwargs)
+        if not adapting.is_active():
+            with _within():  # so that the templates inside need not ask again
+                return original(self, **kwargs)
         described, values, served = _meet(self, kwargs)
         if served is not None:
             return _render(self, served, values)
@@ -179,8 +182,11 @@ def _wrap_aformat_messages(
 ) -> Callable[..., Awaitable[list[BaseMessage]]]:
     @wraps(original)
     async def aformat_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
-        if not attached or _inside_chat.get() or not adapting.is_active():
+        if not attached or _inside_chat.get():
             return await original(self, **kwargs)
+        if not adapting.is_active():
+            with _within():
+                return await original(self, **kwargs)
         described, values, served = _meet(self, kwargs)
         if served is not None:
             return _render(self, served, values)

@@ -7,7 +7,7 @@ with the handler of the recording in this context, so `with record():` is all th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary, ref
@@ -169,6 +169,58 @@ class _HandlerOfRecording:
         if handler is None:
             handler = self._handlers.setdefault(recorder, RecordingHandler(recorder))
         return handler
+
+
+class _Done:
+    """An awaitable that is done already."""
+
+    def __await__(self) -> Iterator[Any]:
+        return iter(())
+
+
+_DONE = _Done()
+
+
+async def _looks_like() -> None:
+    """Never called: what it looks like is looked at."""
+
+
+class _AtOnce:
+    """A handler's method that does its work when it is called, and passes for a coroutine function.
+
+    LangChain runs a sync handler's methods of an async run in a thread, each event one hop; what looks async it only awaits.
+    `inspect.iscoroutinefunction` takes an object for a function when it has these attributes.
+    """
+
+    __slots__ = ("_handler", "_method")
+    __code__ = _looks_like.__code__
+    __name__ = "event"
+    __defaults__ = None
+    __kwdefaults__ = None
+    __annotations__: dict[str, Any] = {}
+
+    def __init__(self, method: Callable[..., None], handler: RecordingHandler) -> None:
+        self._method = method
+        self._handler = handler
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Done:
+        self._method(self._handler, *args, **kwargs)
+        return _DONE
+
+
+class _Event:
+    """Gives a method of the handler as `_AtOnce`."""
+
+    def __init__(self, method: Callable[..., None]) -> None:
+        self._method = method
+
+    def __get__(self, handler: RecordingHandler | None, owner: object = None) -> Any:
+        return self._method if handler is None else _AtOnce(self._method, handler)
+
+
+for _name in dir(RecordingHandler):  # the inherited ones too, which do nothing, and would take a thread for that
+    if _name.startswith("on_"):
+        setattr(RecordingHandler, _name, _Event(getattr(RecordingHandler, _name)))
 
 
 _hook = _HandlerOfRecording()
