@@ -17,7 +17,7 @@ from prompt_registry_plugin.places import Place
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Adapter
-from prompt_registry_plugin.records import Template, digest
+from prompt_registry_plugin.records import EMPTY, Template, digest
 from prompt_registry_plugin.scope import current_override, current_recorder
 from prompt_registry_plugin.templates.text import to_source
 from prompt_registry_plugin.uri import is_uri
@@ -106,20 +106,21 @@ def discovered(
         recorder.add_prompt(template, rendered, values, unadoptable=unadoptable, place=place)
 
 
-def text_here(text: str, values: Mapping[str, Any], place: Place | None = None) -> str:
+def text_here(text: str, context: object, place: Place | None = None) -> str:
     """The text to use where a framework holds a plain one, such as an agent's instructions.
 
     A `prompts:/` URI is loaded and rendered; an adopted text is served from the registry; another one is recorded as discovered.
+    Variables come from `context`, as `values_of` has it; it is looked at only when a prompt of the registry is rendered.
     Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` when chat messages stand where a text is needed.
     """
     if is_uri(text):
-        return _as_text(current_registry().load_prompt(text), values)
+        return text_from(current_registry().load_prompt(text), context)
     if not is_active():
         return text
     template = to_source([(text, None)])
     served = serve(digest(template))
     if served is not None:
-        return _as_text(served, values)
+        return text_from(served, context)
     recorder = current_recorder()
     if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
         discovered(template, text, {}, place=place)
@@ -133,7 +134,7 @@ def values_of(context: object) -> dict[str, Any]:
     if isinstance(context, Mapping):
         return {str(key): value for key, value in context.items()}
     if is_dataclass(context) and not isinstance(context, type):
-        return {field.name: getattr(context, field.name) for field in fields(context)}
+        return {field.name: getattr(context, field.name) for field in fields(context) if hasattr(context, field.name)}
     return {key: value for key, value in getattr(context, "__dict__", {}).items() if not key.startswith("_")}
 
 
@@ -150,10 +151,15 @@ def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     return str(inputs[names[0]]), {name: value for name, value in inputs.items() if name != names[0]}
 
 
-def _as_text(version: PromptVersion, values: Mapping[str, Any]) -> str:
+def text_from(version: PromptVersion, context: object, values: Mapping[str, Any] = EMPTY) -> str:
+    """A text prompt rendered with the variables that it needs from `context`, or else from `values`; nothing else of it is recorded."""
     if not version.is_text_prompt:
         raise InvalidTemplate(f"prompt {version.name!r} is used where a text is needed, but holds chat messages")
-    return str(version.format(values))
+    override = current_override()
+    candidate = override.find(version.name) if override is not None else None
+    needed = version.variables | (candidate.variables if candidate is not None else frozenset())
+    given = {**values, **values_of(context)} if needed else {}
+    return str(version.format({name: given[name] for name in needed & given.keys()}))
 
 
 def _say_once(error: PromptRegistryError) -> None:

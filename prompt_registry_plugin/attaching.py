@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -16,7 +16,12 @@ from types import ModuleType
 from typing import Any
 
 # The module after whose import an adapter can attach. Every adapter of the package has one; others attach at once.
-FRAMEWORKS = {"langchain": "langchain_core", "langgraph": "langgraph", "pydantic_ai": "pydantic_ai", "openai_agents": "agents"}
+FRAMEWORKS = {
+    "langchain": "langchain_core",
+    "langgraph": "langgraph.pregel",
+    "pydantic_ai": "pydantic_ai",
+    "openai_agents": "agents",
+}
 
 
 def enable_when_imported(names: Sequence[str] | None = None) -> None:
@@ -44,25 +49,34 @@ class _Waiting(MetaPathFinder):
 
     def __init__(self, waiting: dict[str, list[str]]) -> None:
         self._waiting = waiting
+        self._looking = False
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        names = self._waiting.pop(fullname, None)
-        if names is None:
+        if fullname not in self._waiting or self._looking:
             return None
+        self._looking = True  # the finders behind this one know where it is
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._looking = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Attaching(spec.loader, lambda: self._come(fullname))
+        return spec
+
+    def _come(self, fullname: str) -> None:
+        """A framework was really imported; somebody who only looked whether it is there comes to nothing."""
+        for name in self._waiting.pop(fullname, ()):
+            _enable(name)
         if not self._waiting and self in sys.meta_path:
             sys.meta_path.remove(self)
-        spec = find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Attaching(spec.loader, names)
-        return spec
 
 
 class _Attaching(Loader):
     """A framework's own loader, with something to do once it is done."""
 
-    def __init__(self, loader: Loader, adapters: Sequence[str]) -> None:
+    def __init__(self, loader: Loader, then: Callable[[], None]) -> None:
         self._loader = loader
-        self._adapters = adapters
+        self._then = then
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -72,15 +86,13 @@ class _Attaching(Loader):
             module.__spec__.loader = self._loader  # what asks a module for its loader later gets the real one
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        for name in self._adapters:
-            _enable(name)
+        self._then()
 
 
 def _enable(name: str) -> None:
     from prompt_registry_plugin.adapting import enable
-    from prompt_registry_plugin.errors import PromptRegistryError
 
     try:
         enable(name)
-    except PromptRegistryError as error:  # a program that does not know us must not fail because of us
+    except Exception as error:  # noqa: BLE001  a program that does not know us must not fail because of us
         sys.stderr.write(f"prompt-registry: {name} is not enabled: {error}\n")

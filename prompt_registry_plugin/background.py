@@ -10,6 +10,7 @@ import atexit
 import logging
 import queue
 import threading
+from multiprocessing.process import parent_process
 from weakref import ref
 
 from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
@@ -39,7 +40,14 @@ class BackgroundTraces(ForkAware):
         self._lock = threading.Lock()
 
     def add(self, trace: Trace) -> None:
-        """Takes a trace, to store it soon; one that cannot be stored is logged."""
+        """Takes a trace as it is now, to store it soon; one that cannot be stored is logged.
+
+        A process of `multiprocessing` ends without a word to whoever waits for its end, so that there it is stored at once.
+        """
+        trace = trace.snapshot()  # an agent goes on with its own dictionaries
+        if parent_process() is not None:
+            _store(self._traces, trace)
+            return
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
@@ -73,12 +81,15 @@ def _flush(traces: ref[BackgroundTraces]) -> None:
 def _work(waiting: queue.Queue[Trace], traces: TraceTable) -> None:
     while True:
         trace = waiting.get()
-        try:
-            traces.add(trace)
-        except PromptRegistryError as error:
-            logger.warning("trace %s was not stored: %s", trace.id, error)
-        except Exception:  # the thread has to outlive whatever an agent put into a span
-            logger.exception("trace %s was not stored", trace.id)
-        finally:
-            del trace  # a recording must not be kept alive until the next one comes
-            waiting.task_done()
+        _store(traces, trace)
+        del trace  # it must not be kept alive until the next one comes
+        waiting.task_done()
+
+
+def _store(traces: TraceTable, trace: Trace) -> None:
+    try:
+        traces.add(trace)
+    except PromptRegistryError as error:
+        logger.warning("trace %s was not stored: %s", trace.id, error)
+    except Exception:  # the thread has to outlive whatever an agent put into a span
+        logger.exception("trace %s was not stored", trace.id)

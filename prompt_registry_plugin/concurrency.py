@@ -8,9 +8,11 @@ import contextvars
 import inspect
 import os
 import socket
+import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -60,6 +62,23 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """A block that takes microseconds and may therefore run on an event loop, where a watchdog forbids every call that could block.
+
+    `langgraph dev` has one: `blockbuster` raises wherever `sqlite3` is used on a loop.
+    """
+    skip = getattr(sys.modules.get("blockbuster.blockbuster"), "_skip", None)
+    if skip is None:
+        yield
+        return
+    before, skip.value = skip.value, True
+    try:
+        yield
+    finally:
+        skip.value = before
 
 
 def this_process() -> str:
@@ -151,27 +170,33 @@ class _MainRunner(ForkAware):
     """One event loop for all that the main thread runs: async clients keep connections, which die with the loop they were made in."""
 
     def __init__(self) -> None:
-        self.runner = asyncio.Runner()
+        self.runner = _new_runner()
         self.inherited: list[object] = []
         tell_of_forks(self)
         atexit.register(self.close)
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """The result. Whatever stops the program also stops what else the loop was doing."""
+        if self.runner.get_loop().is_closed():  # somebody closed what `get_event_loop()` gave
+            self.runner = _new_runner()
         try:
             return self.runner.run(coroutine, context=contextvars.copy_context())
         except (KeyboardInterrupt, SystemExit):
             self.runner.close()
-            self.runner = asyncio.Runner()
+            self.runner = _new_runner()
             raise
 
     def forked(self) -> None:
         self.inherited.append(self.runner)
-        self.runner = asyncio.Runner()
+        self.runner = _new_runner()
 
     def close(self) -> None:
-        if not self.inherited:  # a child's exit must not touch its parent's loop
+        if not self.inherited and not self.runner.get_loop().is_closed():  # a child's exit must not touch its parent's loop
             self.runner.close()
+
+
+def _new_runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=asyncio.new_event_loop)  # which does not become the thread's current one
 
 
 _main: list[_MainRunner] = []

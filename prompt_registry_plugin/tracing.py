@@ -8,9 +8,9 @@ every framework, and is how the optimizer knows what each prompt's model answere
 from __future__ import annotations
 
 import inspect
+import secrets
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -69,7 +69,7 @@ class Trace:
     """A live or finished recording. All methods may be called from any thread."""
 
     name: str = "recording"
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
     started_at: float = field(default_factory=time.time)
     _spans: dict[str, Span] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -92,7 +92,7 @@ class Trace:
         attributes: Mapping[str, Any] = EMPTY,
     ) -> str:
         """Begins a span and returns its id. `key` is a framework's own id, which `span_id` finds again."""
-        span = Span(uuid.uuid4().hex[:16], kind, name, time.time(), None, parent_id or self.parent_here(), attributes)
+        span = Span(secrets.token_hex(8), kind, name, time.time(), None, parent_id or self.parent_here(), attributes)
         with self._lock:
             self._spans[span.id] = span
             if key is not None:
@@ -191,6 +191,11 @@ class Trace:
     def has_rendered(self, text: str) -> bool:
         """Whether a prompt that was recorded here rendered to this text, or to messages with it."""
         return any(span.kind == "prompt" and text in span.attributes["texts"] for span in self.spans)
+
+    def snapshot(self) -> Trace:
+        """This trace as plain data, secrets masked, which no longer changes with what an agent does to its own objects."""
+        spans = [replace(span, attributes=plain(dict(span.attributes))) for span in self.spans]
+        return Trace(self.name, self.id, self.started_at, {span.id: span for span in spans})
 
     def root_of(self, span_id: str | None) -> Span | None:
         """The outermost span above a span."""

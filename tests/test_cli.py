@@ -303,6 +303,10 @@ def test_adapters_attach_when_their_framework_is_imported(tmp_path: Any) -> None
     done = run_python(start + use, PROMPT_REGISTRY_ENABLE="all")
     assert done.stdout == "['langchain'] langchain_core.prompts.prompt\n", done.stderr
     assert run_python(start + use, PROMPT_REGISTRY_ENABLE="openai_agents").stdout.startswith("[]")
+    looked = "import importlib.util as u; u.find_spec('langchain_core'); " + use
+    assert run_python(start + looked, PROMPT_REGISTRY_ENABLE="all").stdout.startswith("['langchain']"), "looking is not importing"
+    graph = "from langgraph.graph import StateGraph; import prompt_registry_plugin as pr; print(pr.enabled())\n"
+    assert run_python(start + graph, PROMPT_REGISTRY_ENABLE="langgraph").stdout == "['langchain', 'langgraph']\n"
     assert "nonsense is not enabled" in run_python(start + look, PROMPT_REGISTRY_ENABLE="nonsense").stderr
 
 

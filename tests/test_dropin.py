@@ -188,3 +188,100 @@ async def test_sub_agents_and_handoffs_hang_together() -> None:
     assert ("tool", "lookup", "front") in named
     assert [use.proposed_name for use in trace.prompts] == ["front/instructions", "expert/instructions"]
     assert {spans[span.parent_id or ""].name for span in trace.spans if span.kind == "llm"} == {"front", "expert"}
+
+
+async def test_a_history_that_is_handed_in_is_never_touched() -> None:
+    """Not even where its system prompt reads like an adopted one."""
+    from pydantic_ai import Agent
+    from pydantic_ai.messages import ModelRequest, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
+
+    pr.enable("pydantic_ai")
+    with pr.record() as trace:
+        await Agent(pydantic_model(), name="clerk", system_prompt="You are a clerk.").run("hi")
+    pr.adopt(trace)
+    promote("clerk/system", "You are the second clerk.")
+    history = [ModelRequest([SystemPromptPart("You are a clerk."), UserPromptPart("hi")]), ModelResponse([TextPart("yes")])]
+    result = await Agent(pydantic_model(), name="other").run("again", message_history=history)
+    assert result.output == "You are a clerk."
+    assert history[0].parts[0].content == "You are a clerk."
+
+
+async def test_a_failed_request_ends_its_span_with_its_error() -> None:
+    """A rate limit, say."""
+    from pydantic_ai import Agent
+    from pydantic_ai.models.function import FunctionModel
+
+    def fails(_messages: Any, _info: Any) -> Any:
+        raise RuntimeError("rate limit")
+
+    pr.enable("pydantic_ai")
+    agent = Agent(FunctionModel(fails), instructions="Be brief.")
+    with pr.record() as trace, pytest.raises(RuntimeError):
+        await agent.run("hi")
+    assert [(span.kind, span.error) for span in trace.spans if span.kind != "prompt"] == [
+        ("agent", "RuntimeError: rate limit"), ("llm", "RuntimeError: rate limit"),
+    ]  # fmt: skip
+    assert all(span.ended_at is not None for span in trace.spans)
+
+
+async def test_only_what_a_prompt_needs_of_a_context_is_looked_at_and_recorded() -> None:
+    """Dependencies hold clients and personal data; a field that is not set is no error."""
+    from dataclasses import field
+
+    from pydantic_ai import Agent
+
+    @dataclass
+    class Everything:
+        name: str
+        ssn: str = "123-45-6789"
+        client: object = field(init=False)
+
+    pr.enable("pydantic_ai")
+    agent = Agent(pydantic_model(), instructions=URI)
+    with pr.record() as trace:
+        assert (await agent.run("hi", deps=Everything("Ann"))).output == "You help Ann."
+    assert [span.attributes["variables"] for span in trace.spans if span.kind == "prompt"] == [{"name": "Ann"}]
+
+
+def test_a_trace_is_stored_as_it_was_when_its_recording_ended() -> None:
+    """An agent goes on with its own dictionaries."""
+    state: dict[str, Any] = {"messages": ["one"]}
+    with pr.record() as trace:
+        pr.load_prompt("support").format(name="Ann", other=state)
+    state["messages"].append("later")
+    stored = pr.current_registry().store.traces.get(trace.id)
+    assert stored is not None
+    assert stored.spans[0].attributes["variables"]["other"] == {"messages": ["one"]}
+
+
+def test_traces_of_child_processes_are_stored() -> None:
+    """`multiprocessing` ends its processes without waiting for threads."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    child = context.Process(target=record_once)
+    child.start()
+    child.join()
+    assert [trace.name for trace in pr.current_registry().store.traces.newest()] == ["in a child"]
+
+
+def record_once() -> None:
+    with pr.record("in a child"):
+        pass
+
+
+def test_a_program_may_close_its_own_loop() -> None:
+    """Ours is not the thread's current one."""
+    import asyncio
+
+    from prompt_registry_plugin.concurrency import run_sync
+
+    async def one() -> int:
+        return 1
+
+    assert run_sync(one()) == 1
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.close()
+    asyncio.set_event_loop(None)
+    assert run_sync(one()) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prompt_registry_plugin.adapting import values_of
+from prompt_registry_plugin.adapting import text_from
 from prompt_registry_plugin.current import current_registry
 
 
@@ -17,6 +17,6 @@ def registry_instructions(name_or_uri: str, **values: Any) -> Callable[[Any, Any
 
     async def instructions(context: Any, agent: Any) -> str:
         prompt = await current_registry().aload_prompt(name_or_uri)
-        return str(prompt.format({**values, **values_of(context.context)}))
+        return text_from(prompt, context.context, values)
 
     return instructions

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from agents.tracing import Span, TracingProcessor, add_trace_processor, get_current_span
+from agents.tracing import Span, TracingProcessor, add_trace_processor, get_current_span, get_trace_provider
 from agents.tracing import Trace as SDKTrace
 
 from prompt_registry_plugin import adapting
@@ -29,7 +29,6 @@ class _State:
 
 
 state = _State()
-_registered = False
 _instructions: WeakKeyDictionary[Trace, dict[str, str]] = WeakKeyDictionary()
 
 
@@ -46,7 +45,7 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
         if isinstance(self.instructions, str) or is_uri(text):
             key = parent.span_id if parent is not None else None
             place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
-            text = adapting.text_here(text, adapting.values_of(run_context.context), place)
+            text = adapting.text_here(text, run_context.context, place)
         if recorder is not None and parent is not None:
             _instructions.setdefault(recorder, {})[parent.span_id] = text
         return text
@@ -105,12 +104,14 @@ class RecordingProcessor(TracingProcessor):
         """Nothing is buffered."""
 
 
+_PROCESSOR = RecordingProcessor()
+
+
 def attach() -> None:
-    """Makes recordings see runs. The processor is added once per process: the SDK offers no way to take one back."""
-    global _registered
-    if not _registered:
-        add_trace_processor(RecordingProcessor())
-        _registered = True
+    """Makes recordings see runs. One processor, which stays, as the SDK offers no way back; added again if somebody threw it out."""
+    known = getattr(getattr(get_trace_provider(), "_multi_processor", None), "_processors", ())
+    if _PROCESSOR not in known:
+        add_trace_processor(_PROCESSOR)
     state.attached = True
     add_locator(locate)
 

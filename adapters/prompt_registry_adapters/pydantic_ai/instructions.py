@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from prompt_registry_plugin.adapting import values_of
+from prompt_registry_plugin.adapting import text_from
 from prompt_registry_plugin.current import current_registry
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def registry_instructions(name_or_uri: str, **values: Any) -> Callable[[RunConte
 
     async def instructions(ctx: RunContext[Any]) -> str:
         prompt = await current_registry().aload_prompt(name_or_uri)
-        return str(prompt.format({**values, **values_of(ctx.deps)}))
+        return text_from(prompt, ctx.deps, values)
 
     # Pydantic AI resolves annotations at run time, where RunContext must not have been imported for nothing.
     instructions.__annotations__.clear()

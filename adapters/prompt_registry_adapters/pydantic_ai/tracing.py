@@ -33,6 +33,9 @@ _request: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_request"
 _tool: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_tool", default=None)
 
 
+_requests: dict[str, str] = {}  # the newest request of each recorded run
+
+
 class _State:
     attached = False
 
@@ -47,8 +50,15 @@ def _wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
             return await original(self, ctx, handler=handler)
         _run.set(ctx.run_id)  # never reset: another run has another id, and a streamed one may end in another context
         with span("agent", _agent_name(ctx), {"inputs": _plain_prompt(ctx.prompt)}) as span_id:
-            result = await original(self, ctx, handler=handler)
             recorder = current_recorder()
+            try:
+                result = await original(self, ctx, handler=handler)
+            except BaseException as error:
+                if recorder is not None:  # a request that failed is told of nowhere else
+                    recorder.finish(recorder.span_id(_requests.get(ctx.run_id)), error=error)
+                raise
+            finally:
+                _requests.pop(ctx.run_id, None)
             if recorder is not None:
                 recorder.finish(span_id, attributes={"outputs": getattr(result, "output", None)})
             return result
@@ -72,6 +82,7 @@ def _wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Await
         if recorder is not None:
             name = getattr(request_context.model, "model_name", None) or type(request_context.model).__name__
             recorder.start_model(str(name), _messages(request_context), key=key)
+            _requests[ctx.run_id] = key
         return request_context
 
     return before_model_request
@@ -133,17 +144,17 @@ def _meet(ctx: Any, request_context: Any) -> Any:
     # System prompts stand in the first request of a conversation; in a history that was handed in they belong to another run.
     own = [
         i for i, message in enumerate(request_context.messages)
-        if isinstance(message, ModelRequest) and message.run_id in (None, ctx.run_id)
+        if isinstance(message, ModelRequest) and message.run_id == ctx.run_id
         and any(isinstance(part, SystemPromptPart) and part.dynamic_ref is None for part in message.parts)
     ]  # fmt: skip
     texts = [part.content for part in parts if not part.dynamic]
     texts += [part.content for i in own for part in request_context.messages[i].parts if isinstance(part, SystemPromptPart)]
     if not texts or not (any(map(is_uri, texts)) or adapting.is_active()):
         return request_context
-    values, agent = adapting.values_of(ctx.deps), _agent_name(ctx)
+    agent = _agent_name(ctx)
 
     def meet(text: str, node: str) -> str:
-        return adapting.text_here(text, values, Place(node=node, graph=agent))
+        return adapting.text_here(text, ctx.deps, Place(node=node, graph=agent))
 
     new_parts = [part if part.dynamic else replace(part, content=meet(part.content, "instructions")) for part in parts]
     for i in own:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
+from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks, unwatched
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, StoreUnavailable
 from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
 from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
@@ -109,7 +110,7 @@ class Connection(ForkAware):
 
     def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
         """All rows of a query. A file answers at once: there is nothing to be patient about."""
-        with self._lock, self._readable_errors():
+        with unwatched(), self._lock, self._readable_errors():
             return self._current().execute(sql, parameters).fetchall()
 
     @contextmanager
@@ -136,6 +137,12 @@ class Connection(ForkAware):
 
     def epoch(self) -> int:
         """The epoch as it is now. Every cached load comes this way, so it is short: one counter, no query."""
+        if "blockbuster" in sys.modules:
+            with unwatched():
+                return self._ask_epoch()
+        return self._ask_epoch()
+
+    def _ask_epoch(self) -> int:
         with self._lock:
             counter = self._counter
             if counter is not None:
