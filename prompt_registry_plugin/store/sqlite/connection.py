@@ -260,9 +260,14 @@ class Connection(ForkAware):
         )
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError as error:
             connection.close()
-            if not self.read_only or "immutable" in query or (self._wal.exists() and self._wal.stat().st_size):
+            if (
+                not isinstance(error, sqlite3.OperationalError)
+                or not self.read_only
+                or "immutable" in query
+                or (self._wal.exists() and self._wal.stat().st_size)
+            ):
                 raise
             # A file in WAL mode needs a shared-memory file beside it, which a folder that is not writable cannot get. While
             # nobody has it open for writing, it can be read as a file that never changes; `data_version` watches that it does not.
