@@ -348,10 +348,6 @@ def _note(span_id: str | None, result: object) -> None:
         recorder.finish(span_id, attributes={"output": result})
 
 
-def _role(message: Any) -> str:
-    return str(message.get("role", "message") if isinstance(message, Mapping) else getattr(message, "type", "message"))
-
-
 def _stands_in(texts: Sequence[str], contents: Sequence[str]) -> bool:
     return any(texts) and all(any(text in content for content in contents) for text in texts if text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,6 @@ COLUMNS = (
     "name, version, template, template_format, commit_message, response_format, model_config, tools, parent, run_id, "
     "created_at, created_by, variable_schemas"
 )
-Read = Callable[[str, Sequence[Any]], list[Row]]
 
 
 def select_versions(dialect: Dialect, condition: str) -> str:
