@@ -7,7 +7,7 @@ stands for a hard-coded text, or `discovered(…)` to record a text that nobody 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -27,6 +27,30 @@ _requested: set[str] = set()  # enabled by name, rather than because another ada
 _enabled: set[str] = set()
 _said: set[str] = set()
 _adapters: dict[str, Adapter] = {}
+
+
+class Patches:
+    """Methods of a framework that an adapter replaced, and what they were."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[type[Any], str, Any, Any]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._made)
+
+    def replace(self, owner: type[Any], method: str, wrap: Callable[[Any], Any]) -> None:
+        """Puts what `wrap` makes of a method in its place."""
+        original = owner.__dict__[method]
+        ours = wrap(original)
+        self._made.append((owner, method, original, ours))
+        setattr(owner, method, ours)
+
+    def restore(self) -> None:
+        """Puts every method back, but for one that somebody else wrapped after us."""
+        while self._made:
+            owner, method, original, ours = self._made.pop()
+            if owner.__dict__[method] is ours:
+                setattr(owner, method, original)
 
 
 def enable(*frameworks: str) -> list[str]:

@@ -9,8 +9,8 @@ LangChain has no official place to substitute a prompt in a chain that is alread
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
+from prompt_registry_plugin.adapting import Patches
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.tracing import add_locator, remove_locator
 
@@ -22,7 +22,7 @@ class LangChainAdapter:
     requires: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self._wrapped: list[tuple[type[Any], str, Any, Any]] = []
+        self._wrapped = Patches()
 
     def enable(self) -> None:
         """Attaches; does nothing when attached. Raises `PluginError` when LangChain is not installed."""
@@ -33,10 +33,7 @@ class LangChainAdapter:
         from prompt_registry_adapters.langchain import templates, tracing
 
         for owner, method, wrap in templates.WRAPPED:
-            original = owner.__dict__[method]
-            ours = wrap(original)
-            self._wrapped.append((owner, method, original, ours))
-            setattr(owner, method, ours)
+            self._wrapped.replace(owner, method, wrap)
         templates.attached = True
         tracing.attach()
         add_locator(tracing.locate)
@@ -48,9 +45,6 @@ class LangChainAdapter:
         from prompt_registry_adapters.langchain import templates, tracing
 
         templates.attached = False
-        while self._wrapped:
-            owner, method, original, ours = self._wrapped.pop()
-            if owner.__dict__[method] is ours:
-                setattr(owner, method, original)
+        self._wrapped.restore()
         tracing.detach()
         remove_locator(tracing.locate)

@@ -7,8 +7,8 @@ the text or a filter given to each run, are for agents that can still be changed
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
+from prompt_registry_plugin.adapting import Patches
 from prompt_registry_plugin.errors import PluginError
 
 
@@ -19,11 +19,11 @@ class OpenAIAgentsAdapter:
     requires: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self._wrapped: tuple[type[Any], Any, Any] | None = None
+        self._wrapped = Patches()
 
     def enable(self) -> None:
         """Attaches; does nothing when attached. Raises `PluginError` when the SDK is not installed."""
-        if self._wrapped is not None:
+        if self._wrapped:
             return
         if find_spec("agents") is None:
             raise PluginError("the OpenAI Agents SDK is not installed: pip install 'prompt-registry-plugin[openai-agents]'")
@@ -33,20 +33,14 @@ class OpenAIAgentsAdapter:
             from prompt_registry_adapters.openai_agents import tracing
         except ImportError as error:
             raise PluginError(f"the installed package 'agents' is not the OpenAI Agents SDK: {error}") from error
-        original = Agent.__dict__["get_system_prompt"]
-        ours = tracing.wrap_get_system_prompt(original)
-        setattr(Agent, "get_system_prompt", ours)  # noqa: B010  a method is replaced, which types do not allow for
-        self._wrapped = (Agent, original, ours)
+        self._wrapped.replace(Agent, "get_system_prompt", tracing.wrap_get_system_prompt)
         tracing.attach()
 
     def disable(self) -> None:
         """Restores the method and falls silent."""
-        if self._wrapped is None:
+        if not self._wrapped:
             return
         from prompt_registry_adapters.openai_agents import tracing
 
-        owner, original, ours = self._wrapped
-        self._wrapped = None
-        if owner.__dict__["get_system_prompt"] is ours:
-            owner.get_system_prompt = original
+        self._wrapped.restore()
         tracing.detach()

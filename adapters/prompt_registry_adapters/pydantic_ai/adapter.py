@@ -8,8 +8,8 @@ already built, and changes nothing else.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
+from prompt_registry_plugin.adapting import Patches
 from prompt_registry_plugin.errors import PluginError
 
 
@@ -20,7 +20,7 @@ class PydanticAIAdapter:
     requires: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self._wrapped: list[tuple[type[Any], str, Any, Any]] = []
+        self._wrapped = Patches()
 
     def enable(self) -> None:
         """Attaches; does nothing when attached. Raises `PluginError` when Pydantic AI is missing, or older than 2.60."""
@@ -35,10 +35,7 @@ class PydanticAIAdapter:
         except ImportError as error:
             raise PluginError(f"this Pydantic AI has no capabilities to attach to ({error}); 2.60 or newer is needed") from error
         for method, wrap in tracing.WRAPPED:
-            original = CombinedCapability.__dict__[method]
-            ours = wrap(original)
-            self._wrapped.append((CombinedCapability, method, original, ours))
-            setattr(CombinedCapability, method, ours)
+            self._wrapped.replace(CombinedCapability, method, wrap)
         tracing.state.attached = True
 
     def disable(self) -> None:
@@ -48,7 +45,4 @@ class PydanticAIAdapter:
         from prompt_registry_adapters.pydantic_ai import tracing
 
         tracing.state.attached = False
-        while self._wrapped:
-            owner, method, original, ours = self._wrapped.pop()
-            if owner.__dict__[method] is ours:
-                setattr(owner, method, original)
+        self._wrapped.restore()
