@@ -36,6 +36,16 @@ def _waiting(
     return function
 
 
+def _registry_or(name_or_uri: str, version: int | str | None, fallback: Template | None) -> PromptRegistry | PromptVersion:
+    """The current registry; where it cannot even be opened, the version that `fallback` is."""
+    try:
+        return current_registry()
+    except StoreUnavailable as error:
+        if fallback is None:
+            raise
+        return fallback_version(name_or_uri, version, fallback, error)
+
+
 @contextmanager
 def record(name: str = "recording") -> Iterator[Trace]:
     """A scope whose prompts, model calls and steps become a `Trace`, stored in the current registry when the scope ends."""
@@ -67,12 +77,9 @@ def load_prompt(
     allow_missing: bool = False,
     fallback: Template | None = None,
 ) -> PromptVersion | None:
-    try:
-        registry = current_registry()
-    except StoreUnavailable as error:
-        if fallback is None:
-            raise
-        return fallback_version(name_or_uri, version, fallback, error)
+    registry = _registry_or(name_or_uri, version, fallback)
+    if isinstance(registry, PromptVersion):
+        return registry
     return registry.load_prompt(name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
 
 
@@ -100,12 +107,9 @@ async def aload_prompt(
     allow_missing: bool = False,
     fallback: Template | None = None,
 ) -> PromptVersion | None:
-    try:
-        registry = current_registry()
-    except StoreUnavailable as error:
-        if fallback is None:
-            raise
-        return fallback_version(name_or_uri, version, fallback, error)
+    registry = _registry_or(name_or_uri, version, fallback)
+    if isinstance(registry, PromptVersion):
+        return registry
     return await registry.aload_prompt(name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
 
 
