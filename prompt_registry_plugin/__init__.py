@@ -115,9 +115,9 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.scope import in_context as in_context
     from prompt_registry_plugin.scope import override_prompts as override_prompts
     from prompt_registry_plugin.scorers.scorer import scorer as scorer
+    from prompt_registry_plugin.steps import trace as trace
     from prompt_registry_plugin.templates.convert import to_double_brace as to_double_brace
     from prompt_registry_plugin.tracing import Trace as Trace
-    from prompt_registry_plugin.tracing import trace as trace
 
 _HOME = {
     "adapting": ("disable", "enable", "enabled"),
@@ -216,7 +216,8 @@ _HOME = {
     "scope": ("in_context", "override_prompts"),
     "scorers.scorer": ("scorer",),
     "templates.convert": ("to_double_brace",),
-    "tracing": ("Trace", "trace"),
+    "steps": ("trace",),
+    "tracing": ("Trace",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

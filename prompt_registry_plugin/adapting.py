@@ -123,11 +123,12 @@ def discovered(
     *,
     unadoptable: str | None = None,
     place: Place | None = None,
+    text_hash: str | None = None,
 ) -> None:
-    """Records a prompt that the registry does not know; nothing when nobody records."""
+    """Records a prompt that the registry does not know; nothing when nobody records. `text_hash` is the template's `digest`."""
     recorder = current_recorder()
     if recorder is not None:
-        recorder.add_prompt(template, rendered, values, unadoptable=unadoptable, place=place)
+        recorder.add_prompt(template, rendered, values, unadoptable=unadoptable, place=place, template_hash=text_hash)
 
 
 def text_here(text: str, context: object, place: Place | None = None) -> str:

@@ -9,7 +9,7 @@ import pluggy
 
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Adapter, Importer, Model, Scorer, Store, Target
-from prompt_registry_plugin.records import AliasMove
+from prompt_registry_plugin.records import AliasMove, Usage
 from prompt_registry_plugin.tracing import Trace
 
 if TYPE_CHECKING:
@@ -72,4 +72,9 @@ def prompt_registry_alias_moved(move: AliasMove) -> None:
 
 @hookspec
 def prompt_registry_trace_finished(trace: Trace) -> None:
-    """Told after a recording ended."""
+    """Told after a recording ended and was stored: as it was stored, without secrets. In a thread of its own, a little later."""
+
+
+@hookspec(firstresult=True)
+def prompt_registry_cost(model: str, usage: Usage) -> float | None:
+    """What these tokens of a model cost, in US dollars, or None when its price is not known here."""

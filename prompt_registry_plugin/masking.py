@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+from prompt_registry_plugin.frozen import FrozenDict, FrozenList
 
 _SENSITIVE_NAME = (
     r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|secret|credential|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
@@ -24,14 +28,22 @@ _SECRETS = (
         r"()\b(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
     ),
 )
-# What every secret has one of; most texts have none, and are done after one look.
-_SUSPECT = re.compile(r"(?i)key|passw|secret|credential|token|bearer|basic|://|[spr]k[-_]|gh[pousr]_|github_pat|xox|akia|aiza")
+# What every secret has one of, in small letters; most texts have none, and are done after one look.
+_SUSPECT = (
+    "key passw secret credential token bearer basic :// sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat xox akia aiza"
+).split()
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?=[\w-]{1,63}\.)[\w.-]{1,253}\w")
 _MAX_DEPTH = 40
+_UNCHANGING = frozenset({type(None), bool, int, str, FrozenDict, FrozenList})  # JSON data that nobody can change
 
 
 def mask_secrets(text: str) -> str:
     """`text` with API keys, bearer tokens, passwords in URLs and `password=…` values replaced by `***`."""
-    if not _SUSPECT.search(text):
+    small = text.lower()
+    for word in _SUSPECT:
+        if word in small:
+            break
+    else:
         return text
     for pattern in _SECRETS:
         text = pattern.sub(lambda match: f"{match[1]}***", text)
@@ -52,30 +64,77 @@ def mask_url(url: str) -> str:
 
 def clean(text: str) -> str:
     """`text` as it may be stored: secrets masked, and what not every database takes replaced: half surrogate pairs and NUL."""
-    return mask_secrets(text.encode("utf-8", "replace").decode().replace("\0", "�"))
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return mask_secrets(text.replace("\0", "�"))
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON data that may be stored; what JSON cannot hold becomes its text."""
-    if isinstance(value, str):
-        return clean(value)
-    if value is None or isinstance(value, bool | int):
+class Masker:
+    """Takes secrets out of JSON data; e-mail addresses too where `PROMPT_REGISTRY_MASK_EMAILS` is `true`."""
+
+    def __init__(self) -> None:
+        self._emails = os.environ.get("PROMPT_REGISTRY_MASK_EMAILS", "").lower() in ("1", "true")
+        self._seen: dict[str, str] = {}  # a rendered text stands in a trace many times
+
+    def text(self, text: str) -> str:
+        """The text without them."""
+        masked = self._seen.get(text)
+        if masked is None:
+            masked = clean(text)
+            if self._emails and "@" in masked:
+                masked = _EMAIL.sub("***", masked)
+            self._seen[text] = masked
+        return masked
+
+    def data(self, value: Any) -> Any:
+        """The same for all texts in JSON data, its keys too; values under a key such as `password` are masked whole."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            masked = {}
+            for key, item in value.items():
+                shown, is_secret = _key(key)
+                masked[self.text(shown) if self._emails else shown] = (
+                    "***" if is_secret and isinstance(item, str | int) else self.data(item)
+                )
+            return masked
+        if isinstance(value, list):
+            return [self.data(item) for item in value]
+        return value
+
+
+def detached(value: Any, depth: int = 0) -> Any:
+    """`value` as JSON data of its own, which stays as it is whatever an agent does next; what JSON cannot hold becomes its text."""
+    kind = type(value)
+    if kind in _UNCHANGING:
+        return value
+    if depth > _MAX_DEPTH:  # a circle, or as good as one
+        return "…"
+    if kind is dict:
+        return {
+            key if type(key) is str else str(key): item if type(item) in _UNCHANGING else detached(item, depth + 1)
+            for key, item in value.items()
+        }
+    if kind is list or kind is tuple:
+        return [item if type(item) in _UNCHANGING else detached(item, depth + 1) for item in value]
+    if isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if depth > _MAX_DEPTH:  # a circle, or as good as one
-        return "…"
     if isinstance(value, Mapping):
-        return {
-            clean(str(key)): "***" if _SENSITIVE_KEY.search(str(key)) and isinstance(item, str | int) else plain(item, depth + 1)
-            for key, item in value.items()
-        }
+        return {str(key): detached(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, depth + 1) for item in value]
+        return [detached(item, depth + 1) for item in value]
     content = getattr(value, "content", None)
     if isinstance(content, str | list):
-        return {"role": str(getattr(value, "type", "message")), "content": plain(content, depth + 1)}
+        return {"role": str(getattr(value, "type", "message")), "content": detached(content, depth + 1)}
     try:
-        return clean(repr(value))
+        return repr(value)
     except Exception:  # noqa: BLE001  a user's __repr__ may raise anything
         return f"<{type(value).__name__}>"
+
+
+@lru_cache(maxsize=4096)
+def _key(key: str) -> tuple[str, bool]:
+    """A key as it may be stored, and whether a secret stands under it."""
+    return clean(key), _SENSITIVE_KEY.search(key) is not None

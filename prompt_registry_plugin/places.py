@@ -23,8 +23,15 @@ class Place:
 
 def propose_name(place: Place) -> str:
     """A name from where a prompt was rendered: `<graph or module>/<node or function>`."""
+    if place.graph and place.node:
+        return _named(place.graph, place.node)
     module, function = _call_site()
-    folder, last = (_name_part(part) for part in (place.graph or module or "prompts", place.node or function))
+    return _named(place.graph or module or "prompts", place.node or function)
+
+
+@lru_cache(maxsize=4096)
+def _named(graph: str, node: str) -> str:
+    folder, last = _name_part(graph), _name_part(node)
     return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
 
 
@@ -44,10 +51,14 @@ def _call_site() -> tuple[str, str]:
         frame = frame.f_back  # type: ignore[assignment]
     if frame is None:
         return "", "prompt"
-    path = Path(frame.f_code.co_filename)
-    module = path.parent.name if path.stem in _GENERIC_MODULES and path.parent.name else path.stem
     function = frame.f_code.co_name
-    return module, "prompt" if function.startswith("<") else function
+    return _module(frame.f_code.co_filename), "prompt" if function.startswith("<") else function
+
+
+@lru_cache(maxsize=4096)
+def _module(filename: str) -> str:
+    path = Path(filename)
+    return path.parent.name if path.stem in _GENERIC_MODULES and path.parent.name else path.stem
 
 
 @lru_cache(maxsize=4096)

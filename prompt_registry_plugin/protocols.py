@@ -236,8 +236,8 @@ class PromptTable(Protocol):
 class TraceTable(Protocol):
     """Finished traces."""
 
-    def add(self, trace: Trace) -> None:
-        """Stores a trace with its spans."""
+    def add(self, *traces: Trace) -> None:
+        """Stores traces with their spans, all or none, without secrets (`Trace.masked`)."""
 
     def get(self, trace_id: str) -> Trace | None:
         """A stored trace."""

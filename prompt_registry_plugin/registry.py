@@ -75,7 +75,7 @@ class PromptRegistry:
                 f"no installed plugin opens {self.place!r}; built in are sqlite:///file.db and postgresql://user@host/database"
             )
         self.store = store
-        self._traces = store.traces = BackgroundTraces(store.traces)
+        self._traces = store.traces = BackgroundTraces(store.traces, self.plugins)
         self.closed = False
         self._loader = Loader(store.prompts, self.place)
         self._warned: set[str] = set()
@@ -380,13 +380,7 @@ class PromptRegistry:
             try:
                 yield trace
             finally:
-                try:
-                    self.store.traces.add(trace)
-                    self.plugins.hook.prompt_registry_trace_finished(trace=trace)
-                except PromptRegistryError as error:
-                    logger.warning("trace %s was not stored: %s", trace.id, error)
-                except Exception:  # a plugin's hook may raise anything, and must not replace what the agent raised
-                    logger.exception("a plugin failed on trace %s", trace.id)
+                self.store.traces.add(trace)
 
     def adopt(
         self, trace: Trace, *, names: Mapping[str, str | None] | None = None, alias: str = "production"

@@ -7,25 +7,20 @@ every framework, and is how the optimizer knows what each prompt's model answere
 
 from __future__ import annotations
 
-import inspect
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 from prompt_registry_plugin import scope
-from prompt_registry_plugin.masking import clean, plain
+from prompt_registry_plugin.masking import Masker, detached
 from prompt_registry_plugin.places import Place, propose_name
 from prompt_registry_plugin.prompts import content_of, role_of, text_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, Usage, digest
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
 
@@ -64,94 +59,135 @@ def remove_locator(locator: Locator) -> None:
         _locators.remove(locator)
 
 
-@dataclass(eq=False, repr=False)
-class Trace:
-    """A live or finished recording. All methods may be called from any thread."""
+class _Step:
+    """A span while it may still change; `Span` is what others see of it. An agent waits while these are made."""
 
-    name: str = "recording"
-    id: str = field(default_factory=lambda: secrets.token_hex(16))
-    started_at: float = field(default_factory=time.time)
-    _spans: dict[str, Span] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _ids_by_key: dict[str, str | None] = field(default_factory=dict, repr=False)
-    _own_keys: set[str] = field(default_factory=set, repr=False)
+    __slots__ = ("attributes", "ended_at", "error", "id", "kind", "name", "parent_id", "started_at")
+
+    def __init__(self, kind: SpanKind, name: str, parent_id: str | None, attributes: dict[str, Any]) -> None:
+        self.id = secrets.token_hex(8)
+        self.kind = kind
+        self.name = name
+        self.started_at = time.time()
+        self.ended_at: float | None = None
+        self.parent_id = parent_id
+        self.attributes = attributes
+        self.error: str | None = None
+
+    def seen(self, copy: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Span:
+        return Span(
+            self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, copy(self.attributes), self.error
+        )
+
+
+class Trace:
+    """A live or finished recording. All methods may be called from any thread.
+
+    `is_masked` says that no secret is left in it, as in a stored one.
+    """
+
+    def __init__(
+        self,
+        name: str = "recording",
+        *,
+        trace_id: str | None = None,
+        started_at: float | None = None,
+        spans: Iterable[Span] = (),
+        is_masked: bool = False,
+    ) -> None:
+        self.name = name
+        self.id = trace_id or secrets.token_hex(16)
+        self.started_at = time.time() if started_at is None else started_at
+        self.is_masked = is_masked
+        self._lock = threading.Lock()
+        self._finished = tuple(spans)  # of a trace that was stored; a live one has steps
+        self._steps: dict[str, _Step] = {}
+        self._prompts: list[_Step] = []
+        self._by_key: dict[Hashable, _Step | None] = {}
+        self._own_keys: set[Hashable] = set()
 
     @property
     def spans(self) -> tuple[Span, ...]:
         """All spans so far, in the order they began."""
+        return (*self._finished, *(step.seen() for step in self._all_steps()))
+
+    def _all_steps(self) -> list[_Step]:
         with self._lock:
-            return tuple(self._spans.values())
+            return list(self._steps.values())
 
     def start(
         self,
         kind: SpanKind,
         name: str,
         *,
-        key: str | None = None,
+        key: Hashable = None,
         parent_id: str | None = None,
         attributes: Mapping[str, Any] = EMPTY,
     ) -> str:
         """Begins a span and returns its id. `key` is a framework's own id, which `span_id` finds again."""
-        span = Span(secrets.token_hex(8), kind, name, time.time(), None, parent_id or self.parent_here(), attributes)
+        step = _Step(kind, name, parent_id or self.parent_here(), dict(attributes))
         with self._lock:
-            self._spans[span.id] = span
+            self._steps[step.id] = step
             if key is not None:
-                self._ids_by_key[key] = span.id
+                self._by_key[key] = step
                 self._own_keys.add(key)
-        return span.id
+        return step.id
 
     def parent_here(self) -> str | None:
         """The innermost span that the current code runs in, whichever framework began it: the open one that began last."""
-        places = [place.parent_id for locator in _locators if (place := locator(self)) is not None]
-        found = None
-        with self._lock:
-            for span_id in (_current_span.get(), *places):
-                span = self._spans.get(span_id or "")
-                if span is not None and span.ended_at is None and (found is None or span.started_at >= found.started_at):
-                    found = span
+        return self._innermost([place.parent_id for locator in _locators if (place := locator(self)) is not None])
+
+    def _innermost(self, span_ids: Iterable[str | None]) -> str | None:
+        found: _Step | None = None
+        for span_id in (_current_span.get(), *span_ids):
+            step = self._steps.get(span_id) if span_id else None
+            if step is not None and step.ended_at is None and (found is None or step.started_at >= found.started_at):
+                found = step
         return None if found is None else found.id
 
-    def start_model(self, name: str, messages: Sequence[Any], *, key: str | None = None, parent_id: str | None = None) -> str:
+    def start_model(self, name: str, messages: Sequence[Any], *, key: Hashable = None, parent_id: str | None = None) -> str:
         """Begins a model span that names the prompts whose rendered text stands in `messages`."""
         return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.seen_by_model(messages))
 
     def seen_by_model(self, messages: Sequence[Any]) -> dict[str, Any]:
         """The attributes of a model span: the messages, and the prompts whose rendered text stands in them."""
         contents = [content_of(message) for message in messages]
-        linked: dict[str, Span] = {}
-        for span in reversed(self.spans):
-            if span.kind == "prompt" and span.name not in linked and _stands_in(span.attributes["texts"], contents):
-                linked[span.name] = span
-        found = _longest(list(linked.values()), contents)
+        linked: dict[str, _Step] = {}
+        for step in reversed(self._prompts):
+            if step.name not in linked and _stands_in(step.attributes["texts"], contents):
+                linked[step.name] = step
+        found = _longest(list(linked.values()), contents) if len(linked) > 1 else linked.values()
         return {
             "messages": [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)],
-            "prompts": [span.id for span in found],
+            "prompts": [step.id for step in found],
         }
 
-    def alias_key(self, key: str, parent_key: str | None) -> None:
+    def alias_key(self, key: Hashable, parent_key: Hashable) -> None:
         """Makes `key` stand for the span of `parent_key`: for steps of a framework that deserve no span."""
         with self._lock:
-            self._ids_by_key[key] = self._ids_by_key.get(parent_key) if parent_key else None
+            self._by_key[key] = None if parent_key is None else self._by_key.get(parent_key)
 
     def __repr__(self) -> str:
         return f"<trace {self.name!r}: {len(self.spans)} spans, prompts: {', '.join(use.proposed_name for use in self.prompts) or 'none'}>"
 
-    def owns_key(self, key: str) -> bool:
+    def owns_key(self, key: Hashable) -> bool:
         """Whether `key` began a span of its own, rather than standing for its parent's."""
         return key in self._own_keys
 
-    def span_id(self, key: str | None) -> str | None:
+    def span_id(self, key: Hashable) -> str | None:
         """The span that was begun with `key`."""
-        return None if key is None else self._ids_by_key.get(key)
+        step = None if key is None else self._by_key.get(key)
+        return None if step is None else step.id
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
         """Ends a span; unknown and ended ones are ignored."""
         with self._lock:
-            span = self._spans.get(span_id) if span_id else None
-            if span is None or span.ended_at is not None:
+            step = self._steps.get(span_id) if span_id else None
+            if step is None or step.ended_at is not None:
                 return
-            said = None if error is None else f"{type(error).__name__}: {error}"
-            self._spans[span.id] = replace(span, ended_at=time.time(), attributes={**span.attributes, **attributes}, error=said)
+            step.attributes.update(attributes)
+            step.error = None if error is None else f"{type(error).__name__}: {error}"
+            step.ended_at = time.time()
 
     def add_prompt(
         self,
@@ -166,44 +202,69 @@ class Trace:
         served_from: str = "registry",
         includes: Sequence[str] = (),
         place: Place | None = None,
+        template_hash: str | None = None,
     ) -> None:
         """Records that a prompt was rendered here; `name` is None for one that the registry does not know."""
-        place = place or next((found for locator in _locators if (found := locator(self)) is not None), Place())
+        places = [found for locator in _locators if (found := locator(self)) is not None]
+        place = place or (places[0] if places else Place())
         texts = [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered]
         attributes = {
             "prompt": name,
             "version": version,
             "candidate": candidate,
             "template": template,
-            "template_hash": digest(template),
+            "template_hash": template_hash or digest(template),
             "proposed_name": name or propose_name(place),
             "unadoptable": unadoptable,
             "served_from": served_from,
             "includes": list(includes),
             "variables": dict(values),
-            "text": text_of(rendered),
+            "text": rendered if isinstance(rendered, str) else text_of(rendered),
             "texts": texts,
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
-        self.finish(self.start("prompt", label, attributes=attributes))
+        step = _Step("prompt", label, self._innermost([place.parent_id, *(found.parent_id for found in places)]), attributes)
+        step.ended_at = step.started_at
+        with self._lock:
+            self._steps[step.id] = step
+            self._prompts.append(step)
 
     def has_rendered(self, text: str) -> bool:
         """Whether a prompt that was recorded here rendered to this text, or to messages with it."""
-        return any(span.kind == "prompt" and text in span.attributes["texts"] for span in self.spans)
+        return any(text in step.attributes["texts"] for step in self._prompts)
 
-    def snapshot(self) -> Trace:
-        """This trace as plain data, secrets masked, which no longer changes with what an agent does to its own objects."""
-        spans = [replace(span, attributes=plain(dict(span.attributes))) for span in self.spans]
-        return Trace(self.name, self.id, self.started_at, {span.id: span for span in spans})
+    def detached(self) -> Trace:
+        """This trace as it is now, which no longer changes with what an agent does to its own objects."""
+        spans = [*self._finished, *(step.seen(detached) for step in self._all_steps())]
+        return Trace(self.name, trace_id=self.id, started_at=self.started_at, spans=spans, is_masked=self.is_masked)
 
-    def root_of(self, span_id: str | None) -> Span | None:
-        """The outermost span above a span."""
-        with self._lock:
-            span = self._spans.get(span_id or "")
-            while span is not None and span.parent_id in self._spans:
-                span = self._spans[span.parent_id]
-            return span
+    def masked(self) -> Trace:
+        """This trace as JSON data without secrets: what is stored, and what plugins get."""
+        if self.is_masked:
+            return self
+        mask = Masker()
+        spans = [
+            Span(
+                s.id,
+                s.kind,
+                mask.text(s.name),
+                s.started_at,
+                s.ended_at,
+                s.parent_id,
+                mask.data(s.attributes),
+                mask.data(s.error),
+            )
+            for s in (self.detached() if self._steps else self).spans
+        ]
+        return Trace(mask.text(self.name), trace_id=self.id, started_at=self.started_at, spans=spans, is_masked=True)
+
+    def root_name(self, span_id: str | None) -> str | None:
+        """The name of the outermost span above a span of this live recording."""
+        step = self._steps.get(span_id) if span_id else None
+        while step is not None and step.parent_id is not None and step.parent_id in self._steps:
+            step = self._steps[step.parent_id]
+        return None if step is None else step.name
 
     @property
     def prompts(self) -> list[PromptUse]:
@@ -276,6 +337,22 @@ def usage_of(span: Span) -> Usage:
     return Usage(a.get("input_tokens", 0) or 0, a.get("output_tokens", 0) or 0, 1)
 
 
+class inside:  # noqa: N801  a context manager
+    """A scope whose spans hang under `span_id`, or where they would anyway, when it is None."""
+
+    __slots__ = ("_span_id", "_token")
+
+    def __init__(self, span_id: str | None) -> None:
+        self._span_id = span_id
+
+    def __enter__(self) -> None:
+        self._token = _current_span.set(self._span_id or _current_span.get())
+
+    def __exit__(self, *_error: object) -> None:
+        with suppress(ValueError):  # a streamed run may end in another context than it began in
+            _current_span.reset(self._token)
+
+
 @contextmanager
 def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> Iterator[str | None]:
     """A span around a block of code, parent of what happens inside; nothing when nobody records."""
@@ -284,80 +361,45 @@ def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> It
         yield None
         return
     span_id = recorder.start(kind, name, attributes=attributes)
-    token = _current_span.set(span_id)
     try:
-        yield span_id
+        with inside(span_id):
+            yield span_id
     except BaseException as error:
         recorder.finish(span_id, error=error)
         raise
     else:
         recorder.finish(span_id)
-    finally:
-        with suppress(ValueError):  # a streamed run may end in another context than it began in
-            _current_span.reset(token)
 
 
-def trace(function: Callable[P, R]) -> Callable[P, R]:
-    """A decorator that makes a function, or a coroutine function, a span of the recording it is called in."""
-    if not callable(function):
-        raise TypeError(
-            f"@trace takes a function or coroutine function, not {type(function).__name__}; runs of frameworks record themselves"
-        )
-    name = getattr(function, "__qualname__", repr(function))
-    if inspect.iscoroutinefunction(function):
-
-        @wraps(function)
-        async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with span("chain", name) as span_id:
-                result = await function(*args, **kwargs)
-                _note(span_id, result)
-                return result
-
-        return cast("Callable[P, R]", traced_async)
-
-    @wraps(function)
-    def traced(*args: P.args, **kwargs: P.kwargs) -> R:
-        with span("chain", name) as span_id:
-            result = function(*args, **kwargs)
-            _note(span_id, result)
-            return result
-
-    return traced
-
-
-def to_json(spans: Sequence[Span]) -> list[dict[str, Any]]:
-    """Spans as JSON values, secrets masked. Total: an agent may pass anything around, and recording must not fail on it."""
-    return [
+def to_json(trace: Trace) -> dict[str, Any]:
+    """A trace as JSON data, without secrets. Total: an agent may pass anything around, and recording must not fail on it."""
+    masked = trace.masked()
+    spans = [
         {
             "id": span.id,
             "parent_id": span.parent_id,
             "kind": span.kind,
-            "name": clean(span.name),
+            "name": span.name,
             "started_at": span.started_at,
             "ended_at": span.ended_at,
-            "attributes": plain(dict(span.attributes)),
-            "error": clean(span.error) if span.error else None,
+            "attributes": dict(span.attributes),
+            "error": span.error,
         }
-        for span in spans
+        for span in masked.spans
     ]
-
-
-def _note(span_id: str | None, result: object) -> None:
-    recorder = scope.current_recorder()
-    if recorder is not None and span_id is not None:
-        recorder.finish(span_id, attributes={"output": result})
+    return {"id": masked.id, "name": masked.name, "started_at": masked.started_at, "spans": spans}
 
 
 def _stands_in(texts: Sequence[str], contents: Sequence[str]) -> bool:
     return any(texts) and all(any(text in content for content in contents) for text in texts if text)
 
 
-def _longest(spans: Sequence[Span], contents: Sequence[str]) -> list[Span]:
-    """The spans without those whose text is there only as a part of another prompt's text."""
+def _longest(steps: Sequence[_Step], contents: Sequence[str]) -> list[_Step]:
+    """The steps without those whose text is there only as a part of another prompt's text."""
 
-    def is_part(span: Span, other: Span) -> bool:
-        mine, others = span.attributes["texts"], other.attributes["texts"]
+    def is_part(step: _Step, other: _Step) -> bool:
+        mine, others = step.attributes["texts"], other.attributes["texts"]
         inside = all(any(text in longer and text != longer for longer in others) for text in mine if text)
         return inside and not any(text in contents for text in mine if text)
 
-    return [span for span in spans if not any(is_part(span, other) for other in spans if other is not span)]
+    return [step for step in steps if not any(is_part(step, other) for other in steps if other is not step)]

@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"protocols"},
     {"hookspecs"},
     {"plugins", "audit"},
-    {"datasets", "store", "scorers", "models", "stats", "options", "formats", "otel"},
+    {"datasets", "store", "scorers", "models", "stats", "options", "formats", "otel", "prices", "steps"},
     {"loading", "drafts", "background"},
     {"adoption"},
     {"registry"},

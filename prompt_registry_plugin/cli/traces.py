@@ -54,7 +54,7 @@ def show(trace_id: str, as_json: bool) -> None:
     if trace is None:
         raise UserError(f"{len(matching) or 'no'} traces begin with {trace_id!r}{did_you_mean(trace_id, known)}")
     if as_json:
-        print_json({"id": trace.id, "name": trace.name, "started_at": trace.started_at, "spans": to_json(trace.spans)})
+        print_json(to_json(trace))
     else:
         console().print(trace_tree(trace))
 
@@ -75,8 +75,7 @@ def export(file: Path, limit: int, as_json: bool) -> None:
         for summary in stored.newest(limit):
             trace = stored.get(summary.id)
             if trace is not None:
-                data = {"id": trace.id, "name": trace.name, "started_at": trace.started_at, "spans": to_json(trace.spans)}
-                out.write(json.dumps(data, ensure_ascii=False) + "\n")
+                out.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
                 count += 1
         if out is not sys.stdout:
             out.close()

@@ -148,7 +148,7 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
         if served is not None:
             return _text(served, values)
         text = original(self, **values)  # not kwargs: a partial variable that is computed must not change between text and trace
-        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
+        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable, text_hash=described.text_hash)
         return text
 
     return format
@@ -171,7 +171,9 @@ def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callabl
         finally:
             _inside_chat.reset(token)
         if not described.names_prompts:
-            adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
+            adapting.discovered(
+                described.template, messages, values, unadoptable=described.unadoptable, text_hash=described.text_hash
+            )
         return messages
 
     return format_messages
@@ -196,7 +198,9 @@ def _wrap_aformat_messages(
         finally:
             _inside_chat.reset(token)
         if not described.names_prompts:
-            adapting.discovered(described.template, messages, values, unadoptable=described.unadoptable)
+            adapting.discovered(
+                described.template, messages, values, unadoptable=described.unadoptable, text_hash=described.text_hash
+            )
         return messages
 
     return aformat_messages
@@ -214,7 +218,7 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
             return _text(served, values)
         with _within():
             text = original(self, **values)
-        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
+        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable, text_hash=described.text_hash)
         return text
 
     return format
@@ -232,7 +236,7 @@ def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..
             return _text(served, values)
         with _within():
             text = await original(self, **values)
-        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable)
+        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable, text_hash=described.text_hash)
         return text
 
     return aformat

@@ -53,7 +53,7 @@ class RecordingHandler(BaseCallbackHandler):
         """A chain, graph or node begins."""
         name = kwargs.get("name") or "chain"
         if kwargs.get("run_type") in _PASS_THROUGH or _HIDDEN in (tags or ()) or (parent_run_id and name in _SEQUENCES):
-            self._trace.alias_key(str(run_id), str(parent_run_id) if parent_run_id else None)
+            self._trace.alias_key(run_id, parent_run_id)
             return
         node = (metadata or {}).get("langgraph_node")
         self._start("chain", name, run_id, parent_run_id, {"inputs": inputs, **({"node": node} if node else {})})
@@ -140,18 +140,19 @@ class RecordingHandler(BaseCallbackHandler):
     on_llm_error = on_tool_error = on_retriever_error = on_chain_error
 
     def _start(self, kind: Any, name: str, run_id: UUID, parent: UUID | None, attributes: Mapping[str, Any]) -> None:
-        parent_id = self._trace.span_id(str(parent)) if parent else None
-        self._trace.start(kind, name, key=str(run_id), parent_id=parent_id, attributes=attributes)
+        trace = self._trace
+        trace.start(kind, name, key=run_id, parent_id=trace.span_id(parent), attributes=attributes)
 
     def _start_model(self, messages: Sequence[Any], run_id: UUID, parent: UUID | None, kwargs: Mapping[str, Any]) -> None:
         parameters = kwargs.get("invocation_params") or {}
         name = parameters.get("model") or parameters.get("model_name") or (kwargs.get("metadata") or {}).get("ls_model_name")
-        parent_id = self._trace.span_id(str(parent)) if parent else None
-        self._trace.start_model(str(name or kwargs.get("name") or "model"), messages, key=str(run_id), parent_id=parent_id)
+        trace = self._trace
+        trace.start_model(str(name or kwargs.get("name") or "model"), messages, key=run_id, parent_id=trace.span_id(parent))
 
     def _finish(self, run_id: UUID, attributes: Mapping[str, Any], error: BaseException | None = None) -> None:
-        if self._trace.owns_key(str(run_id)):
-            self._trace.finish(self._trace.span_id(str(run_id)), attributes=attributes, error=error)
+        trace = self._trace
+        if trace.owns_key(run_id):
+            trace.finish(trace.span_id(run_id), attributes=attributes, error=error)
 
 
 class _HandlerOfRecording:
@@ -192,35 +193,38 @@ class _AtOnce:
     `inspect.iscoroutinefunction` takes an object for a function when it has these attributes.
     """
 
-    __slots__ = ("_handler", "_method")
+    __slots__ = ("_method",)
     __code__ = _looks_like.__code__
     __name__ = "event"
     __defaults__ = None
     __kwdefaults__ = None
     __annotations__: dict[str, Any] = {}
 
-    def __init__(self, method: Callable[..., None], handler: RecordingHandler) -> None:
+    def __init__(self, method: Callable[..., None]) -> None:
         self._method = method
-        self._handler = handler
 
     def __call__(self, *args: Any, **kwargs: Any) -> _Done:
-        self._method(self._handler, *args, **kwargs)
+        self._method(*args, **kwargs)
         return _DONE
 
 
 class _Event:
-    """Gives a method of the handler as `_AtOnce`."""
+    """Gives a method of the handler as `_AtOnce`, which the handler keeps."""
 
-    def __init__(self, method: Callable[..., None]) -> None:
+    def __init__(self, name: str, method: Callable[..., None]) -> None:
+        self._name = name
         self._method = method
 
     def __get__(self, handler: RecordingHandler | None, owner: object = None) -> Any:
-        return self._method if handler is None else _AtOnce(self._method, handler)
+        if handler is None:
+            return self._method
+        event = handler.__dict__[self._name] = _AtOnce(self._method.__get__(handler))
+        return event
 
 
 for _name in dir(RecordingHandler):  # the inherited ones too, which do nothing, and would take a thread for that
     if _name.startswith("on_"):
-        setattr(RecordingHandler, _name, _Event(getattr(RecordingHandler, _name)))
+        setattr(RecordingHandler, _name, _Event(_name, getattr(RecordingHandler, _name)))
 
 
 _hook = _HandlerOfRecording()
@@ -247,8 +251,7 @@ def locate(trace: Trace) -> Place | None:
     if not config:
         return None
     parent = getattr(config.get("callbacks"), "parent_run_id", None)
-    parent_id = trace.span_id(str(parent)) if parent else None
+    parent_id = trace.span_id(parent)
     node = (config.get("metadata") or {}).get("langgraph_node")
-    root = trace.root_of(parent_id)
-    named = node is not None and root is not None and root.name != _UNNAMED_GRAPH
-    return Place(parent_id, node, root.name if named and root else None)
+    root = trace.root_name(parent_id) if node is not None else None
+    return Place(parent_id, node, None if root == _UNNAMED_GRAPH else root)

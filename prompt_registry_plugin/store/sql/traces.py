@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.records import Span, TraceSummary
 from prompt_registry_plugin.store.sql.database import Database
-from prompt_registry_plugin.tracing import Trace, to_json
+from prompt_registry_plugin.tracing import Trace
 
 
 class SQLTraces:
@@ -16,14 +15,18 @@ class SQLTraces:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, trace: Trace) -> None:
+    def add(self, *traces: Trace) -> None:
+        masked = [trace.masked() for trace in traces]
         rows = [
-            (trace.id, position, span["id"], span["parent_id"], span["kind"], span["name"], span["started_at"],
-             span["ended_at"], json.dumps(span["attributes"], ensure_ascii=False), span["error"])
-            for position, span in enumerate(to_json(trace.spans))
+            (trace.id, position, span.id, span.parent_id, span.kind, span.name, span.started_at, span.ended_at,
+             json.dumps(span.attributes, ensure_ascii=False), span.error)
+            for trace in masked
+            for position, span in enumerate(trace.spans)
         ]  # fmt: skip
         with self._database.write() as transaction:
-            transaction.execute("INSERT INTO traces VALUES (?, ?, ?)", (trace.id, mask_secrets(trace.name), trace.started_at))
+            transaction.execute_many(
+                "INSERT INTO traces VALUES (?, ?, ?)", [(trace.id, trace.name, trace.started_at) for trace in masked]
+            )
             transaction.execute_many(f"INSERT INTO spans VALUES ({', '.join('?' * 10)})", rows)
 
     def get(self, trace_id: str) -> Trace | None:
@@ -36,7 +39,7 @@ class SQLTraces:
             (trace_id,),
         )
         found = [Span(row[0], row[1], row[2], row[3], row[4], row[5], json.loads(row[6]), row[7]) for row in spans]
-        return Trace(rows[0][0], trace_id, rows[0][1], {span.id: span for span in found})
+        return Trace(rows[0][0], trace_id=trace_id, started_at=rows[0][1], spans=found, is_masked=True)
 
     def newest(self, limit: int = 50) -> list[TraceSummary]:
         rows = self._database.read(

@@ -1,0 +1,44 @@
+"""What model calls cost, by the public prices that the package genai-prices carries; nothing where it is not installed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+from prompt_registry_plugin.hookspecs import hookimpl
+from prompt_registry_plugin.plugins import PluginManager
+from prompt_registry_plugin.records import Usage
+from prompt_registry_plugin.tracing import Trace, usage_of
+
+
+def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
+    """The trace with a `cost`, in US dollars, at every model span whose model somebody knows the price of."""
+    costs: dict[str, float] = {}
+    for span in trace.spans:
+        usage = usage_of(span)
+        if usage.input_tokens + usage.output_tokens and "cost" not in span.attributes:
+            cost = plugins.hook.prompt_registry_cost(model=str(span.attributes.get("model") or span.name), usage=usage)
+            if cost is not None:
+                costs[span.id] = cost
+    if not costs:
+        return trace
+    spans = [
+        replace(span, attributes={**span.attributes, "cost": costs[span.id]}) if span.id in costs else span
+        for span in trace.spans
+    ]
+    return Trace(trace.name, trace_id=trace.id, started_at=trace.started_at, spans=spans, is_masked=trace.is_masked)
+
+
+@hookimpl
+def prompt_registry_cost(model: str, usage: Usage) -> float | None:
+    """The public price; None for a model that is not in the list."""
+    if find_spec("genai_prices") is None:
+        return None
+    from genai_prices import Usage as Tokens
+    from genai_prices import calc_price
+
+    try:
+        price = calc_price(Tokens(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), model_ref=model)
+    except (LookupError, ValueError):
+        return None
+    return float(price.total_price)

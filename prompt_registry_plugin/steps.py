@@ -1,0 +1,110 @@
+"""`@trace`: the user's own functions as steps of a recording."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from prompt_registry_plugin.plugins import default_plugin_manager
+from prompt_registry_plugin.scope import current_recorder
+from prompt_registry_plugin.tracing import inside, span
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def trace(function: Callable[P, R]) -> Callable[P, R]:
+    """A decorator that makes a function a span of the recording it is called in: coroutine functions and generators too.
+
+    An object of a framework, such as a chain, is given back as it is: once its adapter is enabled, its runs are spans anyway.
+    Raises `TypeError` for what is neither.
+    """
+    if not inspect.isroutine(function) and default_plugin_manager().hook.prompt_registry_as_target(obj=function) is not None:
+        return function
+    if not callable(function):
+        raise TypeError(f"@trace takes a function, or an object of an installed framework, not {type(function).__name__}")
+    name = getattr(function, "__qualname__", repr(function))
+    if inspect.isasyncgenfunction(function):
+
+        @wraps(function)
+        async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            with _Stream(name) as stream:
+                items = function(*args, **kwargs)
+                try:
+                    while True:
+                        with stream.step():
+                            item = await anext(items)
+                        yield stream.note(item)
+                except StopAsyncIteration:
+                    return
+                finally:
+                    await items.aclose()
+
+        return cast("Callable[P, R]", traced_async_generator)
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
+            with _Stream(name) as stream:
+                items = function(*args, **kwargs)
+                try:
+                    while True:
+                        with stream.step():
+                            item = next(items)
+                        yield stream.note(item)
+                except StopIteration as end:
+                    return end.value
+                finally:
+                    items.close()
+
+        return cast("Callable[P, R]", traced_generator)
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with span("chain", name) as span_id:
+                return _noted(span_id, await function(*args, **kwargs))
+
+        return cast("Callable[P, R]", traced_async)
+
+    @wraps(function)
+    def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+        with span("chain", name) as span_id:
+            return _noted(span_id, function(*args, **kwargs))
+
+    return traced
+
+
+class _Stream:
+    """A generator's span: open as long as the generator lives, but the place where code runs only while it makes an item."""
+
+    def __init__(self, name: str) -> None:
+        self._recorder = current_recorder()
+        self._span_id = None if self._recorder is None else self._recorder.start("chain", name)
+        self._items: list[Any] = []
+
+    def step(self) -> inside:
+        return inside(self._span_id)
+
+    def note(self, item: R) -> R:
+        if self._recorder is not None:
+            self._items.append(item)
+        return item
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if self._recorder is not None:
+            left = isinstance(error, GeneratorExit)  # whoever used the items had enough
+            attributes = {"output": self._items}
+            self._recorder.finish(self._span_id, attributes=attributes, error=None if left else error)
+
+
+def _noted(span_id: str | None, result: R) -> R:
+    recorder = current_recorder()
+    if recorder is not None and span_id is not None:
+        recorder.finish(span_id, attributes={"output": result})
+    return result
