@@ -30,16 +30,16 @@ _adapters: dict[str, Adapter] = {}
 
 
 class Patches:
-    """Methods of a framework that an adapter replaced, and what they were."""
+    """Methods of a framework's classes, and functions of its modules, that an adapter replaced, and what they were."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[type[Any], str, Any, Any]] = []
+        self._made: list[tuple[Any, str, Any, Any]] = []
 
     def __bool__(self) -> bool:
         return bool(self._made)
 
-    def replace(self, owner: type[Any], method: str, wrap: Callable[[Any], Any]) -> None:
-        """Puts what `wrap` makes of a method in its place."""
+    def replace(self, owner: Any, method: str, wrap: Callable[[Any], Any]) -> None:
+        """Puts what `wrap` makes of a method of a class, or a function of a module, in its place."""
         original = owner.__dict__[method]
         ours = wrap(original)
         self._made.append((owner, method, original, ours))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from prompt_registry_plugin import scope
@@ -64,8 +65,8 @@ class _Step:
 
     __slots__ = ("attributes", "ended_at", "error", "id", "kind", "name", "parent_id", "started_at")
 
-    def __init__(self, kind: SpanKind, name: str, parent_id: str | None, attributes: dict[str, Any]) -> None:
-        self.id = secrets.token_hex(8)
+    def __init__(self, span_id: str, kind: SpanKind, name: str, parent_id: str | None, attributes: dict[str, Any]) -> None:
+        self.id = span_id
         self.kind = kind
         self.name = name
         self.started_at = time.time()
@@ -105,6 +106,10 @@ class Trace:
         self._prompts: list[_Step] = []
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
+        self._numbers = count(secrets.randbits(63))  # ids of spans differ between traces, and cost no system call
+
+    def _new_id(self) -> str:
+        return f"{next(self._numbers):016x}"
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -125,7 +130,7 @@ class Trace:
         attributes: Mapping[str, Any] = EMPTY,
     ) -> str:
         """Begins a span and returns its id. `key` is a framework's own id, which `span_id` finds again."""
-        step = _Step(kind, name, parent_id or self.parent_here(), dict(attributes))
+        step = _Step(self._new_id(), kind, name, parent_id or self.parent_here(), dict(attributes))
         with self._lock:
             self._steps[step.id] = step
             if key is not None:
@@ -145,22 +150,29 @@ class Trace:
                 found = step
         return None if found is None else found.id
 
-    def start_model(self, name: str, messages: Sequence[Any], *, key: Hashable = None, parent_id: str | None = None) -> str:
-        """Begins a model span that names the prompts whose rendered text stands in `messages`."""
-        return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.seen_by_model(messages))
+    def start_model(
+        self,
+        name: str,
+        messages: Sequence[Any],
+        *,
+        tools: Mapping[str, str] = EMPTY,
+        key: Hashable = None,
+        parent_id: str | None = None,
+    ) -> str:
+        """Begins a model span that names the prompts whose rendered text stands in `messages`, or in the descriptions of `tools`."""
+        return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.seen_by_model(messages, tools))
 
-    def seen_by_model(self, messages: Sequence[Any]) -> dict[str, Any]:
-        """The attributes of a model span: the messages, and the prompts whose rendered text stands in them."""
+    def seen_by_model(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
+        """The attributes of a model span: the messages, the tools by name, and the prompts whose rendered text stands in them."""
         contents = [content_of(message) for message in messages]
+        shown = [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)]
+        contents += tools.values()
         linked: dict[str, _Step] = {}
         for step in reversed(self._prompts):
             if step.name not in linked and _stands_in(step.attributes["texts"], contents):
                 linked[step.name] = step
         found = _longest(list(linked.values()), contents) if len(linked) > 1 else linked.values()
-        return {
-            "messages": [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)],
-            "prompts": [step.id for step in found],
-        }
+        return {"messages": shown, "prompts": [step.id for step in found], **({"tools": dict(tools)} if tools else {})}
 
     def alias_key(self, key: Hashable, parent_key: Hashable) -> None:
         """Makes `key` stand for the span of `parent_key`: for steps of a framework that deserve no span."""
@@ -224,7 +236,8 @@ class Trace:
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
-        step = _Step("prompt", label, self._innermost([place.parent_id, *(found.parent_id for found in places)]), attributes)
+        parent_id = self._innermost([place.parent_id, *(found.parent_id for found in places)])
+        step = _Step(self._new_id(), "prompt", label, parent_id, attributes)
         step.ended_at = step.started_at
         with self._lock:
             self._steps[step.id] = step

@@ -339,6 +339,36 @@ class TestPydanticAIInstructions(LeavesLoopsOpen, AdapterConformance):
         }
 
 
+class TestPydanticAISubAgent(TestPydanticAIInstructions):
+    """An agent that another one asks through a tool."""
+
+    def make_agent(self, instructions: str) -> Any:
+        from pydantic_ai import Agent
+        from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart, ToolReturnPart
+        from pydantic_ai.models.function import DeltaToolCall, FunctionModel
+
+        def heard(messages: Any) -> str | None:
+            parts = [part for part in messages[-1].parts if isinstance(part, ToolReturnPart)]
+            return str(parts[0].content) if parts else None
+
+        def answer(messages: Any, info: Any) -> Any:
+            said = heard(messages)
+            return ModelResponse(parts=[TextPart(said) if said is not None else ToolCallPart("ask_clerk", {})])
+
+        async def stream(messages: Any, info: Any) -> Any:
+            said = heard(messages)
+            yield said if said is not None else {0: DeltaToolCall(name="ask_clerk", json_args="{}")}
+
+        clerk = Agent(pydantic_model(), name="clerk", instructions=instructions)
+        desk = Agent(FunctionModel(answer, stream_function=stream), name="desk", instructions="You are at the desk.")
+
+        @desk.tool_plain
+        async def ask_clerk() -> str:
+            return str((await clerk.run("hello")).output)
+
+        return desk
+
+
 class TestPydanticAISystemPrompt(TestPydanticAIInstructions):
     """An agent's system prompt."""
 
@@ -348,32 +378,48 @@ class TestPydanticAISystemPrompt(TestPydanticAIInstructions):
         return Agent(pydantic_model(), name="clerk", system_prompt=instructions)
 
 
-def openai_agents_model() -> Any:
+PARAMETERS = ("system_instructions", "input", "model_settings", "tools", "output_schema", "handoffs")
+SHOWN = ("system_instructions", "input", "tools", "handoffs")
+
+
+def openai_agents_model(calls_first: bool = False) -> Any:
     from agents import Model, ModelResponse, Usage
     from agents.tracing import generation_span
     from openai.types.responses import (
         Response,
         ResponseCompletedEvent,
+        ResponseFunctionToolCall,
         ResponseOutputMessage,
         ResponseOutputText,
     )
 
     class Echo(Model):
-        """A simulated model that answers with the instructions that it was shown."""
+        """A simulated model: it answers with its instructions, or first calls its tool or handoff and answers with what that said."""
 
-        def message(self, system: str | None) -> Any:
-            part = ResponseOutputText(type="output_text", text=f"{system}", annotations=[])
+        def message(self, system_instructions: Any, input: Any, tools: Any, handoffs: Any) -> Any:
+            text = str(system_instructions)
+            if calls_first:
+                outputs = [item["output"] for item in input if isinstance(item, dict) and "output" in item]
+                if not outputs:
+                    name = handoffs[0].tool_name if handoffs else tools[0].name
+                    return ResponseFunctionToolCall(
+                        call_id="c", name=name, arguments='{"input": "hello"}' if tools else "{}", type="function_call"
+                    )
+                text = str(outputs[-1])
+            part = ResponseOutputText(type="output_text", text=text, annotations=[])
             return ResponseOutputMessage(id="1", type="message", role="assistant", status="completed", content=[part])
 
-        async def get_response(self, system_instructions: Any, input: Any, *_args: Any, **_kwargs: Any) -> Any:
-            with generation_span(model="echo", input=[{"role": "user", "content": str(input)}]) as span:
-                message = self.message(system_instructions)
+        async def get_response(self, *args: Any, **kwargs: Any) -> Any:
+            given = {**dict(zip(PARAMETERS, args, strict=False)), **kwargs}
+            with generation_span(model="echo", input=[{"role": "user", "content": str(given["input"])}]) as span:
+                message = self.message(**{name: given[name] for name in SHOWN})
                 span.span_data.output = [message.model_dump()]
                 return ModelResponse(output=[message], usage=Usage(), response_id=None)
 
-        async def stream_response(self, system_instructions: Any, input: Any, *_args: Any, **_kwargs: Any) -> Any:
-            with generation_span(model="echo", input=[{"role": "user", "content": str(input)}]) as span:
-                message = self.message(system_instructions)
+        async def stream_response(self, *args: Any, **kwargs: Any) -> Any:
+            given = {**dict(zip(PARAMETERS, args, strict=False)), **kwargs}
+            with generation_span(model="echo", input=[{"role": "user", "content": str(given["input"])}]) as span:
+                message = self.message(**{name: given[name] for name in SHOWN})
                 span.span_data.output = [message.model_dump()]
                 response = Response(
                     id="1",
@@ -405,20 +451,56 @@ class TestOpenAIAgents(LeavesLoopsOpen, AdapterConformance):
 
         return Agent(name="clerk", instructions=instructions, model=openai_agents_model())
 
+    def run_config(self) -> Any:
+        return None
+
     def call_styles(self) -> Mapping[str, Any]:
         from agents import Runner
 
+        config = self.run_config()
+
         async def run(agent: Any, text: str) -> str:
-            return str((await Runner.run(agent, text)).final_output)
+            return str((await Runner.run(agent, text, run_config=config)).final_output)
 
         async def run_streamed(agent: Any, text: str) -> str:
-            result = Runner.run_streamed(agent, text)
+            result = Runner.run_streamed(agent, text, run_config=config)
             async for _ in result.stream_events():
                 pass
             return str(result.final_output)
 
         return {
             "run": run,
-            "run_sync": lambda agent, text: str(Runner.run_sync(agent, text).final_output),
+            "run_sync": lambda agent, text: str(Runner.run_sync(agent, text, run_config=config).final_output),
             "run_streamed": run_streamed,
         }
+
+
+class TestOpenAIAgentsWithoutTheirTracing(TestOpenAIAgents):
+    """Many switch the SDK's tracing off, which is for OpenAI's own platform; ours does not need it."""
+
+    def run_config(self) -> Any:
+        from agents import RunConfig
+
+        return RunConfig(tracing_disabled=True)
+
+
+class TestOpenAIAgentsHandoff(TestOpenAIAgents):
+    """An agent that another one hands over to."""
+
+    def make_agent(self, instructions: str) -> Any:
+        from agents import Agent
+
+        clerk = super().make_agent(instructions)
+        return Agent(
+            name="desk", instructions="You are at the desk.", model=openai_agents_model(calls_first=True), handoffs=[clerk]
+        )
+
+
+class TestOpenAIAgentsAsTool(TestOpenAIAgents):
+    """An agent that is a tool of another one, which says what the tool said."""
+
+    def make_agent(self, instructions: str) -> Any:
+        from agents import Agent
+
+        tool = super().make_agent(instructions).as_tool("ask_clerk", "Asks the clerk.")
+        return Agent(name="desk", instructions="You are at the desk.", model=openai_agents_model(calls_first=True), tools=[tool])

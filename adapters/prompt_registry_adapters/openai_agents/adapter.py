@@ -1,7 +1,8 @@
-"""Switching the adapter on and off: one wrapped method and one trace processor.
+"""Switching the adapter on and off: a wrapped method, the models that are used, and one trace processor.
 
-`Agent.get_system_prompt` is the one place that all runs take an agent's instructions from. The official ways, a callable in the place of
-the text or a filter given to each run, are for agents that can still be changed.
+`Agent.get_system_prompt` is the one place that all runs take an agent's instructions from, and `get_model` of the run loop the one where
+they take their model. The official ways, a callable in the place of the text or a filter given to each run, are for agents that can still
+be changed.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ class OpenAIAgentsAdapter:
             raise PluginError("the OpenAI Agents SDK is not installed: pip install 'prompt-registry-plugin[openai-agents]'")
         try:
             from agents import Agent
+            from agents.run_internal import run_loop
 
-            from prompt_registry_adapters.openai_agents import tracing
+            from prompt_registry_adapters.openai_agents import models, tracing
         except ImportError as error:
             raise PluginError(f"the installed package 'agents' is not the OpenAI Agents SDK: {error}") from error
         self._wrapped.replace(Agent, "get_system_prompt", tracing.wrap_get_system_prompt)
+        self._wrapped.replace(run_loop, "get_model", models.wrap_get_model(self._wrapped))
+        tracing.state.calls_are_met = True
         tracing.attach()
 
     def disable(self) -> None:

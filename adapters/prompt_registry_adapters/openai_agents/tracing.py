@@ -1,7 +1,8 @@
-"""The wrapped method, and the SDK's spans as spans of the current recording.
+"""An agent's instructions, and the SDK's spans as spans of the current recording.
 
-A model's span says what came in, but not always the instructions: what `get_system_prompt` gave is kept by the span it was asked in
-(an agent's turn), which is the parent of the model's span.
+Model calls are recorded where they are made (`models`). Where that cannot be, the SDK's own span of the call stands in: it says what
+came in, but not always the instructions, so that what `get_system_prompt` gave is kept by the span it was asked in (an agent's turn),
+which is the parent of the model's span.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from prompt_registry_plugin.uri import is_uri
 
 _KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
 _MODELS = ("generation", "response")
+_TOKENS = ("input_tokens", "output_tokens")
 
 
 class _State:
     attached = False
+    calls_are_met = False  # whether `models` records the calls
 
 
 state = _State()
@@ -46,7 +49,7 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
             key = parent.span_id if parent is not None else None
             place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
             text = adapting.text_here(text, run_context.context, place)
-        if recorder is not None and parent is not None:
+        if recorder is not None and parent is not None and not state.calls_are_met:
             _instructions.setdefault(recorder, {})[parent.span_id] = text
         return text
 
@@ -68,7 +71,7 @@ class RecordingProcessor(TracingProcessor):
         if recorder is None:
             return
         data = span.span_data
-        if data.type in _MODELS:
+        if data.type in _MODELS and not state.calls_are_met:
             recorder.start("llm", _model_name(data), key=span.span_id, parent_id=recorder.span_id(span.parent_id))
         elif data.type in _KINDS:
             name = getattr(data, "name", None) or data.type
@@ -137,41 +140,43 @@ def _model_name(data: Any) -> str:
 def _model_attributes(recorder: Trace, span: Span[Any]) -> dict[str, Any]:
     data = span.span_data
     given = data.input
-    messages: list[Mapping[str, Any]] = [{"role": "user", "content": given}] if isinstance(given, str) else _messages(given or ())
+    messages = messages_of(given)
     kept = _instructions.get(recorder, {}).get(span.parent_id or "")
     if kept and not any(message.get("content") == kept for message in messages):
         messages.insert(0, {"role": "system", "content": kept})
     response = getattr(data, "response", None)
-    output = _text_of(getattr(response, "output", None) or getattr(data, "output", None) or ())
+    output = text_of(getattr(response, "output", None) or getattr(data, "output", None) or ())
     usage = getattr(response, "usage", None) or data.usage or {}
-    tokens = usage if isinstance(usage, Mapping) else {k: getattr(usage, k, 0) for k in ("input_tokens", "output_tokens")}
-    return {
-        **recorder.seen_by_model(messages),
-        "output": output,
-        "input_tokens": tokens.get("input_tokens") or 0,
-        "output_tokens": tokens.get("output_tokens") or 0,
-        "model": _model_name(data),
-    }
+    return {**recorder.seen_by_model(messages), "output": output, **tokens_of(usage), "model": _model_name(data)}
 
 
-def _messages(items: Any) -> list[Mapping[str, Any]]:
+def tokens_of(usage: Any) -> dict[str, int]:
+    """The tokens in whatever shape the SDK has them."""
+    tokens = usage if isinstance(usage, Mapping) else {name: getattr(usage, name, 0) for name in _TOKENS}
+    return {name: tokens.get(name) or 0 for name in _TOKENS}
+
+
+def messages_of(given: Any) -> list[Mapping[str, Any]]:
+    """What a model is given, in the words of the chat protocol."""
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
     found: list[Mapping[str, Any]] = []
-    for item in items:
+    for item in given or ():
         data = item if isinstance(item, Mapping) else getattr(item, "__dict__", {})
         if "content" in data:
-            found.append({"role": str(data.get("role") or "message"), "content": _text_of(data["content"])})
+            found.append({"role": str(data.get("role") or "message"), "content": text_of(data["content"])})
         elif "output" in data:
             found.append({"role": "tool", "content": str(data["output"])})
     return found
 
 
-def _text_of(value: Any) -> str:
+def text_of(value: Any) -> str:
     """The text in whatever shape the SDK has it: a text, parts, messages."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return "".join(_text_of(item) for item in value)
+        return "".join(text_of(item) for item in value)
     inner = None
     for key in ("text", "content"):
         inner = inner or (value.get(key) if isinstance(value, Mapping) else getattr(value, key, None))
-    return _text_of(inner) if inner else ""
+    return text_of(inner) if inner else ""

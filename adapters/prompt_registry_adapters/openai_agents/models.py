@@ -1,0 +1,173 @@
+"""Model calls, met where they are made: tools and handoffs described by name, and a span that holds what was really sent.
+
+Any class can be a model, so that each is wrapped when a run first takes it. That needs no tracing of the SDK's, which many switch off
+where the model is not OpenAI's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from copy import copy
+from functools import wraps
+from threading import Lock
+from typing import Any
+
+from prompt_registry_adapters.openai_agents.tracing import messages_of, state, text_of, tokens_of
+from prompt_registry_plugin import adapting
+from prompt_registry_plugin.scope import current_recorder
+from prompt_registry_plugin.tracing import Trace, inside
+from prompt_registry_plugin.uri import SCHEME
+
+_ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")
+
+# A model may pass a call on to another one, or to the class that it extends: the outermost is the one that counts.
+_calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", default=False)
+
+
+def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has the calls of every model that a run takes met."""
+    met: set[type[Any]] = set()
+    lock = Lock()
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def get_model(*args: Any, **kwargs: Any) -> Any:
+            model = original(*args, **kwargs)
+            if state.attached and type(model) not in met:
+                with lock:
+                    if type(model) not in met:
+                        _meet(type(model), patches)
+                        met.add(type(model))
+            return model
+
+        return get_model
+
+    return wrap
+
+
+def _meet(model: type[Any], patches: adapting.Patches) -> None:
+    for method, wrap in (("get_response", _wrap_get_response), ("stream_response", _wrap_stream_response)):
+        owner = next(owner for owner in model.__mro__ if method in owner.__dict__)
+        if not hasattr(owner.__dict__[method], "__prompt_registry__"):
+            patches.replace(owner, method, wrap)
+
+
+def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(original)
+    async def get_response(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not state.attached or _calling.get():
+            return await original(self, *args, **kwargs)
+        args, kwargs, given = _described(args, kwargs)
+        recorder = current_recorder()
+        if recorder is None:
+            return await original(self, *args, **kwargs)
+        with _call(recorder, self, given) as span_id:
+            with inside(span_id), _nested():
+                response = await original(self, *args, **kwargs)
+            recorder.finish(span_id, attributes=_answer(response))
+            return response
+
+    get_response.__prompt_registry__ = True  # type: ignore[attr-defined]
+    return get_response
+
+
+def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    async def streamed(recorder: Trace, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        with _call(recorder, self, given) as span_id:
+            events = original(self, *args, **kwargs)
+            try:
+                while True:
+                    with inside(span_id), _nested():  # not while the event is used
+                        event = await anext(events)
+                    response = getattr(event, "response", None)
+                    if getattr(event, "type", "") in ("response.completed", "response.incomplete") and response is not None:
+                        recorder.finish(span_id, attributes=_answer(response))
+                    yield event
+            except StopAsyncIteration:
+                return
+            finally:
+                if hasattr(events, "aclose"):
+                    await events.aclose()
+
+    @wraps(original)
+    def stream_response(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        if not state.attached or _calling.get():
+            return original(self, *args, **kwargs)
+        args, kwargs, given = _described(args, kwargs)
+        recorder = current_recorder()
+        return original(self, *args, **kwargs) if recorder is None else streamed(recorder, given, self, *args, **kwargs)
+
+    stream_response.__prompt_registry__ = True  # type: ignore[attr-defined]
+    return stream_response
+
+
+_PARAMETERS = ("system_instructions", "input", "model_settings", "tools", "output_schema", "handoffs")
+
+
+def _described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """The call with its tools and handoffs as the registry describes them, and what was given by name."""
+    given = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
+    changed = {
+        name: [_by_name(item, attribute) for item in given.get(name) or ()]
+        for name, attribute in (("tools", "description"), ("handoffs", "tool_description"))
+        if any(SCHEME in (getattr(item, attribute, None) or "") for item in given.get(name) or ())
+    }
+    if changed:
+        args = [changed.get(name, value) for name, value in zip(_PARAMETERS, args, strict=False)] + list(args[len(_PARAMETERS) :])
+        kwargs = {name: changed.get(name, value) for name, value in kwargs.items()}
+    return tuple(args), dict(kwargs), {**given, **changed}
+
+
+def _by_name(item: Any, attribute: str) -> Any:
+    """A tool, or a handoff, with the addresses in its description replaced by what stands there; the run goes on with its own."""
+    text = getattr(item, attribute, None) or ""
+    if SCHEME not in text:
+        return item
+    item = copy(item)
+    setattr(item, attribute, _ADDRESS.sub(lambda found: adapting.text_here(found[0], {}), text))
+    return item
+
+
+@contextmanager
+def _call(recorder: Trace, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
+    messages = messages_of(given.get("input"))
+    if given.get("system_instructions"):
+        messages.insert(0, {"role": "system", "content": given["system_instructions"]})
+    tools = {
+        str(getattr(item, "name", None) or getattr(item, "tool_name", "")): str(
+            getattr(item, "description", None) or getattr(item, "tool_description", None) or ""
+        )
+        for item in (*(given.get("tools") or ()), *(given.get("handoffs") or ()))
+    }
+    span_id = recorder.start_model(str(getattr(model, "model", None) or type(model).__name__), messages, tools=tools)
+    try:
+        yield span_id
+    except GeneratorExit:  # whoever used the events had enough
+        raise
+    except BaseException as error:
+        recorder.finish(span_id, error=error)
+        raise
+    finally:
+        recorder.finish(span_id)
+
+
+@contextmanager
+def _nested() -> Iterator[None]:
+    token = _calling.set(True)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            _calling.reset(token)
+
+
+def _answer(response: Any) -> dict[str, Any]:
+    calls = [
+        {"name": getattr(item, "name", None), "args": getattr(item, "arguments", None)}
+        for item in response.output
+        if getattr(item, "type", None) == "function_call"
+    ]
+    return {"output": text_of(response.output), **tokens_of(response.usage), **({"tool_calls": calls} if calls else {})}
