@@ -7,6 +7,7 @@ stands for a hard-coded text, or `discovered(…)` to record a text that nobody 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import EMPTY, Template, digest
 from prompt_registry_plugin.scope import current_override, current_recorder
 from prompt_registry_plugin.templates.text import to_source
-from prompt_registry_plugin.uri import is_uri
+from prompt_registry_plugin.uri import SCHEME, is_uri
 
 logger = logging.getLogger(__name__)
 _requested: set[str] = set()  # enabled by name, rather than because another adapter builds on it
@@ -150,6 +151,16 @@ def text_here(text: str, context: object, place: Place | None = None) -> str:
     if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
         discovered(template, text, {}, place=place)
     return text
+
+
+_ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")
+
+
+def description_here(text: str | None, context: object) -> str | None:
+    """The description of a tool or handoff, with every `prompts:/` URI in it replaced by the text that it names."""
+    if not text or SCHEME not in text:
+        return text
+    return _ADDRESS.sub(lambda found: text_here(found[0], context), text)
 
 
 def values_of(context: object) -> dict[str, Any]:

@@ -285,3 +285,53 @@ def test_a_program_may_close_its_own_loop() -> None:
     loop.close()
     asyncio.set_event_loop(None)
     assert run_sync(one()) == 1
+
+
+async def test_pydantic_ai_tools_are_described_by_name() -> None:
+    """With variables from `deps`; the model is shown the text, and its span names the prompt."""
+    from pydantic_ai import Agent, Tool
+    from pydantic_ai.messages import ModelResponse, TextPart
+    from pydantic_ai.models.function import FunctionModel
+
+    pr.enable("pydantic_ai")
+    pr.register_prompt("tools/search", "Searches {{name}}'s mail.")
+    model = FunctionModel(lambda messages, info: ModelResponse(parts=[TextPart(str(info.function_tools[0].description))]))
+    tool = Tool(lambda: "found", name="search", description="prompts:/tools/search")
+    agent = Agent(model, deps_type=Deps, tools=[tool])
+    with pr.record() as trace:
+        assert (await agent.run("hi", deps=Deps("Ada"))).output == "Searches Ada's mail."
+    shown = next(span for span in trace.spans if span.kind == "llm")
+    assert shown.attributes["tools"] == {"search": "Searches Ada's mail."}
+    assert trace.outputs_by_prompt() == {"tools/search": "Searches Ada's mail."}
+    with pr.override_prompts({"tools/search": "Candidate."}):
+        assert (await agent.run("hi", deps=Deps("Ada"))).output == "Candidate."
+
+
+async def test_openai_agents_tools_and_handoffs_are_described_by_name() -> None:
+    """The model is shown the text; the agent's own objects stay as they were."""
+    from agents import Agent, Model, ModelResponse, Runner, Usage, function_tool
+    from openai.types.responses import ResponseOutputMessage, ResponseOutputText
+
+    class Reader(Model):
+        """A simulated model that says how its tools are described."""
+
+        async def get_response(self, *_args: Any, tools: Any, handoffs: Any, **_kwargs: Any) -> Any:
+            text = " | ".join([tools[0].description, handoffs[0].tool_description])
+            part = ResponseOutputText(type="output_text", text=text, annotations=[])
+            message = ResponseOutputMessage(id="1", type="message", role="assistant", status="completed", content=[part])
+            return ModelResponse(output=[message], usage=Usage(), response_id=None)
+
+        def stream_response(self, *_args: Any, **_kwargs: Any) -> Any:
+            raise NotImplementedError
+
+    pr.enable("openai_agents")
+    pr.register_prompts([pr.NewVersion("tools/search", "Searches."), pr.NewVersion("handoffs/expert", "Knows more.")])
+    search = function_tool(lambda: "found", name_override="search", description_override="prompts:/tools/search")
+    expert = Agent(name="expert", handoff_description="prompts:/handoffs/expert")
+    agent = Agent(name="front", model=Reader(), tools=[search], handoffs=[expert])
+    with pr.record() as trace:
+        said = (await Runner.run(agent, "hi")).final_output
+    assert said == "Searches. | Handoff to the expert agent to handle the request. Knows more."
+    assert set(trace.outputs_by_prompt()) == {"tools/search", "handoffs/expert"}
+    assert search.description == "prompts:/tools/search"
+    assert expert.handoff_description == "prompts:/handoffs/expert"

@@ -6,7 +6,6 @@ where the model is not OpenAI's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -19,9 +18,6 @@ from prompt_registry_adapters.openai_agents.tracing import messages_of, state, t
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.scope import current_recorder
 from prompt_registry_plugin.tracing import Trace, inside
-from prompt_registry_plugin.uri import SCHEME
-
-_ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")
 
 # A model may pass a call on to another one, or to the class that it extends: the outermost is the one that counts.
 _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", default=False)
@@ -110,11 +106,12 @@ _PARAMETERS = ("system_instructions", "input", "model_settings", "tools", "outpu
 def _described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     """The call with its tools and handoffs as the registry describes them, and what was given by name."""
     given = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
-    changed = {
-        name: [_by_name(item, attribute) for item in given.get(name) or ()]
-        for name, attribute in (("tools", "description"), ("handoffs", "tool_description"))
-        if any(SCHEME in (getattr(item, attribute, None) or "") for item in given.get(name) or ())
-    }
+    changed = {}
+    for name, attribute in (("tools", "description"), ("handoffs", "tool_description")):
+        items = given.get(name) or ()
+        described = [_by_name(item, attribute) for item in items]
+        if any(now is not item for now, item in zip(described, items, strict=True)):
+            changed[name] = described
     if changed:
         args = [changed.get(name, value) for name, value in zip(_PARAMETERS, args, strict=False)] + list(args[len(_PARAMETERS) :])
         kwargs = {name: changed.get(name, value) for name, value in kwargs.items()}
@@ -123,11 +120,12 @@ def _described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
 
 def _by_name(item: Any, attribute: str) -> Any:
     """A tool, or a handoff, with the addresses in its description replaced by what stands there; the run goes on with its own."""
-    text = getattr(item, attribute, None) or ""
-    if SCHEME not in text:
+    text = getattr(item, attribute, None)
+    now = adapting.description_here(text, None)
+    if now is text:
         return item
     item = copy(item)
-    setattr(item, attribute, _ADDRESS.sub(lambda found: adapting.text_here(found[0], {}), text))
+    setattr(item, attribute, now)
     return item
 
 

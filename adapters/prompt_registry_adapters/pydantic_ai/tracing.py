@@ -81,7 +81,8 @@ def _wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Await
         recorder = current_recorder()
         if recorder is not None:
             name = getattr(request_context.model, "model_name", None) or type(request_context.model).__name__
-            recorder.start_model(str(name), _messages(request_context), key=key)
+            tools = {tool.name: tool.description or "" for tool in request_context.model_request_parameters.function_tools}
+            recorder.start_model(str(name), _messages(request_context), tools=tools, key=key)
             _requests[ctx.run_id] = key
         return request_context
 
@@ -147,6 +148,10 @@ def _meet(ctx: Any, request_context: Any) -> Any:
         if isinstance(message, ModelRequest) and message.run_id == ctx.run_id
         and any(isinstance(part, SystemPromptPart) and part.dynamic_ref is None for part in message.parts)
     ]  # fmt: skip
+    tools = [_described(tool, ctx.deps) for tool in parameters.function_tools]
+    if any(now is not tool for now, tool in zip(tools, parameters.function_tools, strict=True)):
+        parameters = replace(parameters, function_tools=tools)
+        request_context = replace(request_context, model_request_parameters=parameters)
     texts = [part.content for part in parts if not part.dynamic]
     texts += [part.content for i in own for part in request_context.messages[i].parts if isinstance(part, SystemPromptPart)]
     if not texts or not (any(map(is_uri, texts)) or adapting.is_active()):
@@ -163,6 +168,11 @@ def _meet(ctx: Any, request_context: Any) -> Any:
     if new_parts == parts:
         return request_context
     return replace(request_context, model_request_parameters=replace(parameters, instruction_parts=new_parts))
+
+
+def _described(tool: Any, context: object) -> Any:
+    text = adapting.description_here(tool.description, context)
+    return tool if text is tool.description else replace(tool, description=text)
 
 
 def _met(part: Any, meet: Callable[[str, str], str]) -> Any:
