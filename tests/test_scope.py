@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.masking import mask_secrets
+from tests.conftest import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -235,3 +238,171 @@ def test_an_answer_belongs_to_the_prompt_that_was_sent() -> None:
         for text, said in zip(texts, ("to short", "to long"), strict=True):
             trace.finish(trace.start_model("m", [{"role": "user", "content": text}]), attributes={"output": said})
     assert trace.outputs_by_prompt() == {"short": "to short", "long": "to long"}
+
+
+def test_generators_are_spans_as_long_as_they_live(plan: pr.PromptVersion) -> None:
+    """What they make hangs under them; what whoever uses their items makes meanwhile does not."""
+
+    @pr.trace
+    def words(n: int) -> Iterator[str]:
+        for i in range(n):
+            yield plan.format(x=i)
+
+    @pr.trace
+    async def later(n: int) -> AsyncIterator[str]:
+        for word in words(n):
+            yield word
+
+    @pr.trace
+    def use() -> None:
+        """Uses an item."""
+
+    async def consume() -> list[str]:
+        found = []
+        async for word in later(2):
+            found.append(word)
+            use()
+        return found
+
+    with pr.record() as trace:
+        assert asyncio.run(consume()) == ["stored 0", "stored 1"]
+        for _ in words(5):
+            break
+    shown = [(depth, span.kind, span.name.rpartition(".")[2]) for depth, span in trace.walk()]
+    assert shown == [
+        (0, "chain", "later"), (1, "chain", "words"), (2, "prompt", "plan"), (2, "prompt", "plan"),
+        (0, "chain", "use"), (0, "chain", "use"), (0, "chain", "words"), (1, "prompt", "plan"),
+    ]  # fmt: skip
+    assert [span.attributes["output"] for span in trace.spans if span.name.endswith("words")] == [
+        ["stored 0", "stored 1"],
+        ["stored 0"],
+    ]
+    assert all(span.ended_at is not None and span.error is None for span in trace.spans)
+    assert list(words(1)) == ["stored 0"], "outside a recording they are themselves"
+
+
+def test_a_chain_is_traced_as_it_is() -> None:
+    """Its runs are spans anyway; what is neither a function nor a framework's is refused."""
+    from langchain_core.runnables import RunnableLambda
+
+    chain = RunnableLambda(lambda text: f"said {text}")
+    pr.enable("langchain")
+    try:
+        with pr.record() as trace:
+            assert pr.trace(chain).invoke("x") == "said x"
+    finally:
+        pr.disable()
+    assert [span.kind for span in trace.spans] == ["chain"]
+    with pytest.raises(TypeError, match="not int"):
+        pr.trace(1)
+
+
+def test_addresses_are_masked_on_request(
+    registry: pr.PromptRegistry, plan: pr.PromptVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E-mail addresses are often what an agent is about, so they stay unless somebody says otherwise."""
+
+    def stored() -> str:
+        with pr.record() as trace:
+            plan.format(x="write to Ann.Lee+x@mail.example.org, or @home")
+        found = registry.store.traces.get(trace.id)
+        assert found is not None
+        return str(found.spans[0].attributes["text"])
+
+    assert stored() == "stored write to Ann.Lee+x@mail.example.org, or @home"
+    monkeypatch.setenv("PROMPT_REGISTRY_MASK_EMAILS", "true")
+    assert stored() == "stored write to ***, or @home"
+
+
+def test_model_calls_cost_what_their_price_says(tmp_path: Path) -> None:
+    """From the public list, or from a plugin that knows better; an unknown model costs nothing that is known."""
+
+    class Ours:
+        @pr.hookimpl(tryfirst=True)
+        def prompt_registry_cost(self, model: str, usage: pr.Usage) -> float | None:
+            return usage.input_tokens * 0.5 if model == "ours" else None
+
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'c.db'}", plugins=pr.create_plugin_manager(Ours())) as registry:
+        with registry.record() as trace:
+            for model in ("ours", "gpt-4o-mini", "nobody's"):
+                trace.finish(trace.start_model(model, []), attributes={"input_tokens": 1000, "output_tokens": 100})
+        stored = registry.store.traces.get(trace.id)
+    assert stored is not None
+    ours, public, unknown = (span.attributes.get("cost") for span in stored.spans)
+    assert ours == 500.0
+    assert 0 < public < 0.01
+    assert unknown is None
+
+
+def test_plugins_get_what_was_stored(tmp_path: Path) -> None:
+    """Without secrets, and after it was stored."""
+    told: list[pr.Trace] = []
+
+    class Plugin:
+        @pr.hookimpl
+        def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
+            told.append(trace)
+
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=pr.create_plugin_manager(Plugin())) as registry:
+        plan = registry.register_prompt("plan", "{{x}}")
+        with registry.record() as trace:
+            plan.format(x="Bearer abcdef.ghijkl-mnop")
+        registry.flush()
+        stored = registry.store.traces.get(trace.id)
+    assert stored is not None
+    assert [found.spans for found in told] == [stored.spans]
+    assert "ghijkl" not in str(told[0].spans)
+
+
+def test_a_recording_becomes_spans_of_opentelemetry(tmp_path: Path) -> None:
+    """One trace each, with parents, times, errors, prompts and tokens; messages only when they are asked for, and never secrets."""
+    code = f"""
+import json
+from opentelemetry import trace as api
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+import prompt_registry_plugin as pr
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+api.set_tracer_provider(provider)
+with pr.open_registry("sqlite:///{tmp_path / "o.db"}") as registry, pr.use_registry(registry):
+    prompt = pr.register_prompt("support", "Help {{{{name}}}} with sk-abcdefghijklmnop1234")
+    pr.enable("otel")
+    with pr.record("one") as trace:
+        agent = trace.start("agent", "clerk")
+        text = prompt.format(name="Ann")
+        model = trace.start_model("gpt-4o-mini", [{{"role": "system", "content": text}}], parent_id=agent)
+        trace.finish(model, attributes={{"output": "Yes.", "input_tokens": 10, "output_tokens": 2}})
+        trace.finish(trace.start("tool", "mail", parent_id=agent), error=ValueError("no"))
+        trace.finish(agent)
+    registry.flush()
+    pr.disable("otel")
+    with pr.record("two"):
+        pass
+    registry.flush()
+spans = {{s.context.span_id: s for s in exporter.get_finished_spans()}}
+print(json.dumps([
+    [s.name, spans[s.parent.span_id].name if s.parent else None, s.status.status_code.name, dict(s.attributes)]
+    for s in sorted(spans.values(), key=lambda s: s.start_time)
+]))
+"""
+    plain, asked = (
+        json.loads(done.stdout)
+        for environment in ({}, {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"})
+        if (done := run_python(code, **environment)).returncode == 0 or pytest.fail(done.stderr)
+    )
+    assert [(name, parent, status) for name, parent, status, _ in plain] == [
+        ("one", None, "UNSET"), ("invoke_agent clerk", "one", "UNSET"), ("render_prompt support", "one", "UNSET"),
+        ("chat gpt-4o-mini", "invoke_agent clerk", "UNSET"), ("execute_tool mail", "invoke_agent clerk", "ERROR"),
+    ]  # fmt: skip
+    model = plain[3][3]
+    assert model.pop("prompt_registry.cost") > 0
+    assert model == {
+        "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o-mini", "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 2, "prompt_registry.prompts": ["support/1"], "gen_ai.prompt.name": "support",
+        "gen_ai.prompt.version": "1",
+    }  # fmt: skip
+    assert "Help Ann with ***" in asked[3][3]["gen_ai.input.messages"]
+    assert "sk-abc" not in str(asked)
