@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 from prompt_registry_plugin.current import current_registry, opened_registry
@@ -46,12 +48,105 @@ class Patches:
         self._made.append((owner, method, original, ours))
         setattr(owner, method, ours)
 
+    def replace_all(self, seams: Iterable[Seam]) -> None:
+        """Replaces them all, or raises `AttributeError` for one that is not there and replaces none."""
+        seams = list(seams)
+        if missing := [f"{owner.__name__}.{method}" for owner, method, _ in seams if method not in owner.__dict__]:
+            raise AttributeError(f"{missing[0]} is not there")
+        for owner, method, wrap in seams:
+            self.replace(owner, method, wrap)
+
     def restore(self) -> None:
         """Puts every method back, but for one that somebody else wrapped after us."""
         while self._made:
             owner, method, original, ours = self._made.pop()
             if owner.__dict__[method] is ours:
                 setattr(owner, method, original)
+
+
+Seam = tuple[Any, str, Callable[[Any], Any]]
+"""A class or module, the name of a method or function of it, and what makes ours of the original."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """What an adapter attaches to: how it is called and installed, and the versions, from `lowest` to below `below`, that are known."""
+
+    title: str
+    module: str
+    distribution: str
+    extra: str
+    lowest: str
+    below: str
+
+    def unknown(self) -> str | None:
+        """Why the installed version is none that the adapter knows, or None."""
+        try:
+            installed = version(self.distribution)
+        except PackageNotFoundError:
+            return None  # used from its source
+        if _numbers(self.lowest) <= _numbers(installed) < _numbers(self.below):
+            return None
+        return f"{self.distribution} {installed} is not among the known versions (from {self.lowest} to below {self.below})"
+
+
+class FrameworkAdapter:
+    """An `Adapter` that uses a framework's official seams always, and replaces methods only where it knows the version.
+
+    With any other version, or where a method is gone, it says so once and leaves all methods alone.
+    """
+
+    name: str
+    framework: Framework
+    requires: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self._patches = Patches()
+        self._on = False
+
+    def attach(self) -> None:
+        """Begins to listen where the framework officially lets us; may import it."""
+
+    def detach(self) -> None:
+        """Falls silent."""
+
+    def seams(self) -> Iterable[Seam]:
+        """The methods to replace."""
+        return ()
+
+    def enable(self) -> None:
+        """Attaches; does nothing when attached. Raises `PluginError` when the framework is not installed."""
+        if self._on:
+            return
+        title = self.framework.title
+        if find_spec(self.framework.module) is None:
+            raise PluginError(f"{title} is not installed: pip install 'prompt-registry-plugin[{self.framework.extra}]'")
+        try:
+            self.attach()
+        except ImportError as error:
+            raise PluginError(f"the installed package {self.framework.module!r} is not {title} as we know it: {error}") from error
+        self._on = True
+        unknown = self.framework.unknown()
+        try:
+            if unknown is None:
+                self._patches.replace_all(self.seams())
+        except (ImportError, AttributeError) as error:
+            unknown = f"{title} has changed: {error}"
+        if unknown is not None:
+            _say_once(
+                f"{unknown}; hard-coded prompts are left alone, prompts by name and what the framework officially offers work"
+            )
+
+    def disable(self) -> None:
+        """Restores the methods and falls silent."""
+        if self._on:
+            self._on = False
+            self._patches.restore()
+            self.detach()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
 
 
 def enable(*frameworks: str) -> list[str]:
@@ -100,7 +195,7 @@ def is_active() -> bool:
     try:
         return registry is not None and registry.has_adopted
     except PromptRegistryError as error:
-        _say_once(error)
+        _say_once(f"the agent's own texts are used: {error}")
         return False
 
 
@@ -113,7 +208,7 @@ def serve(text_hash: str) -> PromptVersion | None:
     try:
         return None if registry is None else registry.serve(text_hash)
     except PromptRegistryError as error:
-        _say_once(error)
+        _say_once(f"the agent's own texts are used: {error}")
         return None
 
 
@@ -187,21 +282,21 @@ def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     return str(inputs[names[0]]), {name: value for name, value in inputs.items() if name != names[0]}
 
 
-def text_from(version: PromptVersion, context: object, values: Mapping[str, Any] = EMPTY) -> str:
+def text_from(prompt: PromptVersion, context: object, values: Mapping[str, Any] = EMPTY) -> str:
     """A text prompt rendered with the variables that it needs from `context`, or else from `values`; nothing else of it is recorded."""
-    if not version.is_text_prompt:
-        raise InvalidTemplate(f"prompt {version.name!r} is used where a text is needed, but holds chat messages")
+    if not prompt.is_text_prompt:
+        raise InvalidTemplate(f"prompt {prompt.name!r} is used where a text is needed, but holds chat messages")
     override = current_override()
-    candidate = override.find(version.name) if override is not None else None
-    needed = version.variables | (candidate.variables if candidate is not None else frozenset())
+    candidate = override.find(prompt.name) if override is not None else None
+    needed = prompt.variables | (candidate.variables if candidate is not None else frozenset())
     given = {**values, **values_of(context)} if needed else {}
-    return str(version.format({name: given[name] for name in needed & given.keys()}))
+    return str(prompt.format({name: given[name] for name in needed & given.keys()}))
 
 
-def _say_once(error: PromptRegistryError) -> None:
-    if (said := str(error)) not in _said:
+def _say_once(said: str) -> None:
+    if said not in _said:
         _said.add(said)
-        logger.warning("the agent's own texts are used: %s", said)
+        logger.warning("%s", said)
 
 
 def _known() -> dict[str, Adapter]:

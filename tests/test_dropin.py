@@ -335,3 +335,80 @@ async def test_openai_agents_tools_and_handoffs_are_described_by_name() -> None:
     assert set(trace.outputs_by_prompt()) == {"tools/search", "handoffs/expert"}
     assert search.description == "prompts:/tools/search"
     assert expert.handoff_description == "prompts:/handoffs/expert"
+
+
+async def test_a_capability_does_it_for_one_agent() -> None:
+    """With no adapter switched on, and once only where one is."""
+    from prompt_registry_adapters.pydantic_ai import RegistryCapability
+    from pydantic_ai import Agent
+
+    pr.register_prompt("clerk", "You serve {{name}}.")
+    pr.set_prompt_alias("clerk", "production", 1)
+    agent = Agent(pydantic_model(), deps_type=Deps, instructions="prompts:/clerk@production", capabilities=[RegistryCapability()])
+    other = Agent(pydantic_model(), name="other", instructions="prompts:/clerk@production")
+    for enabled in (False, True):
+        if enabled:
+            pr.enable("pydantic_ai")
+        with pr.record() as trace:
+            assert (await agent.run("hi", deps=Deps("Ann"))).output == "You serve Ann."
+        assert [span.kind for span in trace.spans] == ["agent", "prompt", "llm"], enabled
+    pr.disable()
+    assert (await other.run("hi")).output == "prompts:/clerk@production"
+
+
+@pytest.mark.parametrize(
+    ("framework", "distribution"),
+    [
+        ("langchain", "langchain-core"),
+        ("pydantic_ai", "pydantic-ai-slim"),
+        ("openai_agents", "openai-agents"),
+        ("langgraph", "langgraph"),
+    ],
+)
+def test_an_unknown_version_is_told_once_and_left_alone(
+    framework: str, distribution: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No method is replaced; what the framework officially offers works, and so do prompts by name."""
+    from agents import Agent as OpenAIAgent
+    from langchain_core.language_models import FakeListChatModel
+    from langchain_core.prompts import ChatPromptTemplate
+    from pydantic_ai.capabilities.combined import CombinedCapability
+
+    from prompt_registry_plugin import adapting
+
+    pr.disable()
+    before = [dict(vars(owner)) for owner in (ChatPromptTemplate, CombinedCapability, OpenAIAgent)]
+    installed = adapting.version
+    monkeypatch.setattr(adapting, "version", lambda name: "99.1.0" if name == distribution else installed(name))
+    monkeypatch.setattr(adapting, "_said", set())
+    for _ in range(2):
+        assert framework in pr.enable(framework)
+        if framework == "langchain":
+            chain = ChatPromptTemplate.from_messages(["hi"]) | FakeListChatModel(responses=["yes"])
+            with pr.record() as trace:
+                chain.invoke({})
+            assert [span.kind for span in trace.spans] == ["chain", "llm"], "callbacks are official"
+        if framework != "langgraph":  # which brings LangChain, whose version is known
+            assert [dict(vars(owner)) for owner in (ChatPromptTemplate, CombinedCapability, OpenAIAgent)] == before
+        pr.disable()
+    said = [record.message for record in caplog.records if "99.1.0 is not among the known versions" in record.message]
+    assert len(said) == 1
+
+
+def test_a_method_that_is_gone_is_told_and_none_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A framework may change within the versions that we know."""
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.prompts import PromptTemplate
+
+    from prompt_registry_plugin import adapting
+
+    pr.disable()
+    monkeypatch.setattr(adapting, "_said", set())
+    original = PromptTemplate.__dict__["format"]
+    monkeypatch.delattr(BaseChatModel, "_convert_input")
+    pr.enable("langchain")
+    assert PromptTemplate.__dict__["format"] is original
+    assert "LangChain has changed: BaseChatModel._convert_input is not there" in caplog.text
+    pr.disable()

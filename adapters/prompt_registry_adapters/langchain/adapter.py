@@ -8,43 +8,34 @@ LangChain has no official place to substitute a prompt in a chain that is alread
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Iterable
 
-from prompt_registry_plugin.adapting import Patches
-from prompt_registry_plugin.errors import PluginError
+from prompt_registry_plugin.adapting import Framework, FrameworkAdapter, Seam
 from prompt_registry_plugin.tracing import add_locator, remove_locator
 
 
-class LangChainAdapter:
+class LangChainAdapter(FrameworkAdapter):
     """Serves adopted LangChain templates from the registry, and records runs through LangChain's own callbacks."""
 
     name = "langchain"
-    requires: tuple[str, ...] = ()
+    framework = Framework("LangChain", "langchain_core", "langchain-core", "langchain", lowest="1.0", below="2")
 
-    def __init__(self) -> None:
-        self._wrapped = Patches()
+    def attach(self) -> None:
+        """Callbacks, LangChain's own way of tracing."""
+        from prompt_registry_adapters.langchain import tracing
 
-    def enable(self) -> None:
-        """Attaches; does nothing when attached. Raises `PluginError` when LangChain is not installed."""
-        if self._wrapped:
-            return
-        if find_spec("langchain_core") is None:
-            raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'")
-        from prompt_registry_adapters.langchain import templates, tracing
-
-        for owner, method, wrap in templates.WRAPPED:
-            self._wrapped.replace(owner, method, wrap)
-        templates.attached = True
         tracing.attach()
         add_locator(tracing.locate)
 
-    def disable(self) -> None:
-        """Restores the methods and falls silent."""
-        if not self._wrapped:
-            return
-        from prompt_registry_adapters.langchain import templates, tracing
+    def detach(self) -> None:
+        """Makes callbacks, and wrappers that could not be taken away, do nothing."""
+        from prompt_registry_adapters.langchain import tracing
 
-        templates.attached = False
-        self._wrapped.restore()
         tracing.detach()
         remove_locator(tracing.locate)
+
+    def seams(self) -> Iterable[Seam]:
+        """The templates' methods, and the chat model's for messages built by hand."""
+        from prompt_registry_adapters.langchain import templates
+
+        return templates.WRAPPED

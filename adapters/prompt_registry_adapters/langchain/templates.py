@@ -26,6 +26,7 @@ from langchain_core.prompts import (
     SystemMessagePromptTemplate,
 )
 
+from prompt_registry_adapters.langchain.tracing import state
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.prompts import PromptVersion
@@ -43,9 +44,6 @@ _MESSAGE_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 # The templates inside a chat template are parts of it, not prompts of their own.
 _inside_chat: ContextVar[bool] = ContextVar("prompt_registry_langchain_inside_chat", default=False)
-
-# Whether the adapter is on. Methods that another library wrapped after us cannot be restored; ours then falls silent by this.
-attached = False
 
 # One message, in a form that can be hashed: what kind, its text or name, its template format, whether it is optional.
 Part = tuple[str, str, str, bool]
@@ -138,9 +136,9 @@ def _convert(text: str, template_format: str) -> str:
 def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: PromptTemplate, **kwargs: Any) -> str:
-        if attached and is_uri(self.template):
+        if state.attached and is_uri(self.template):
             return adapting.text_here(self.template, self._merge_partial_and_user_variables(**kwargs))
-        if not attached or _inside_chat.get() or not adapting.is_active():
+        if not state.attached or _inside_chat.get() or not adapting.is_active():
             return original(self, **kwargs)
         described = describe_text(self.template, self.template_format)
         served = adapting.serve(described.text_hash) if described.text_hash else None
@@ -157,7 +155,7 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
 def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callable[..., list[BaseMessage]]:
     @wraps(original)
     def format_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
-        if not attached or _inside_chat.get():
+        if not state.attached or _inside_chat.get():
             return original(self, **kwargs)
         if not adapting.is_active():
             with _within():  # so that the templates inside need not ask again
@@ -184,7 +182,7 @@ def _wrap_aformat_messages(
 ) -> Callable[..., Awaitable[list[BaseMessage]]]:
     @wraps(original)
     async def aformat_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
-        if not attached or _inside_chat.get():
+        if not state.attached or _inside_chat.get():
             return await original(self, **kwargs)
         if not adapting.is_active():
             with _within():
@@ -209,7 +207,7 @@ def _wrap_aformat_messages(
 def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: FewShotPromptTemplate, **kwargs: Any) -> str:
-        if not attached or _inside_chat.get() or not adapting.is_active():
+        if not state.attached or _inside_chat.get() or not adapting.is_active():
             return original(self, **kwargs)
         values = self._merge_partial_and_user_variables(**kwargs)
         described = describe_few_shot(self)
@@ -227,7 +225,7 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
 def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
     @wraps(original)
     async def aformat(self: FewShotPromptTemplate, **kwargs: Any) -> str:
-        if not attached or _inside_chat.get() or not adapting.is_active():
+        if not state.attached or _inside_chat.get() or not adapting.is_active():
             return await original(self, **kwargs)
         values = self._merge_partial_and_user_variables(**kwargs)
         described = describe_few_shot(self)
@@ -261,7 +259,7 @@ def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def _convert_input(self: BaseChatModel, model_input: Any) -> Any:
         value = original(self, model_input)
-        if not attached or isinstance(model_input, PromptValue) or not isinstance(value, ChatPromptValue):
+        if not state.attached or isinstance(model_input, PromptValue) or not isinstance(value, ChatPromptValue):
             return value
         first = value.messages[0] if value.messages else None  # a system message further on may be the conversation's own
         if not isinstance(first, SystemMessage) or not isinstance(first.content, str):

@@ -28,6 +28,13 @@ _HIDDEN = "langsmith:hidden"
 _UNNAMED_GRAPH = "LangGraph"
 
 
+class _State:
+    attached = False
+
+
+state = _State()  # a wrapper that another library wrapped after us cannot be taken away; it falls silent by this
+
+
 class RecordingHandler(BaseCallbackHandler):
     """Turns one recording's callbacks into spans."""
 
@@ -159,11 +166,10 @@ class _HandlerOfRecording:
     """Looks like a ContextVar to LangChain; answers with the handler of the recording in this context."""
 
     def __init__(self) -> None:
-        self.attached = False
         self._handlers: WeakKeyDictionary[Trace, RecordingHandler] = WeakKeyDictionary()
 
     def get(self) -> RecordingHandler | None:
-        recorder = current_recorder() if self.attached else None
+        recorder = current_recorder() if state.attached else None
         if recorder is None:
             return None
         handler = self._handlers.get(recorder)
@@ -237,12 +243,12 @@ def attach() -> None:
     if not _registered:
         register_configure_hook(cast("Any", _hook), inheritable=True)
         _registered = True
-    _hook.attached = True
+    state.attached = True
 
 
 def detach() -> None:
     """Makes the hook answer with nothing."""
-    _hook.attached = False
+    state.attached = False
 
 
 def locate(trace: Trace) -> Place | None:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from prompt_registry_plugin.errors import PluginError
+from prompt_registry_plugin.adapting import Framework, FrameworkAdapter
 
 
-class LangGraphAdapter:
+class LangGraphAdapter(FrameworkAdapter):
     """Brings the LangChain adapter with it; the node's name reaches traces through LangChain's metadata."""
 
     name = "langgraph"
+    framework = Framework("LangGraph", "langgraph", "langgraph", "langgraph", lowest="1.0", below="2")
     requires: tuple[str, ...] = ("langchain",)
-
-    def enable(self) -> None:
-        """Raises `PluginError` when LangGraph is not installed."""
-        if find_spec("langgraph") is None:
-            raise PluginError("LangGraph is not installed: pip install 'prompt-registry-plugin[langgraph]'")
-
-    def disable(self) -> None:
-        """Nothing of LangGraph was changed, so nothing is restored."""

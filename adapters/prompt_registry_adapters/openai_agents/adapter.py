@@ -7,44 +7,38 @@ be changed.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Iterable
 
-from prompt_registry_plugin.adapting import Patches
-from prompt_registry_plugin.errors import PluginError
+from prompt_registry_plugin.adapting import Framework, FrameworkAdapter, Seam
 
 
-class OpenAIAgentsAdapter:
+class OpenAIAgentsAdapter(FrameworkAdapter):
     """Serves adopted instructions from the registry, and records runs through the SDK's own tracing."""
 
     name = "openai_agents"
-    requires: tuple[str, ...] = ()
+    framework = Framework("the OpenAI Agents SDK", "agents", "openai-agents", "openai-agents", lowest="0.18", below="0.25")
 
-    def __init__(self) -> None:
-        self._wrapped = Patches()
-
-    def enable(self) -> None:
-        """Attaches; does nothing when attached. Raises `PluginError` when the SDK is not installed."""
-        if self._wrapped:
-            return
-        if find_spec("agents") is None:
-            raise PluginError("the OpenAI Agents SDK is not installed: pip install 'prompt-registry-plugin[openai-agents]'")
-        try:
-            from agents import Agent
-            from agents.run_internal import run_loop
-
-            from prompt_registry_adapters.openai_agents import models, tracing
-        except ImportError as error:
-            raise PluginError(f"the installed package 'agents' is not the OpenAI Agents SDK: {error}") from error
-        self._wrapped.replace(Agent, "get_system_prompt", tracing.wrap_get_system_prompt)
-        self._wrapped.replace(run_loop, "get_model", models.wrap_get_model(self._wrapped))
-        tracing.state.calls_are_met = True
-        tracing.attach()
-
-    def disable(self) -> None:
-        """Restores the method and falls silent."""
-        if not self._wrapped:
-            return
+    def attach(self) -> None:
+        """A trace processor, the SDK's own way of tracing."""
         from prompt_registry_adapters.openai_agents import tracing
 
-        self._wrapped.restore()
+        tracing.attach()
+
+    def detach(self) -> None:
+        """Makes the processor, and wrappers that could not be taken away, do nothing."""
+        from prompt_registry_adapters.openai_agents import tracing
+
+        tracing.state.calls_are_met = False
         tracing.detach()
+
+    def seams(self) -> Iterable[Seam]:
+        """Where instructions and models are taken from."""
+        from agents import Agent
+        from agents.run_internal import run_loop
+
+        from prompt_registry_adapters.openai_agents import models, tracing
+
+        return (
+            (Agent, "get_system_prompt", tracing.wrap_get_system_prompt),
+            (run_loop, "get_model", models.wrap_get_model(self._patches)),
+        )

@@ -29,6 +29,8 @@ def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], 
     lock = Lock()
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        state.calls_are_met = True
+
         @wraps(original)
         def get_model(*args: Any, **kwargs: Any) -> Any:
             model = original(*args, **kwargs)

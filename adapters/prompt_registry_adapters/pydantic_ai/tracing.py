@@ -43,10 +43,12 @@ class _State:
 state = _State()  # a wrapper that another library wrapped after us cannot be taken away; it falls silent by this
 
 
-def _wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A run becomes a span."""
+
     @wraps(original)
-    async def wrap_run(self: Any, ctx: Any, *, handler: Callable[[], Awaitable[Any]]) -> Any:
-        if not state.attached or current_recorder() is None or _run.get() == ctx.run_id:
+    async def run(self: Any, ctx: Any, *, handler: Callable[[], Awaitable[Any]]) -> Any:
+        if not _is_on(self) or current_recorder() is None or _run.get() == ctx.run_id:
             return await original(self, ctx, handler=handler)
         _run.set(ctx.run_id)  # never reset: another run has another id, and a streamed one may end in another context
         with span("agent", _agent_name(ctx), {"inputs": _plain_prompt(ctx.prompt)}) as span_id:
@@ -63,14 +65,16 @@ def _wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
                 recorder.finish(span_id, attributes={"outputs": getattr(result, "output", None)})
             return result
 
-    return wrap_run
+    return run
 
 
-def _wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A request's prompts are met, and it begins a span."""
+
     @wraps(original)
     async def before_model_request(self: Any, ctx: Any, request_context: Any) -> Any:
         key = f"{ctx.run_id}:{ctx.run_step}"
-        if not state.attached or _request.get() == key:
+        if not _is_on(self) or _request.get() == key:
             return await original(self, ctx, request_context)
         token = _request.set(key)
         try:
@@ -89,11 +93,13 @@ def _wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Await
     return before_model_request
 
 
-def _wrap_after(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def wrap_after(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The answer ends the request's span."""
+
     @wraps(original)
     async def after_model_request(self: Any, ctx: Any, *, request_context: Any, response: ModelResponse) -> Any:
         recorder = current_recorder()
-        if state.attached and recorder is not None:
+        if _is_on(self) and recorder is not None:
             calls = [{"name": part.tool_name, "args": part.args} for part in response.parts if isinstance(part, ToolCallPart)]
             usage = response.usage
             recorder.finish(
@@ -110,11 +116,13 @@ def _wrap_after(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
     return after_model_request
 
 
-def _wrap_tool(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def wrap_tool(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A tool call becomes a span."""
+
     @wraps(original)
     async def wrap_tool_execute(self: Any, ctx: Any, *, call: ToolCallPart, args: Any, **rest: Any) -> Any:
         key = f"{ctx.run_id}:{call.tool_call_id}"
-        if not state.attached or current_recorder() is None or _tool.get() == key:
+        if not _is_on(self) or current_recorder() is None or _tool.get() == key:
             return await original(self, ctx, call=call, args=args, **rest)
         token = _tool.set(key)
         try:
@@ -131,11 +139,15 @@ def _wrap_tool(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
 
 
 WRAPPED: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-    ("wrap_run", _wrap_run),
-    ("before_model_request", _wrap_before),
-    ("after_model_request", _wrap_after),
-    ("wrap_tool_execute", _wrap_tool),
+    ("wrap_run", wrap_run),
+    ("before_model_request", wrap_before),
+    ("after_model_request", wrap_after),
+    ("wrap_tool_execute", wrap_tool),
 )
+
+
+def _is_on(capability: Any) -> bool:
+    return state.attached or getattr(capability, "is_registrys", False)
 
 
 def _meet(ctx: Any, request_context: Any) -> Any:
@@ -207,6 +219,3 @@ def _plain_prompt(prompt: Any) -> str:
     if prompt is None or isinstance(prompt, str):
         return prompt or ""
     return " ".join(part if isinstance(part, str) else f"<{type(part).__name__}>" for part in prompt)
-
-
-__all__ = ["WRAPPED", "state"]
