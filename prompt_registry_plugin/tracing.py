@@ -129,8 +129,12 @@ class Trace:
         parent_id: str | None = None,
         attributes: Mapping[str, Any] = EMPTY,
     ) -> str:
-        """Begins a span and returns its id. `key` is a framework's own id, which `span_id` finds again."""
-        step = _Step(self._new_id(), kind, name, parent_id or self.parent_here(), dict(attributes))
+        """Begins a span and returns its id. `key` is a framework's own id, which `span_id` finds again.
+
+        `parent_id` is the framework's own idea of its parent; a span that other code opened since then comes between.
+        """
+        parent_id = self._innermost((parent_id,)) or parent_id if parent_id else self.parent_here()
+        step = _Step(self._new_id(), kind, name, parent_id, dict(attributes))
         with self._lock:
             self._steps[step.id] = step
             if key is not None:
