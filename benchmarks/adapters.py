@@ -2,8 +2,10 @@
 
     python -m benchmarks.adapters [--rounds 15] [--peers]
 
-Measurements alternate between the states in one run, and the median of the rounds' ratios is shown. Recording stores every trace in a
-SQLite file, in the background, and waits for it at the end of each round. `--peers` adds MLflow's autolog where MLflow is installed.
+Measurements alternate between the states in one run. A cell shows the median of the rounds' ratios to the bare framework: of a run's
+median time, and in brackets of the whole time of a sample, until everything in it is stored, by whichever thread. We and MLflow store
+in a SQLite file; OpenInference's spans are written to a file by OpenTelemetry's batch processor. `--peers` adds MLflow's autolog and
+OpenInference, as far as they are installed.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict
 
 from rich.console import Console
@@ -84,62 +88,87 @@ def workloads() -> dict[str, Callable[[], Any]]:
     return found
 
 
-def sample(work: Callable[[], Any]) -> float:
-    """The median time of a run, in microseconds."""
-    times = []
-    for _ in range(TIMES):
-        before = time.perf_counter_ns()
-        work()
-        times.append((time.perf_counter_ns() - before) / 1000)
-    return statistics.median(times)
+@dataclass(frozen=True)
+class State:
+    """A way to run: how it is switched on and off, what stands around a run, and what waits until everything is stored."""
+
+    on: Callable[[], object]
+    off: Callable[[], object]
+    around: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    flush: Callable[[], object] = lambda: None
 
 
-def recorded(work: Callable[[], Any], registry: pr.PromptRegistry) -> Callable[[], Any]:
-    """The same, each run recorded and stored."""
+def sample(work: Callable[[], Any], state: State) -> tuple[float, float]:
+    """The median time of a run, and the whole time by run, in microseconds."""
+    gc.collect()
+    state.on()
+    try:
+        state.around(work)
+        state.flush()
+        times, began = [], time.perf_counter_ns()
+        for _ in range(TIMES):
+            before = time.perf_counter_ns()
+            state.around(work)
+            times.append((time.perf_counter_ns() - before) / 1000)
+        state.flush()
+        return statistics.median(times), (time.perf_counter_ns() - began) / 1000 / TIMES
+    finally:
+        state.off()
 
-    def run() -> None:
-        with registry.record():
-            work()
 
-    return run
+def nothing() -> None:
+    """The bare framework needs nothing."""
+
+
+def recorded(work: Callable[[], Any]) -> Any:
+    """A run, recorded and stored."""
+    with pr.record():
+        return work()
 
 
 def main() -> None:
     """Measures everything and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--peers", action="store_true", help="also MLflow's autolog of LangChain, in this run")
+    parser.add_argument("--peers", action="store_true", help="also MLflow's autolog and OpenInference, in this run")
     options = parser.parse_args()
-    table = Table(title="Median of the rounds' ratios to the bare framework", title_justify="left")
-    for heading in ("", "bare", "idle", "recording", *(["MLflow autolog"] if options.peers else [])):
-        table.add_column(heading)
     with (
         tempfile.TemporaryDirectory() as folder,
         pr.open_registry(f"sqlite:///{folder}/bench.db") as registry,
         pr.use_registry(registry),
     ):
-        peer = mlflow(folder) if options.peers else None
+        states = {
+            "bare": State(nothing, nothing),
+            "idle": State(pr.enable, pr.disable),
+            "recording": State(pr.enable, pr.disable, recorded, registry.flush),
+        }
+        for peer in (mlflow, openinference) if options.peers else ():
+            try:
+                states |= peer(Path(folder))
+            except ImportError as error:
+                print(f"without {peer.__name__}: {error}")
+        table = Table(title="Ratios to the bare framework: a run (until everything is stored)", title_justify="left")
+        for heading in ("", *states):
+            table.add_column(heading)
         for name, work in workloads().items():
-            bare, idle, recording, other = [], [], [], []
-            sample(work)
+            found: dict[str, list[tuple[float, float]]] = {state: [] for state in states}
+            sample(work, states["bare"])
             for _ in range(options.rounds):
-                gc.collect()
-                pr.disable()
-                bare.append(sample(work))
-                pr.enable()
-                idle.append(sample(work) / bare[-1])
-                recording.append(sample(recorded(work, registry)) / bare[-1])
-                registry.flush()
-                pr.disable()
-                if peer is not None:
-                    other.append(peer(work) / bare[-1])
-            cells = [f"{statistics.median(values):.2f}" for values in (idle, recording, *([other] if peer else []))]
-            table.add_row(name, f"{statistics.median(bare):,.0f} µs", *cells)
-    Console(width=120).print(table)
+                for state_name, state in states.items():
+                    found[state_name].append(sample(work, state))
+            bare = found.pop("bare")
+            cells = [f"{statistics.median(run for run, _ in bare):,.0f} µs"]
+            for times in found.values():
+                run, whole = (
+                    statistics.median(mine[i] / theirs[i] for mine, theirs in zip(times, bare, strict=True)) for i in (0, 1)
+                )
+                cells.append(f"{run:.2f} ({whole:.2f})")
+            table.add_row(name, *cells)
+        Console(width=140).print(table)
 
 
-def mlflow(folder: str) -> Callable[[Callable[[], Any]], float]:
-    """What takes a sample under MLflow's autolog, on a SQLite file."""
+def mlflow(folder: Path) -> dict[str, State]:
+    """MLflow's autolog of all four frameworks, on a SQLite file."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     import logging
 
@@ -148,15 +177,51 @@ def mlflow(folder: str) -> Callable[[Callable[[], Any]], float]:
     logging.disable(logging.WARNING)
     peer.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     peer.set_experiment("bench")
+    kinds = (peer.langchain, peer.pydantic_ai, peer.openai)
 
-    def measured(work: Callable[[], Any]) -> float:
-        peer.langchain.autolog()
-        try:
-            return sample(work)
-        finally:
-            peer.langchain.autolog(disable=True)
+    def switch(off: bool) -> None:
+        for kind in kinds:
+            kind.autolog(disable=off, silent=True)
 
-    return measured
+    def flush() -> None:
+        peer.flush_trace_async_logging()
+
+    return {"MLflow autolog": State(lambda: switch(False), lambda: (switch(True), silence()), flush=flush)}
+
+
+def openinference(folder: Path) -> dict[str, State]:
+    """OpenInference's instrumentations, with OpenTelemetry's batch processor and a file."""
+    from openinference.instrumentation.langchain import LangChainInstrumentor
+    from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor
+    from openinference.instrumentation.pydantic_ai import OpenInferenceSpanProcessor
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+    from pydantic_ai import Agent
+    from pydantic_ai.models.instrumented import InstrumentationSettings
+
+    provider = TracerProvider()
+    provider.add_span_processor(OpenInferenceSpanProcessor())
+    provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=(folder / "spans.jsonl").open("w"))))
+
+    def on() -> None:
+        LangChainInstrumentor().instrument(tracer_provider=provider)
+        OpenAIAgentsInstrumentor().instrument(tracer_provider=provider)
+        Agent.instrument_all(InstrumentationSettings(tracer_provider=provider))
+
+    def off() -> None:
+        LangChainInstrumentor().uninstrument()
+        OpenAIAgentsInstrumentor().uninstrument()
+        Agent.instrument_all(False)
+        silence()
+
+    return {"OpenInference": State(on, off, flush=provider.force_flush)}
+
+
+def silence() -> None:
+    """Takes away the trace processors that peers leave in the OpenAI Agents SDK."""
+    from agents import set_trace_processors
+
+    set_trace_processors([])
 
 
 if __name__ == "__main__":
