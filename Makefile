@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test format clean
+.PHONY: demo test lowest format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the main job, end to end, with the simulated model
@@ -14,12 +14,15 @@ test: .venv/installed ## everything that has to pass: style, types, tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+lowest: .venv-lowest/installed ## the adapters' tests with the lowest versions of the frameworks
+	.venv-lowest/bin/python -m pytest tests/test_adapters.py tests/test_dropin.py tests/test_silent.py tests/test_langchain.py
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .demo demo-report.json
+	rm -rf .venv .venv-lowest .demo demo-report.json
 
 # uv where it exists, since it is faster; else venv and pip.
 .venv/installed: pyproject.toml
@@ -31,5 +34,15 @@ clean:
 	  $(PYTHON) -m venv .venv && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	fi
+	@touch $@
+
+.venv-lowest/installed: pyproject.toml tests/lowest.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv-lowest && \
+	  uv pip install --quiet --python .venv-lowest/bin/python -e . -r tests/lowest.txt; \
+	else \
+	  $(PYTHON) -m venv .venv-lowest && \
+	  .venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -e . -r tests/lowest.txt; \
 	fi
 	@touch $@

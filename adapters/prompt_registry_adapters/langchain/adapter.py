@@ -18,7 +18,7 @@ class LangChainAdapter(FrameworkAdapter):
     """Serves adopted LangChain templates from the registry, and records runs through LangChain's own callbacks."""
 
     name = "langchain"
-    framework = Framework("LangChain", "langchain_core", "langchain-core", "langchain", lowest="1.0", below="2")
+    framework = Framework("LangChain", "langchain_core", "langchain-core", "langchain", lowest="1.1", below="2")
 
     def attach(self) -> None:
         """Callbacks, LangChain's own way of tracing."""
