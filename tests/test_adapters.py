@@ -268,12 +268,6 @@ class TestCreateAgent(AdapterConformance):
             "astream": astream,
         }
 
-    def make_target(self, agent: Any) -> Any:
-        def ask(input: str) -> str:
-            return str(agent.invoke({"messages": [{"role": "user", "content": input}]})["messages"][-1].content)
-
-        return ask
-
 
 class LeavesLoopsOpen:
     """`run_sync` of both frameworks makes an event loop in a thread that has none, and leaves it to the garbage collector."""

@@ -243,16 +243,19 @@ def test_a_prompt_that_cannot_be_put_together_can_be_looked_at(run: Run) -> None
 def test_traces_can_be_looked_at(run: Run, support: None, tmp_path: Any) -> None:
     """Listed, shown as a tree by the first characters of the id, exported."""
     with pr.record("first") as trace:
-        pr.load_prompt("support").format(who="Ann")
+        text = pr.load_prompt("support").format(who="Ann")
+        call = trace.start_model("gpt-4o-mini", [{"role": "user", "content": text}])
+        trace.finish(call, attributes={"output": "Yes.", "input_tokens": 100_000, "output_tokens": 0})
     with pr.record("second"):
         pass
     code, out, _ = run("traces", "list", "--json")
-    assert [(row["name"], row["spans"], row["errors"]) for row in json.loads(out)] == [("second", 0, 0), ("first", 1, 0)]
+    assert [(row["name"], row["spans"], row["errors"]) for row in json.loads(out)] == [("second", 0, 0), ("first", 2, 0)]
     assert "first" in run("traces", "list")[1]
     code, out, _ = run("traces", "show", trace.id[:8])
     assert code == 0
     assert "prompt support  version 3" in out
     assert "who = Ann" in out
+    assert "100000 → 0 tokens  $0.015000  support/3" in out
     assert "second" in run("traces", "show", "last")[1]
     assert run("traces", "show", "nope")[0] == 2
     assert run("traces", "export", str(tmp_path / "t.jsonl"))[0] == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -149,13 +149,14 @@ def trace_tree(trace: Trace) -> Tree:
     """A trace as a tree: prompts with their variables and rendered text, models with what they answered."""
     tree = Tree(Text(f"trace {trace.name}", style="bold"))
     nodes: list[Tree] = [tree]
+    known = {span.id: span for span in trace.spans}
     for depth, span in trace.walk():
         del nodes[depth + 1 :]
-        nodes.append(nodes[depth].add(_span_text(span)))
+        nodes.append(nodes[depth].add(_span_text(span, known)))
     return tree
 
 
-def _span_text(span: Span) -> Text:
+def _span_text(span: Span, known: Mapping[str, Span]) -> Text:
     text = Text.assemble((f"{span.kind} ", _COLOURS[span.kind]), (span.name, "bold"))
     if span.kind != "prompt":
         text.append(f"  {span.seconds * 1000:.0f} ms", style="dim")
@@ -168,10 +169,21 @@ def _span_text(span: Span) -> Text:
         text.append(f"\n{mask_secrets(a['text'])}", style="italic")
     elif span.kind == "llm":
         text.append(f"  {a.get('input_tokens', 0)} → {a.get('output_tokens', 0)} tokens", style="dim")
+        if "cost" in a:
+            text.append(f"  ${a['cost']:.6f}", style="dim")
+        shown = [known[prompt_id] for prompt_id in a.get("prompts", ()) if prompt_id in known]
+        if shown:
+            text.append(f"  {', '.join(_which(prompt) for prompt in shown)}", style="green")
         text.append(f"\n{_short(a.get('output', ''))}", style="cyan")
     if span.error:
         text.append(f"\n{mask_secrets(span.error)}", style="red")
     return text
+
+
+def _which(prompt: Span) -> str:
+    """The prompt that a model was shown, with its version or candidate."""
+    a = prompt.attributes
+    return prompt.name if a["prompt"] is None else f"{a['prompt']}/{a['version'] or a['candidate']}"
 
 
 def _short(text: str) -> str:
