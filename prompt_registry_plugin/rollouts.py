@@ -101,7 +101,7 @@ class Runner:
             seconds=seconds,
             usage=trace.usage,
             error=error,
-            outputs_by_prompt=trace.outputs_by_prompt(),
+            outputs_by_prompt=trace.outputs_by_prompt() or _by_prompt(outputs, candidate),
             renders=renders,
             cost=self._cost(trace),
         )
@@ -175,6 +175,13 @@ def cost_over(rollouts: Sequence[Rollout]) -> float | None:
     """US dollars of many rollouts; None when a price is not known."""
     costs = [rollout.cost for rollout in rollouts]
     return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
+
+
+def _by_prompt(outputs: Any, candidate: Candidate) -> dict[str, str]:
+    """What each prompt's model answered, as a target says whose model calls nobody traces: by answering with a mapping by prompt name."""
+    if not isinstance(outputs, Mapping):
+        return {}
+    return {name: outputs[name] for name in candidate.templates if isinstance(outputs.get(name), str)}
 
 
 def _mean(scores: Mapping[str, float]) -> float:

@@ -22,6 +22,7 @@ from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
 from prompt_registry_plugin.optimize.components import components, fault_of, with_component
 from prompt_registry_plugin.optimize.failures import Blame, ClusterKey
+from prompt_registry_plugin.optimize.listing import Listing, is_prose
 from prompt_registry_plugin.optimize.merge import merge_lines
 from prompt_registry_plugin.optimize.problem import Problem
 from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, reflection_prompt
@@ -105,8 +106,10 @@ class _Search:
         self.baseline = problem.baseline_components
         self.reserve = max(problem.budget // 10, 1)
         self.changed = asyncio.Event()
-        self.blame = Blame(self.baseline)
+        self.listing = Listing(list(self.baseline), problem.reflect)
+        self.blame = Blame(self.baseline, self.listing.items)
         self.silent = 0  # reflections in a row that failed
+        self.told_of_prose = False
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
@@ -114,7 +117,7 @@ class _Search:
         """Until the budget is down to the reserve or there is nothing left to try."""
         start = self.state.order[: max(20, self.problem.budget * 8 // 100)]
         try:
-            await self.spend(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
+            await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
             return
         self.problem.note_best(fmean(rollout.score for _, rollout in self.known()))
@@ -148,6 +151,17 @@ class _Search:
             raise BudgetExhausted("only the reserve for the last race is left")
         return await self.problem.evaluate(candidate, examples)
 
+    async def look(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
+        """Rollouts that edits are aimed at and tested on: what went wrong in them has to be known."""
+        rollouts = await self.spend(candidate, examples)
+        wrong = [(e, r) for e, r in zip(examples, rollouts, strict=True) if self.blame.is_wrong(r)]
+        if not self.told_of_prose and any(is_prose(rollout) for _, rollout in wrong):
+            self.told_of_prose = True
+            self.problem.tell("message", "the scorers judge in prose: the reflection model lists the mistakes, a call for four runs; "
+                              "a Feedback with items would be free, and better")  # fmt: skip
+        await self.listing.read(wrong)
+        return rollouts
+
     async def gather(self) -> bool:
         """More rollouts of the head, on examples it has not seen; False when it has seen them all."""
         head = self.state.head
@@ -156,7 +170,7 @@ class _Search:
         unstarted = [example for example in unseen if not self.problem.started(head, example)]
         block = ([e for e in unstarted if self.latest(e) is None] or unstarted or unseen)[:8]
         if block:
-            await self.spend(head, block)
+            await self.look(head, block)
             self.wake()
         return bool(block)
 
@@ -277,7 +291,7 @@ class _Search:
         self.problem.decide(child, "proposed", detail=detail)
         keys = {key for key, _ in clusters}
         first = shown[:: max(1, len(shown) // _SHOWN)][:_SHOWN]
-        fixed = self.blame.fixed(first, await self.spend(child, [e.example for e in first]), keys)
+        fixed = self.blame.fixed(first, await self.look(child, [e.example for e in first]), keys)
         if not fixed:
             self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {len(first)}", detail)
             return None
@@ -285,7 +299,7 @@ class _Search:
         targeted = [*hidden, *(e for e in shown if e not in first)][:4]
         right = self.successes(clusters[0][0][0])
         guards = self.problem.random.sample(right, min(_GUARDS, len(right)))
-        rollouts = await self.spend(child, [e.example for e in (*targeted, *guards)])
+        rollouts = await self.look(child, [e.example for e in (*targeted, *guards)])
         fixed += self.blame.fixed(targeted, rollouts[: len(targeted)], keys)
         broken = sum(new.score < e.rollout.score for e, new in zip(guards, rollouts[len(targeted) :], strict=True))
         aimed, known = len(first) + len(targeted), len(self.known())

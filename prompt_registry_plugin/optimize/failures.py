@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prompt_registry_plugin.optimize.reflection import Evidence
 from prompt_registry_plugin.records import Item, Rollout
@@ -19,8 +19,11 @@ ClusterKey = tuple[str, str]  # component, kind of failure
 class Blame:
     """Sorts what went wrong into clusters: (component, kind of failure)."""
 
-    def __init__(self, components: Mapping[str, str]) -> None:
+    def __init__(
+        self, components: Mapping[str, str], listed: Callable[[Rollout], list[Item] | None] = lambda rollout: None
+    ) -> None:
         self.components = components
+        self._listed = listed  # the items of a rollout that was judged in prose, where they are known
         self.marks: dict[str, float] = {}  # by scorer, for those that give numbers only
 
     def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
@@ -41,11 +44,18 @@ class Blame:
     def items(self, rollout: Rollout) -> list[Item]:
         """The items of every scorer; a scorer that gave none counts as one item, which fails below the scorer's mark."""
         found: list[Item] = []
+        listed = self._listed(rollout)
         for name, score in rollout.scores.items():
+            if listed is not None and score.rationale and not score.items:
+                continue
             ok = score.value >= self.marks.get(name, 1.0)
             said = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
             found += score.items or [Item(said, ok, key=f"{_SCORE}{name}")]
-        return found
+        return [*found, *(listed or ())]
+
+    def is_wrong(self, rollout: Rollout) -> bool:
+        """Whether some scorer found less than all right."""
+        return any(score.value < self.marks.get(name, 1.0) for name, score in rollout.scores.items())
 
     def set_marks(self, rollouts: Iterable[Rollout]) -> None:
         """What counts as right where a scorer says no more than a number: 1 on a scale from 0 to 1, else the best seen so far."""
@@ -79,4 +89,6 @@ class Blame:
         left = keys & self.blamed(new).keys()
         if new.error is not None or any(not kind.startswith(_SCORE) for _, kind in left):
             return False
+        if self._listed(old) is not None and self._listed(new) is None and self.is_wrong(new):
+            return new.score > old.score  # what is wrong with it was not told
         return new.score > old.score if left else new.score >= old.score

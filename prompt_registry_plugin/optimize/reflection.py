@@ -56,17 +56,18 @@ def proposed_text(answer: str) -> str | None:
 def _shown(number: int, evidence: Evidence, key: str) -> str:
     rollout, name = evidence.rollout, key.partition("#")[0]
     lines = [f"Example {number}"]
-    lines += [f"Input {field}: {_text(value)}" for field, value in evidence.example.inputs.items()]
+    lines += [f"Input {field}: {shown_text(value)}" for field, value in evidence.example.inputs.items()]
     if name in rollout.outputs_by_prompt:
-        lines.append(f"Answer of this step: {_text(rollout.outputs_by_prompt[name])}")
+        lines.append(f"Answer of this step: {shown_text(rollout.outputs_by_prompt[name])}")
     else:
-        lines.append(f"Answer: {_text(rollout.outputs)}")
+        lines.append(f"Answer: {shown_text(rollout.outputs)}")
     if rollout.error:
-        lines.append(f"Feedback: the run failed: {_text(rollout.error)}")
-    lines += [f"Feedback: {_text(item.text)}" for item in evidence.items]
+        lines.append(f"Feedback: the run failed: {shown_text(rollout.error)}")
+    lines += [f"Feedback: {shown_text(item.text)}" for item in evidence.items]
     return "\n".join(lines)
 
 
-def _text(value: object) -> str:
+def shown_text(value: object) -> str:
+    """A value as the reflection model sees it, shortened."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=content_of)
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " […]"
