@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist, fmean, stdev
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
 from prompt_registry_plugin.optimize.components import components, fault_of, with_component
-from prompt_registry_plugin.optimize.failures import Blame, ClusterKey
+from prompt_registry_plugin.optimize.failures import SCORE, Blame, ClusterKey
 from prompt_registry_plugin.optimize.listing import Listing, is_prose
 from prompt_registry_plugin.optimize.merge import merge_lines
 from prompt_registry_plugin.optimize.problem import Problem
@@ -35,6 +35,11 @@ _GUARDS = 8  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
+_BLIND_DRAWN, _BLIND_BEST, _BLIND_OTHERS = (
+    6,
+    3,
+    6,
+)  # runs that a proposal is made from, the best of them, and runs it is tested on besides
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
 _TRUST = 0.35  # the probability of being better from which a later version wins the race
@@ -44,9 +49,7 @@ _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    component: str
-    before: str
-    after: str
+    changes: Mapping[str, tuple[str, str]]  # by component: before, after
     note: str
     gain: float  # estimated by its test
 
@@ -131,7 +134,9 @@ class _Search:
     async def work(self) -> None:
         while self.problem.remaining > self.reserve:
             try:
-                if clusters := self.choose():
+                if self.is_blind():
+                    await self.improve_all()
+                elif clusters := self.choose():
                     await self.improve(clusters)
                 elif not await self.gather():
                     if not self.state.in_flight:
@@ -230,21 +235,59 @@ class _Search:
             for key, listed in clusters:
                 self.state.treated.update((key, evidence.example.id) for evidence in listed[:_SHOWN])
             component, base = clusters[0][0][0], self.state.head
-            child = await self.propose(base, component, shown)
+            right = [e for e in self.successes(component) if e.example.id not in {s.example.id for s in shown}]
+            contrasts = self.problem.random.sample(right, min(2 + len(shown) // 2, len(right)))
+            child = await self.propose(base, component, shown, contrasts)
             gain = None if child is None else await self.test(child, clusters, shown)
             low, _, high = _CLUSTERS
             self.state.clusters = min(high, self.state.clusters + 1) if gain else max(low, self.state.clusters - 1)
             if child is not None and gain:
-                await self.commit(base, child, component, shown, gain)
+                await self.commit(base, child, shown, gain)
         finally:
             self.state.in_flight -= keys
             self.wake()
 
-    async def propose(self, base: Candidate, component: str, shown: list[Evidence]) -> Candidate | None:
+    # --- where there is nothing but a number ----------------------------------------------------------------------------------
+
+    def is_blind(self) -> bool:
+        """Whether nothing is known of what went wrong but how low the score is, so that no edit can be aimed."""
+        clusters = self.clusters()
+        return bool(clusters) and all(kind.startswith(SCORE) for _, kind in clusters)
+
+    async def improve_all(self) -> None:
+        """Proposes new texts for all components from the best and worst of some runs, and tests them together on those runs."""
+        base = self.state.head
+        known = [Evidence(example, rollout, self.blame.items(rollout)) for example, rollout in self.known()]
+        drawn = self.problem.random.sample(known, min(_BLIND_DRAWN, len(known)))
+        drawn.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
+        made = await all_of(self.propose(base, key, drawn[_BLIND_BEST:], drawn[:_BLIND_BEST]) for key in self.baseline)
+        child = base
+        for key, proposal in zip(self.baseline, made, strict=True):
+            if proposal is not None:
+                child = with_component(child, key, components(proposal.templates)[key], proposal.note)
+        if child is base:
+            return
+        if len(self.baseline) > 1:
+            child = Candidate(child.templates, base.id, f"edit {self.state.proposals} of all components")
+        others = self.problem.random.sample([e for e in known if e not in drawn], min(_BLIND_OTHERS, len(known) - len(drawn)))
+        detail: dict[str, Any] = {"shown": sorted({e.example.id for e in drawn}), "aimed_at": []}
+        differences: list[float] = []
+        for part in (drawn, others):
+            rollouts = await self.look(child, [e.example for e in part])
+            differences += [new.score - e.rollout.score for e, new in zip(part, rollouts, strict=True)]
+            if sum(differences) <= 0:
+                break
+        gain = fmean(differences)
+        verdict = f"{child.note}: {'accepted' if gain > 0 else 'rejected'}, gained {gain:+.3f} on {len(differences)} examples"
+        self.problem.decide(child, "accepted" if gain > 0 else "rejected", verdict, {**detail, "gain": gain})
+        if gain > 0:
+            await self.commit(base, child, drawn, gain)
+
+    async def propose(
+        self, base: Candidate, component: str, shown: Sequence[Evidence], contrasts: Sequence[Evidence]
+    ) -> Candidate | None:
         """An edited candidate, or None when the model's proposals cannot be used; it gets a second chance to mend a fault."""
         text = components(base.templates)[component]
-        right = [e for e in self.successes(component) if e.example.id not in {s.example.id for s in shown}]
-        contrasts = self.problem.random.sample(right, min(2 + len(shown) // 2, len(right)))
         fault = None
         for _ in range(2):
             try:
@@ -315,25 +358,33 @@ class _Search:
 
     # --- the head --------------------------------------------------------------------------------------------------------------
 
-    async def commit(self, base: Candidate, child: Candidate, component: str, shown: list[Evidence], gain: float) -> None:
+    async def commit(self, base: Candidate, child: Candidate, shown: list[Evidence], gain: float) -> None:
         """Puts the edit on the head, merging it when the head moved on meanwhile."""
-        head = self.state.head
-        ours, theirs = components(head.templates)[component], components(child.templates)[component]
-        merged = theirs if head is base else merge_lines(components(base.templates)[component], ours, theirs)
-        new = None
-        if merged is not None and fault_of(merged, self.baseline[component], ours) is None:
-            new = child if head is base else with_component(head, component, merged, f"{child.note}, merged")
+        head, before, after = self.state.head, components(base.templates), components(child.templates)
+        edit = _Edit({key: (before[key], text) for key, text in after.items() if text != before[key]}, child.note, gain)
+        new = child if head is base else self.merged(edit, "merged")
         if new is None or self.problem.status(new) not in (None, "proposed", "accepted"):  # the same texts were judged before
             self.problem.decide(child, "rejected", f"{child.note}: in conflict with a later edit")
             return
         self.advance(new, f"{new.note}: committed", sorted({e.example.id for e in shown}))
-        self.state.edits.append(_Edit(component, components(base.templates)[component], theirs, child.note, gain))
+        self.state.edits.append(edit)
         if self.state.commits % _BUNDLE == 0 and not self.state.checking:
             self.state.checking = True
             try:
                 await self.check()
             finally:
                 self.state.checking = False
+
+    def merged(self, edit: _Edit, how: str) -> Candidate | None:
+        """The head with an edit on it that was made elsewhere, or None when they do not go together."""
+        new = self.state.head
+        for component, (before, after) in edit.changes.items():
+            ours = components(new.templates)[component]
+            text = merge_lines(before, ours, after)
+            if text is None or fault_of(text, self.baseline[component], ours) is not None:
+                return None
+            new = with_component(new, component, text, f"{edit.note}, {how}")
+        return new
 
     def advance(self, head: Candidate, text: str, shown: list[str]) -> None:
         """Makes `head` the head, and stores that it is."""
@@ -345,12 +396,8 @@ class _Search:
         """Puts edits on the checkpoint that is head again, as far as they still apply."""
         self.state.edits = []
         for edit in edits:
-            text = components(self.state.head.templates)[edit.component]
-            merged = merge_lines(edit.before, text, edit.after)
-            if merged is None or fault_of(merged, self.baseline[edit.component], text) is not None:
-                continue
-            new = with_component(self.state.head, edit.component, merged, f"{edit.note}, replayed")
-            if self.problem.status(new) in (None, "proposed", "accepted"):
+            new = self.merged(edit, "replayed")
+            if new is not None and self.problem.status(new) in (None, "proposed", "accepted"):
                 self.state.edits.append(edit)
                 self.advance(new, f"{new.note}: committed", [])
 

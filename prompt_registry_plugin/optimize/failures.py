@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prompt_registry_plugin.optimize.reflection import Evidence
 from prompt_registry_plugin.records import Item, Rollout
 
-_SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
+SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
 _TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
 
 ClusterKey = tuple[str, str]  # component, kind of failure
@@ -50,7 +50,7 @@ class Blame:
                 continue
             ok = score.value >= self.marks.get(name, 1.0)
             said = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
-            found += score.items or [Item(said, ok, key=f"{_SCORE}{name}")]
+            found += score.items or [Item(said, ok, key=f"{SCORE}{name}")]
         return [*found, *(listed or ())]
 
     def is_wrong(self, rollout: Rollout) -> bool:
@@ -87,7 +87,7 @@ class Blame:
 
     def is_fixed(self, old: Rollout, new: Rollout, keys: set[ClusterKey]) -> bool:
         left = keys & self.blamed(new).keys()
-        if new.error is not None or any(not kind.startswith(_SCORE) for _, kind in left):
+        if new.error is not None or any(not kind.startswith(SCORE) for _, kind in left):
             return False
         if self._listed(old) is not None and self._listed(new) is None and self.is_wrong(new):
             return new.score > old.score  # what is wrong with it was not told
