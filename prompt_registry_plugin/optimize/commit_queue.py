@@ -35,6 +35,7 @@ _GUARDS = 8  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
+_BLIND_TOP = 0.34  # the share of runs that count as the best: what is good shows more of a task than what is bad
 _BLIND_DRAWN, _BLIND_BEST, _BLIND_OTHERS = (
     6,
     3,
@@ -112,6 +113,7 @@ class _Search:
         self.listing = Listing(list(self.baseline), problem.reflect)
         self.blame = Blame(self.baseline, self.listing.items)
         self.silent = 0  # reflections in a row that failed
+        self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
         self.told_of_prose = False
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -135,6 +137,8 @@ class _Search:
         while self.problem.remaining > self.reserve:
             try:
                 if self.is_blind():
+                    if self.fruitless >= _MAX_SILENT:
+                        return
                     await self.improve_all()
                 elif clusters := self.choose():
                     await self.improve(clusters)
@@ -258,13 +262,19 @@ class _Search:
         """Proposes new texts for all components from the best and worst of some runs, and tests them together on those runs."""
         base = self.state.head
         known = [Evidence(example, rollout, self.blame.items(rollout)) for example, rollout in self.known()]
-        drawn = self.problem.random.sample(known, min(_BLIND_DRAWN, len(known)))
-        drawn.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
-        made = await all_of(self.propose(base, key, drawn[_BLIND_BEST:], drawn[:_BLIND_BEST]) for key in self.baseline)
+        self.problem.random.shuffle(known)
+        known.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
+        cut = max(1, round(len(known) * _BLIND_TOP))
+        best, rest = known[:cut], known[cut:]
+        best = self.problem.random.sample(best, min(_BLIND_BEST, len(best)))
+        worst = self.problem.random.sample(rest, min(_BLIND_DRAWN - _BLIND_BEST, len(rest)))
+        drawn = best + worst
+        made = await all_of(self.propose(base, key, worst, best) for key in self.baseline)
         child = base
         for key, proposal in zip(self.baseline, made, strict=True):
             if proposal is not None:
                 child = with_component(child, key, components(proposal.templates)[key], proposal.note)
+        self.fruitless = self.fruitless + 1 if child is base else 0
         if child is base:
             return
         if len(self.baseline) > 1:
