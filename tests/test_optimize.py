@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -494,3 +495,82 @@ def test_failures_at_the_very_end_are_stored_too(
     again = pr.resume_run(result.run_id, on_event=lambda event: None)
     assert (tmp_path / "calls").read_text() == calls
     assert again.failed_rollouts == 2
+
+
+def test_feedback_in_prose_is_listed_as_mistakes(arguments: Optimize) -> None:
+    """One text for everything: the reflection model is asked what went wrong in which step, four runs at a time, and the user is told."""
+    asked: list[str] = []
+    told: list[str] = []
+
+    @pr.scorer
+    def judged(outputs: dict[str, str], expectations: dict[str, str]) -> pr.Feedback:
+        missed = [
+            f"{field} should be '{wanted}' but was '{outputs[field]}'"
+            for field, wanted in expectations.items()
+            if outputs[field] != wanted
+        ]
+        return pr.Feedback(1 - len(missed) / 2, [], f"The answer is wrong: {'; '.join(missed)}." if missed else None)
+
+    async def reflect(messages: Sequence[Any]) -> str:
+        prompt = str(messages[0]["content"])
+        if not prompt.startswith("List each mistake"):
+            return await target.reflect(messages)
+        asked.append(prompt)
+        lines = []
+        for number, run in enumerate(prompt.split("## Run ")[1:], 1):
+            for field, step in (("kind", "sort"), ("size", "name")):
+                lines += [f"{number} | {step} | {said}" for said in re.findall(rf"{field} should be '\w+' but was '\w+'", run)]
+        return "\n".join(lines)
+
+    options = pr.RunOptions(concurrency=8, on_event=lambda event: told.append(event.text))
+    result = pr.optimize_prompts(**{**arguments, "scorers": [judged], "reflection_model": reflect, "options": options})
+    assert asked
+    assert max(prompt.count("## Run ") for prompt in asked) == 4
+    assert any("judge in prose" in text for text in told)
+    assert result.held_out is not None
+    assert result.held_out.proven
+    kinds = {kind for record in result.candidates for kind in record.detail.get("aimed_at", ())}
+    assert kinds <= {"kind should be but was", "size should be but was"}
+    assert kinds
+
+
+def test_with_nothing_but_a_number_all_prompts_are_rewritten_together(arguments: Optimize) -> None:
+    """From the runs that went best, tested together on them and others."""
+    asked: list[str] = []
+
+    def half(outputs: dict[str, str], expectations: dict[str, str]) -> float:
+        return sum(outputs[field] == wanted for field, wanted in expectations.items()) / 2
+
+    async def reflect(messages: Sequence[Any]) -> str:
+        """A simulated model that learns from runs that went well what a label means."""
+        asked.append(str(messages[0]["content"]))
+        first = asked[-1].split("```")[1].strip().split("\n- ")[0]
+        lines = [
+            f"- {label}: {', '.join(thing for thing in things if thing in asked[-1])}"
+            for label, things in target.KNOWLEDGE.items()
+            if label in first
+        ]
+        return "```\n" + "\n".join([first, *lines]) + "\n```"
+
+    result = pr.optimize_prompts(**{**arguments, "scorers": [half], "reflection_model": reflect})
+    assert [prompt for prompt in asked if "The runs that went best" not in prompt or "went wrong" in prompt] == []
+    assert result.held_out is not None
+    assert result.held_out.proven, result.registered_because
+    assert {name for name, text in result.winner.templates.items() if "\n- " in str(text)} == {"sort", "name"}
+
+
+def test_a_model_with_no_proposal_ends_the_search(arguments: Optimize) -> None:
+    """Where no edit can be aimed, too."""
+
+    async def reflect(messages: Sequence[Any]) -> str:
+        return "I am sorry, I cannot help."
+
+    result = pr.optimize_prompts(
+        **{**arguments, "scorers": ["exact_match"], "train_data": exact(6), "eval_data": [], "reflection_model": reflect}
+    )
+    assert result.winner.id == result.baseline.id
+    assert result.rollouts < 250
+
+
+def exact(repeats: int) -> list[dict[str, Any]]:
+    return [{**row, "expectations": {"expected_response": row["expectations"]}} for row in target.rows(repeats)]

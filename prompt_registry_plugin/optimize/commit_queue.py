@@ -35,12 +35,8 @@ _GUARDS = 8  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
-_BLIND_TOP = 0.34  # the share of runs that count as the best: what is good shows more of a task than what is bad
-_BLIND_DRAWN, _BLIND_BEST, _BLIND_OTHERS = (
-    6,
-    3,
-    6,
-)  # runs that a proposal is made from, the best of them, and runs it is tested on besides
+# With nothing but numbers, good runs show more of a task than bad ones: so many of the best share are shown, and others tested on too.
+_BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
 _TRUST = 0.35  # the probability of being better from which a later version wins the race
@@ -259,17 +255,14 @@ class _Search:
         return bool(clusters) and all(kind.startswith(SCORE) for _, kind in clusters)
 
     async def improve_all(self) -> None:
-        """Proposes new texts for all components from the best and worst of some runs, and tests them together on those runs."""
+        """Proposes new texts for all components from some of the best runs, and tests them together on those runs and others."""
         base = self.state.head
         known = [Evidence(example, rollout, self.blame.items(rollout)) for example, rollout in self.known()]
         self.problem.random.shuffle(known)
         known.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
-        cut = max(1, round(len(known) * _BLIND_TOP))
-        best, rest = known[:cut], known[cut:]
-        best = self.problem.random.sample(best, min(_BLIND_BEST, len(best)))
-        worst = self.problem.random.sample(rest, min(_BLIND_DRAWN - _BLIND_BEST, len(rest)))
-        drawn = best + worst
-        made = await all_of(self.propose(base, key, worst, best) for key in self.baseline)
+        best = known[: max(1, round(len(known) * _BEST_SHARE))]
+        drawn = self.problem.random.sample(best, min(_BEST_SHOWN, len(best)))
+        made = await all_of(self.propose(base, key, [], drawn) for key in self.baseline)
         child = base
         for key, proposal in zip(self.baseline, made, strict=True):
             if proposal is not None:
@@ -279,7 +272,7 @@ class _Search:
             return
         if len(self.baseline) > 1:
             child = Candidate(child.templates, base.id, f"edit {self.state.proposals} of all components")
-        others = self.problem.random.sample([e for e in known if e not in drawn], min(_BLIND_OTHERS, len(known) - len(drawn)))
+        others = self.problem.random.sample([e for e in known if e not in drawn], min(_OTHERS, len(known) - len(drawn)))
         detail: dict[str, Any] = {"shown": sorted({e.example.id for e in drawn}), "aimed_at": []}
         differences: list[float] = []
         for part in (drawn, others):

@@ -39,10 +39,12 @@ class Listing:
         self._ask = ask
         self._known: dict[tuple[str, str], list[Item]] = {}
         self._asked: set[tuple[str, str]] = set()
+        self._read_already: set[tuple[str, str]] = set()
 
     def items(self, rollout: Rollout) -> list[Item] | None:
-        """What was listed for a rollout; None when it was not asked about."""
-        return self._known.get(_key(rollout))
+        """What was listed for a rollout; nothing while that is under way, None where it was not judged in prose or nothing came of it."""
+        key = _key(rollout)
+        return self._known.get(key) if key in self._read_already or not is_prose(rollout) else []
 
     async def read(self, runs: Sequence[tuple[Example, Rollout]]) -> None:
         """Has the mistakes in these runs listed, where that is still to be done. A model that fails leaves them as they are."""
@@ -52,10 +54,13 @@ class Listing:
         await all_of(self._read(listed[i : i + _RUNS]) for i in range(0, len(listed), _RUNS))
 
     async def _read(self, runs: Sequence[tuple[Example, Rollout]]) -> None:
+        answer = ""
         try:
             answer = await self._ask(listing_prompt(runs, self._components))
         except ModelUnavailable:
-            return
+            pass
+        finally:
+            self._read_already.update(_key(rollout) for _, rollout in runs)
         found: dict[int, list[Item]] = {number: [] for number in range(1, len(runs) + 1)}
         for number, step, said in _LINE.findall(answer):
             if int(number) in found and (item := self._item(step, said)) is not None:

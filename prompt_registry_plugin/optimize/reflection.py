@@ -31,11 +31,13 @@ def reflection_prompt(
     parts = [
         f"One step of a workflow, {key!r}, is steered by the instruction below. Improve the instruction.",
         f"{fence}\n{text}\n{fence}",
-        "Runs in which this step went wrong:" if failures else "Runs:",
+        *(["Runs in which this step went wrong:"] if failures else []),
         *[_shown(number, evidence, key) for number, evidence in enumerate(failures, 1)],
     ]
     if successes:
-        parts.append("Runs in which it went right; keep these right:")
+        parts.append(
+            "Runs in which it went right; keep these right:" if failures else "The runs that went best; learn from their answers:"
+        )
         parts += [_shown(number, evidence, key) for number, evidence in enumerate(successes, len(failures) + 1)]
     parts.append(
         "Find out what the instruction leaves open or gets wrong, and state the general rule rather than the single case. Keep what "
