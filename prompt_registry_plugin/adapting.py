@@ -38,15 +38,12 @@ class Patches:
     def __init__(self) -> None:
         self._made: list[tuple[Any, str, Any, Any]] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._made)
-
     def replace(self, owner: Any, method: str, wrap: Callable[[Any], Any]) -> None:
         """Puts what `wrap` makes of a method of a class, or a function of a module, in its place."""
         original = owner.__dict__[method]
         ours = wrap(original)
-        self._made.append((owner, method, original, ours))
         setattr(owner, method, ours)
+        self._made.append((owner, method, original, ours))
 
     def replace_all(self, seams: Iterable[Seam]) -> None:
         """Replaces them all, or raises `AttributeError` for one that is not there and replaces none."""

@@ -10,19 +10,23 @@ import atexit
 import logging
 import queue
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import parent_process
+from typing import TypeVar
 from weakref import ref
 
 from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
-from prompt_registry_plugin.errors import PromptRegistryError
+from prompt_registry_plugin.errors import PromptRegistryError, StoreUnavailable
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prices import with_costs
 from prompt_registry_plugin.protocols import TraceTable
 from prompt_registry_plugin.records import TraceSummary
 from prompt_registry_plugin.tracing import Trace
 
+R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 _WAITING = 1000  # traces that may be under way
@@ -37,23 +41,44 @@ class _Finishing:
     plugins: PluginManager
 
     def __call__(self, recorded: Sequence[Trace]) -> None:
-        finished = [done for trace in recorded if (done := self._attempt(trace, lambda t: with_costs(t.masked(), self.plugins)))]
-        try:
-            self.traces.add(*finished)
-        except Exception:  # noqa: BLE001  one of them: each is tried alone, and what is wrong with it is said there
-            for trace in finished:
-                self._attempt(trace, self.traces.add)
-        for trace in finished:
-            self._attempt(trace, lambda t: self.plugins.hook.prompt_registry_trace_finished(trace=t), "told to plugins")
+        finished = []
+        for trace in recorded:
+            masked = _attempt(trace, "stored", trace.masked)
+            if masked is not None:
+                finished.append(_attempt(trace, "priced", partial(with_costs, masked, self.plugins)) or masked)
+        for trace in self._stored(finished):
+            for plugin in self.plugins.hook.prompt_registry_trace_finished.get_hookimpls():  # one by one: each fails alone
+                tell = partial(plugin.function, *[trace][: len(plugin.argnames)])
+                _attempt(trace, f"told to plugin {plugin.plugin_name}", tell)
 
-    def _attempt(self, trace: Trace, step: Callable[[Trace], Trace | None], what: str = "stored") -> Trace | None:
+    def _stored(self, traces: Sequence[Trace]) -> Sequence[Trace]:
+        """Stores them together, or else, as one of them may be at fault, one by one; gives those that were stored."""
         try:
-            return step(trace)
-        except PromptRegistryError as error:
-            logger.warning("trace %s was not %s: %s", trace.id, what, error)
-        except Exception:  # the thread has to outlive whatever an agent put into a span, and whatever a plugin does with it
-            logger.exception("trace %s was not %s", trace.id, what)
-        return None
+            self.traces.add(*traces)
+        except StoreUnavailable as error:  # no use to ask again for each
+            logger.warning("%d traces were not stored: %s", len(traces), error)
+            return []
+        except Exception:  # noqa: BLE001  said below, of the one
+            return [trace for trace in traces if _attempt(trace, "stored", partial(self._store, trace))]
+        return traces
+
+    def _store(self, trace: Trace) -> bool:
+        self.traces.add(trace)
+        return True
+
+
+def _attempt(trace: Trace, what: str, step: Callable[[], R]) -> R | None:
+    try:
+        return step()
+    except PromptRegistryError as error:
+        logger.warning("trace %s was not %s: %s", trace.id, what, error)
+    except (
+        Exception,
+        SystemExit,
+        CancelledError,
+    ):  # the thread outlives what an agent put into a span, and what a plugin does with it
+        logger.exception("trace %s was not %s", trace.id, what)
+    return None
 
 
 class BackgroundTraces(ForkAware):
@@ -64,17 +89,18 @@ class BackgroundTraces(ForkAware):
         self._finish = _Finishing(traces, plugins)
         self.forked()
         tell_of_forks(self)
-        atexit.register(_flush, ref(self))
+        self._at_exit = partial(_flush, ref(self))
+        atexit.register(self._at_exit)
 
     def forked(self) -> None:
         """What was under way is the parent's to store."""
-        self._queue: queue.Queue[Trace] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[Trace | threading.Event | None] = queue.Queue(_WAITING)
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def add(self, *traces: Trace) -> None:
-        """Takes traces as they are now, to store them soon; one that cannot be stored is logged.
+        """Takes traces as they are now, to store them soon; one that cannot be stored is logged. Never raises.
 
         A process of `multiprocessing` ends without a word to whoever waits for its end, so that there they are stored at once.
         """
@@ -102,10 +128,23 @@ class BackgroundTraces(ForkAware):
         return self._traces.newest(limit)
 
     def flush(self) -> None:
-        """Waits until everything that was taken is stored."""
-        if self._thread is not None:
+        """Waits until everything that was taken by now is stored and told. A plugin that asks for it while it is told gets no wait."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            reached = threading.Event()
             self._hurry.set()
-            self._queue.join()
+            self._queue.put(reached)
+            reached.wait()
+
+    def close(self) -> None:
+        """Flushes, and ends the thread."""
+        self.flush()
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            self._hurry.set()
+            self._queue.put(None)
+            thread.join()
+        atexit.unregister(self._at_exit)
 
 
 def _flush(traces: ref[BackgroundTraces]) -> None:
@@ -114,18 +153,26 @@ def _flush(traces: ref[BackgroundTraces]) -> None:
         alive.flush()
 
 
-def _work(waiting: queue.Queue[Trace], hurry: threading.Event, finish: Callable[[Sequence[Trace]], None]) -> None:
+def _work(
+    waiting: queue.Queue[Trace | threading.Event | None], hurry: threading.Event, finish: Callable[[Sequence[Trace]], None]
+) -> None:
     while True:
-        batch = [waiting.get()]
+        items = [waiting.get()]
         if hurry.wait(0 if waiting.qsize() > _WAITING // 2 else _REST):
-            hurry.clear()  # whoever waits is served by this batch or asks again
-        while len(batch) < _WAITING // 2:
+            hurry.clear()
+        while len(items) < _WAITING // 2 and items[-1] is not None:
             try:
-                batch.append(waiting.get_nowait())
+                items.append(waiting.get_nowait())
             except queue.Empty:
                 break
-        finish(batch)
-        taken = len(batch)
-        del batch  # they must not be kept alive until the next one comes
-        for _ in range(taken):
-            waiting.task_done()
+        try:
+            if recorded := [item for item in items if isinstance(item, Trace)]:
+                finish(recorded)
+            del recorded  # they must not be kept alive until the next one comes
+        finally:
+            for item in items:
+                if isinstance(item, threading.Event):
+                    item.set()
+        if items[-1] is None:
+            return
+        del items, item

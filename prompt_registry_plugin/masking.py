@@ -12,7 +12,8 @@ from typing import Any
 from prompt_registry_plugin.frozen import FrozenDict, FrozenList
 
 _SENSITIVE_NAME = (
-    r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|secret|credential|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
+    r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|passphrase|\bpwd\b|set-cookie|secret|credential"
+    r"|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
 )
 _SENSITIVE_KEY = re.compile(_SENSITIVE_NAME, re.I)
 # Every repetition is bounded and begins at the start of a word: masking must stay linear in whatever text an agent passes around.
@@ -25,12 +26,13 @@ _SECRETS = (
     re.compile(r"(?i)(\b(?:bearer|basic)\s{1,8})[\w.~+/=-]{8,}"),
     re.compile(r"((?<!\w)\w{1,20}://[^\s:/@]{0,200}:)[^\s@/]{1,500}(?=@)"),
     re.compile(
-        r"()\b(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
+        r"()\b(?:eyJ[\w-]{10,2000}\.[\w-]{10,4000}\.[\w-]{5,1000}|hf_\w{20,}|glpat-[\w-]{16,}|ASIA[0-9A-Z]{16}|(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
     ),
 )
 # What every secret has one of, in small letters; most texts have none, and are done after one look.
 _SUSPECT = (
-    "key passw secret credential token bearer basic :// sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat xox akia aiza"
+    "key passw pwd passphrase cookie secret credential token bearer basic :// sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ "
+    "github_pat xox akia asia aiza eyj hf_ glpat-"
 ).split()
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?=[\w-]{1,63}\.)[\w.-]{1,253}\w")
 _MAX_DEPTH = 40
@@ -95,7 +97,7 @@ class Masker:
             for key, item in value.items():
                 shown, is_secret = _key(key)
                 masked[self.text(shown) if self._emails else shown] = (
-                    "***" if is_secret and isinstance(item, str | int) else self.data(item)
+                    "***" if is_secret and item is not None and not isinstance(item, bool) else self.data(item)
                 )
             return masked
         if isinstance(value, list):
@@ -103,35 +105,44 @@ class Masker:
         return value
 
 
-def detached(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON data of its own, which stays as it is whatever an agent does next; what JSON cannot hold becomes its text."""
+def detached(value: Any, inside: frozenset[int] = frozenset()) -> Any:
+    """`value` as JSON data of its own, which stays as it is whatever an agent does next; what JSON cannot hold becomes its text.
+
+    `inside` are the containers that it stands in, so that a circle comes to an end. Never raises.
+    """
     kind = type(value)
     if kind in _UNCHANGING:
         return value
-    if depth > _MAX_DEPTH:  # a circle, or as good as one
+    if id(value) in inside or len(inside) > _MAX_DEPTH:
         return "…"
-    if kind is dict:
-        return {
-            key if type(key) is str else str(key): item if type(item) in _UNCHANGING else detached(item, depth + 1)
-            for key, item in value.items()
-        }
-    if kind is list or kind is tuple:
-        return [item if type(item) in _UNCHANGING else detached(item, depth + 1) for item in value]
+    try:
+        if kind is dict:
+            inside |= {id(value)}
+            return {
+                key if type(key) is str else str(key): item if type(item) in _UNCHANGING else detached(item, inside)
+                for key, item in list(value.items())
+            }
+        if kind is list or kind is tuple:
+            inside |= {id(value)}
+            return [item if type(item) in _UNCHANGING else detached(item, inside) for item in list(value)]
+        return _detached_object(value, inside | {id(value)})
+    except Exception:  # noqa: BLE001  a user's object may raise anything when it is looked at
+        return f"<{kind.__name__}>"
+
+
+def _detached_object(value: Any, inside: frozenset[int]) -> Any:
     if isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): detached(item, depth + 1) for key, item in value.items()}
+        return {str(key): detached(item, inside) for key, item in list(value.items())}
     if isinstance(value, list | tuple | set | frozenset):
-        return [detached(item, depth + 1) for item in value]
+        return [detached(item, inside) for item in list(value)]
     content = getattr(value, "content", None)
     if isinstance(content, str | list):
-        return {"role": str(getattr(value, "type", "message")), "content": detached(content, depth + 1)}
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001  a user's __repr__ may raise anything
-        return f"<{type(value).__name__}>"
+        return {"role": str(getattr(value, "type", "message")), "content": detached(content, inside)}
+    return repr(value)
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.masking import clean
+from prompt_registry_plugin.masking import Masker, detached
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.scope import add_render_listener, remove_render_listener
@@ -67,8 +67,9 @@ def _write(version: PromptVersion, candidate: str | None, values: Mapping[str, o
     else:
         span.set_attribute(CANDIDATE, candidate)
     if _is_asked_for("PROMPT_REGISTRY_OTEL_VARIABLES"):
-        for key in version.variables & values.keys():
-            span.set_attribute(VARIABLE + key, clean(str(values[key])))
+        shown = Masker().data(detached({key: values[key] for key in version.variables & values.keys()}))
+        for key, value in shown.items():
+            span.set_attribute(VARIABLE + key, str(value))
 
 
 @hookimpl

@@ -19,7 +19,7 @@ def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
         if usage.input_tokens + usage.output_tokens and "cost" not in span.attributes:
             cost = plugins.hook.prompt_registry_cost(model=str(span.attributes.get("model") or span.name), usage=usage)
             if cost is not None:
-                costs[span.id] = cost
+                costs[span.id] = float(cost)
     if not costs:
         return trace
     spans = [

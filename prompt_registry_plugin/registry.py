@@ -429,7 +429,7 @@ class PromptRegistry:
     def close(self) -> None:
         """Stores what is still under way, and releases the database."""
         if not self.closed:
-            self.flush()
+            self._traces.close()
         self.closed = True
         self.store.close()
 

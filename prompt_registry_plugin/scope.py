@@ -13,7 +13,7 @@ import contextvars
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
@@ -132,7 +132,8 @@ def recording(trace: Trace) -> Iterator[Trace]:
     try:
         yield trace
     finally:
-        _recorder.reset(token)
+        with suppress(ValueError):  # a generator may end in another context than it began in
+            _recorder.reset(token)
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:

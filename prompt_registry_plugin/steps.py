@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -29,35 +29,49 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
     if inspect.isasyncgenfunction(function):
 
         @wraps(function)
-        async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             with _Stream(name) as stream:
                 items = function(*args, **kwargs)
+                step = items.asend(None)
                 try:
                     while True:
                         with stream.step():
-                            item = await anext(items)
-                        yield stream.note(item)
+                            item = await step
+                        try:
+                            step = items.asend((yield stream.note(item)))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
+                            step = items.athrow(error)
                 except StopAsyncIteration:
                     return
                 finally:
-                    await items.aclose()
+                    with stream.step():
+                        await items.aclose()
 
         return cast("Callable[P, R]", traced_async_generator)
     if inspect.isgeneratorfunction(function):
 
         @wraps(function)
-        def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
+        def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with _Stream(name) as stream:
                 items = function(*args, **kwargs)
+                advance, given = items.send, None
                 try:
                     while True:
                         with stream.step():
-                            item = next(items)
-                        yield stream.note(item)
+                            item = advance(given)
+                        try:
+                            advance, given = items.send, (yield stream.note(item))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
+                            advance, given = items.throw, error
                 except StopIteration as end:
                     return end.value
                 finally:
-                    items.close()
+                    with stream.step():
+                        items.close()
 
         return cast("Callable[P, R]", traced_generator)
     if inspect.iscoroutinefunction(function):

@@ -63,10 +63,11 @@ def remove_locator(locator: Locator) -> None:
 class _Step:
     """A span while it may still change; `Span` is what others see of it. An agent waits while these are made."""
 
-    __slots__ = ("attributes", "ended_at", "error", "id", "kind", "name", "parent_id", "started_at")
+    __slots__ = ("attributes", "ended_at", "error", "id", "kind", "name", "number", "parent_id", "started_at")
 
-    def __init__(self, span_id: str, kind: SpanKind, name: str, parent_id: str | None, attributes: dict[str, Any]) -> None:
-        self.id = span_id
+    def __init__(self, number: int, kind: SpanKind, name: str, parent_id: str | None, attributes: dict[str, Any]) -> None:
+        self.number = number  # rises within a trace, which a clock may not
+        self.id = f"{number:016x}"
         self.kind = kind
         self.name = name
         self.started_at = time.time()
@@ -76,9 +77,8 @@ class _Step:
         self.error: str | None = None
 
     def seen(self, copy: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Span:
-        return Span(
-            self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, copy(self.attributes), self.error
-        )
+        attributes = copy(dict(self.attributes))  # ours first: another thread may finish the span meanwhile
+        return Span(self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, attributes, self.error)
 
 
 class Trace:
@@ -100,16 +100,13 @@ class Trace:
         self.id = trace_id or secrets.token_hex(16)
         self.started_at = time.time() if started_at is None else started_at
         self.is_masked = is_masked
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collection of garbage may end a generator's span anywhere
         self._finished = tuple(spans)  # of a trace that was stored; a live one has steps
         self._steps: dict[str, _Step] = {}
         self._prompts: list[_Step] = []
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
         self._numbers = count(secrets.randbits(63))  # ids of spans differ between traces, and cost no system call
-
-    def _new_id(self) -> str:
-        return f"{next(self._numbers):016x}"
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -134,7 +131,7 @@ class Trace:
         `parent_id` is the framework's own idea of its parent; a span that other code opened since then comes between.
         """
         parent_id = self._innermost((parent_id,)) or parent_id if parent_id else self.parent_here()
-        step = _Step(self._new_id(), kind, name, parent_id, dict(attributes))
+        step = _Step(next(self._numbers), kind, name, parent_id, dict(attributes))
         with self._lock:
             self._steps[step.id] = step
             if key is not None:
@@ -150,7 +147,7 @@ class Trace:
         found: _Step | None = None
         for span_id in (_current_span.get(), *span_ids):
             step = self._steps.get(span_id) if span_id else None
-            if step is not None and step.ended_at is None and (found is None or step.started_at >= found.started_at):
+            if step is not None and step.ended_at is None and (found is None or step.number > found.number):
                 found = step
         return None if found is None else found.id
 
@@ -197,12 +194,13 @@ class Trace:
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
         """Ends a span; unknown and ended ones are ignored."""
+        said = None if error is None else _said(error)
         with self._lock:
             step = self._steps.get(span_id) if span_id else None
             if step is None or step.ended_at is not None:
                 return
             step.attributes.update(attributes)
-            step.error = None if error is None else f"{type(error).__name__}: {error}"
+            step.error = said
             step.ended_at = time.time()
 
     def add_prompt(
@@ -241,7 +239,7 @@ class Trace:
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
         parent_id = self._innermost([place.parent_id, *(found.parent_id for found in places)])
-        step = _Step(self._new_id(), "prompt", label, parent_id, attributes)
+        step = _Step(next(self._numbers), "prompt", label, parent_id, attributes)
         step.ended_at = step.started_at
         with self._lock:
             self._steps[step.id] = step
@@ -332,8 +330,9 @@ class Trace:
     def walk(self) -> Iterator[tuple[int, Span]]:
         """Every span with its depth, parents before children."""
         children: dict[str | None, list[Span]] = {}
-        known = {span.id for span in self.spans}
-        for span in self.spans:
+        spans = self.spans
+        known = {span.id for span in spans}
+        for span in spans:
             children.setdefault(span.parent_id if span.parent_id in known else None, []).append(span)
         stack = [(0, span) for span in reversed(children.get(None, []))]
         while stack:
@@ -405,6 +404,13 @@ def to_json(trace: Trace) -> dict[str, Any]:
         for span in masked.spans
     ]
     return {"id": masked.id, "name": masked.name, "started_at": masked.started_at, "spans": spans}
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  a user's __str__ may raise anything
+        return type(error).__name__
 
 
 def _stands_in(texts: Sequence[str], contents: Sequence[str]) -> bool:

@@ -413,3 +413,38 @@ def test_a_method_that_is_gone_is_told_and_none_is_replaced(
     assert PromptTemplate.__dict__["format"] is original
     assert "LangChain has changed: BaseChatModel._convert_input is not there" in caplog.text
     pr.disable()
+
+
+async def test_a_model_that_passes_on_calls_is_left_alone() -> None:
+    """With the adapter on, whether or not somebody records; a call that goes through two models is one span."""
+    from agents import Agent, ModelProvider, RunConfig, Runner
+
+    inner = openai_agents_model()
+
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+    class Wrapper(type(inner)):  # type: ignore[misc]
+        async def get_response(self, *args: Any, **kwargs: Any) -> Any:
+            return await inner.get_response(*args, **kwargs)
+
+        def stream_response(self, *args: Any, **kwargs: Any) -> Any:
+            return inner.stream_response(*args, **kwargs)
+
+    class Provider(ModelProvider):
+        def get_model(self, model_name: str | None) -> Any:
+            return Proxy() if model_name == "proxy" else Wrapper()
+
+    pr.enable("openai_agents")
+    await Runner.run(Agent("warm", instructions="x", model=inner), "hi")
+    for model, spans in (("proxy", {0, 1}), ("wrapper", {1})):
+        agent = Agent("clerk", instructions="You are a clerk.", model=model)
+        config = RunConfig(model_provider=Provider())
+        with pr.record() as trace:
+            assert (await Runner.run(agent, "hi", run_config=config)).final_output == "You are a clerk."
+            streamed = Runner.run_streamed(agent, "hi", run_config=config)
+            async for _ in streamed.stream_events():
+                pass
+        assert streamed.final_output == "You are a clerk."
+        assert sum(span.kind == "llm" for span in trace.spans) in {2 * n for n in spans}

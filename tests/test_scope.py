@@ -6,8 +6,9 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -406,3 +407,156 @@ print(json.dumps([
     }  # fmt: skip
     assert "Help Ann with ***" in asked[3][3]["gen_ai.input.messages"]
     assert "sk-abc" not in str(asked)
+
+
+class Hostile:
+    """What an agent may pass around: looking at it raises."""
+
+    @property
+    def content(self) -> str:
+        raise RuntimeError("not read yet")
+
+
+def test_a_recording_ends_whatever_stands_in_it(registry: pr.PromptRegistry) -> None:
+    """Wide circles, objects that raise when they are looked at, exceptions that cannot be printed: the agent's own error comes out."""
+
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    @pr.trace
+    def fails() -> None:
+        trace.start("tool", "odd", attributes={"circle": root, "hostile": Hostile()})
+        raise Unprintable
+
+    root: dict[str, Any] = {"name": "root"}
+    root["children"] = [{"number": i, "parent": root} for i in range(10)]
+    with pytest.raises(Unprintable), pr.record() as trace:
+        fails()
+    stored = registry.store.traces.get(trace.id)
+    assert stored is not None
+    failed, odd = stored.spans
+    assert odd.attributes["circle"]["children"][9] == {"number": 9, "parent": "…"}
+    assert odd.attributes["hostile"] == "<Hostile>"
+    assert failed.error == "Unprintable"
+
+
+def test_generators_keep_their_protocol(plan: pr.PromptVersion) -> None:
+    """What is sent and thrown arrives, recorded or not; so they stay usable as context managers."""
+
+    @contextmanager
+    @pr.trace
+    def scope() -> Iterator[str]:
+        try:
+            yield "inside"
+        except ValueError:
+            said.append("mended")
+
+    @asynccontextmanager
+    @pr.trace
+    async def later() -> AsyncIterator[str]:
+        try:
+            yield "inside"
+        except ValueError:
+            said.append("mended later")
+
+    @pr.trace
+    def echo() -> Generator[str, str, str]:
+        return (yield "first") + (yield "second")
+
+    async def use_later() -> None:
+        async with later():
+            raise ValueError
+
+    said: list[str] = []
+    for recorded in (False, True):
+        with pr.record() if recorded else nullcontext():
+            with scope():
+                raise ValueError
+            asyncio.run(use_later())
+            started = echo()
+            assert next(started) == "first"
+            assert started.send("a") == "second"
+            with pytest.raises(StopIteration) as end:
+                started.send("b")
+            assert end.value.value == "ab"
+    assert said == ["mended", "mended later"] * 2
+
+
+def test_a_plugin_can_neither_lose_a_trace_nor_hold_anybody_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that fails on costs, one that asks for what it is just told, one that leaves: each fails alone."""
+    told: list[str] = []
+
+    class Costs:
+        @pr.hookimpl(tryfirst=True)
+        def prompt_registry_cost(self, model: str, usage: pr.Usage) -> float | None:
+            raise KeyError(model)
+
+    class Leaves:
+        @pr.hookimpl(tryfirst=True)
+        def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
+            raise SystemExit(1)
+
+    class Asks:
+        @pr.hookimpl
+        def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
+            registry.flush()
+            told.append(registry.store.traces.newest(1)[0].name)
+
+    plugins = pr.create_plugin_manager(Costs(), Leaves(), Asks())
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=plugins) as registry:
+        for name in ("one", "two"):
+            with registry.record(name) as trace:
+                trace.finish(trace.start_model("m", []), attributes={"input_tokens": 1})
+            assert registry.store.traces.get(trace.id) is not None
+        assert told == ["one", "two"]
+    assert "was not priced" in caplog.text
+
+
+def test_a_closed_registry_leaves_no_thread(tmp_path: Path) -> None:
+    """However many are opened and closed."""
+
+    def running() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "prompt-registry-traces"}
+
+    before = running()
+    for i in range(3):
+        with pr.open_registry(f"sqlite:///{tmp_path}/{i}.db") as registry:
+            with registry.record():
+                pass
+            assert running() - before
+    assert running() == before
+
+
+def test_what_could_not_be_stored_is_said_once_and_told_to_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that went away: no trace is tried twice."""
+    told: list[str] = []
+
+    class Plugin:
+        @pr.hookimpl
+        def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
+            told.append(trace.name)
+
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=pr.create_plugin_manager(Plugin())) as registry:
+        registry.store.close()
+        for _ in range(5):
+            with registry.record():
+                pass
+        registry.flush()
+    assert told == []
+    assert "traces were not stored" in caplog.text
+    assert len(caplog.records) <= 2
+
+
+@pytest.mark.parametrize(
+    "data", [{"password": ["hunter2"]}, {"token": ("hunter2",)}, {"secret": {"value": "hunter2"}}, {"api_keys": [1, "hunter2"]}]
+)
+def test_whatever_stands_under_a_secrets_name_is_masked(registry: pr.PromptRegistry, data: dict[str, Any]) -> None:
+    """Not only texts."""
+    with pr.record() as trace:
+        trace.start("tool", "t", attributes={**data, "max_tokens": 500, "has_secret": True})
+    stored = registry.store.traces.get(trace.id)
+    assert stored is not None
+    assert "hunter2" not in str(stored.spans[0].attributes)
+    assert stored.spans[0].attributes["max_tokens"] == 500
+    assert stored.spans[0].attributes["has_secret"] is True

@@ -67,7 +67,8 @@ class RecordingHandler(BaseCallbackHandler):
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain, graph or node ended."""
-        self._finish(run_id, {"outputs": outputs})
+        streamed = kwargs.get("inputs")  # a stream's are known when it ended
+        self._finish(run_id, {"outputs": outputs, **({"inputs": streamed} if streamed else {})})
 
     def on_chat_model_start(
         self,
@@ -142,7 +143,7 @@ class RecordingHandler(BaseCallbackHandler):
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain, graph or node raised."""
-        self._finish(run_id, {}, error)
+        self._finish(run_id, {}, None if isinstance(error, GeneratorExit) else error)  # whoever used the stream had enough
 
     on_llm_error = on_tool_error = on_retriever_error = on_chain_error
 

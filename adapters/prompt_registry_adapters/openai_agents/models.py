@@ -34,6 +34,7 @@ def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], 
         @wraps(original)
         def get_model(*args: Any, **kwargs: Any) -> Any:
             model = original(*args, **kwargs)
+            _calling.set(False)  # a turn begins, perhaps inside the call of another agent's model
             if state.attached and type(model) not in met:
                 with lock:
                     if type(model) not in met:
@@ -48,8 +49,10 @@ def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], 
 
 def _meet(model: type[Any], patches: adapting.Patches) -> None:
     for method, wrap in (("get_response", _wrap_get_response), ("stream_response", _wrap_stream_response)):
-        owner = next(owner for owner in model.__mro__ if method in owner.__dict__)
-        if not hasattr(owner.__dict__[method], "__prompt_registry__"):
+        owner = next((owner for owner in model.__mro__ if method in owner.__dict__), None)
+        if owner is None or hasattr(owner.__dict__[method], "__prompt_registry__"):
+            continue  # what passes calls on to another model without being one cannot be met
+        with suppress(AttributeError, TypeError):  # a class that cannot be changed
             patches.replace(owner, method, wrap)
 
 
@@ -75,7 +78,8 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
 def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
     async def streamed(recorder: Trace, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         with _call(recorder, self, given) as span_id:
-            events = original(self, *args, **kwargs)
+            with inside(span_id), _nested():
+                events = original(self, *args, **kwargs)
             try:
                 while True:
                     with inside(span_id), _nested():  # not while the event is used

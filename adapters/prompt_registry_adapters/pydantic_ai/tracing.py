@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import wraps
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic_ai.messages import (
     ModelRequest,
@@ -25,7 +26,7 @@ from pydantic_ai.messages import (
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.places import Place
 from prompt_registry_plugin.scope import current_recorder
-from prompt_registry_plugin.tracing import span
+from prompt_registry_plugin.tracing import Trace, span
 from prompt_registry_plugin.uri import is_uri
 
 _run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)
@@ -33,7 +34,7 @@ _request: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_request"
 _tool: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_tool", default=None)
 
 
-_requests: dict[str, str] = {}  # the newest request of each recorded run
+_requests: WeakKeyDictionary[Trace, dict[str, str]] = WeakKeyDictionary()  # the newest request of each run, by recording
 
 
 class _State:
@@ -57,10 +58,8 @@ def wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
                 result = await original(self, ctx, handler=handler)
             except BaseException as error:
                 if recorder is not None:  # a request that failed is told of nowhere else
-                    recorder.finish(recorder.span_id(_requests.get(ctx.run_id)), error=error)
+                    recorder.finish(recorder.span_id(_requests.get(recorder, {}).get(ctx.run_id)), error=error)
                 raise
-            finally:
-                _requests.pop(ctx.run_id, None)
             if recorder is not None:
                 recorder.finish(span_id, attributes={"outputs": getattr(result, "output", None)})
             return result
@@ -83,11 +82,11 @@ def wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
             _request.reset(token)
         request_context = _meet(ctx, request_context)
         recorder = current_recorder()
-        if recorder is not None:
+        if recorder is not None and not recorder.owns_key(key):
             name = getattr(request_context.model, "model_name", None) or type(request_context.model).__name__
             tools = {tool.name: tool.description or "" for tool in request_context.model_request_parameters.function_tools}
             recorder.start_model(str(name), _messages(request_context), tools=tools, key=key)
-            _requests[ctx.run_id] = key
+            _requests.setdefault(recorder, {})[ctx.run_id] = key
         return request_context
 
     return before_model_request
