@@ -48,7 +48,7 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
         if isinstance(self.instructions, str) or is_uri(text):
             key = parent.span_id if parent is not None else None
             place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
-            text = adapting.text_here(text, run_context.context, place)
+            text = adapting.text_here(text, getattr(run_context, "context", None), place)
         if recorder is not None and parent is not None and not state.calls_are_met:
             _instructions.setdefault(recorder, {})[parent.span_id] = text
         return text
