@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lowest format clean
+.PHONY: demo test lowest upstream format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the main job, end to end, with the simulated model
@@ -17,12 +17,16 @@ test: .venv/installed ## everything that has to pass: style, types, tests
 lowest: .venv-lowest/installed ## the adapters' tests with the lowest versions of the frameworks
 	.venv-lowest/bin/python -m pytest tests/test_adapters.py tests/test_dropin.py tests/test_silent.py tests/test_langchain.py
 
+upstream: ## langchain-core's own tests with our adapter recording; the one left out counts handlers
+	tests/upstream/run.sh langchain-core recording tests/unit_tests \
+	  --deselect tests/unit_tests/runnables/test_config.py::test_merge_config_callbacks
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-lowest .demo demo-report.json
+	rm -rf .venv .venv-lowest .upstream .demo demo-report.json
 
 # uv where it exists, since it is faster; else venv and pip.
 .venv/installed: pyproject.toml
