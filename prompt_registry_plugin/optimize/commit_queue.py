@@ -31,7 +31,7 @@ from prompt_registry_plugin.records import Candidate, Example, Rollout
 _SHOWN = 3  # failures of a cluster in one reflection
 _CLUSTERS = (1, 3, 6)  # clusters of one prompt in one reflection: at least, at first, at most
 _THIN = 3  # failures that a cluster needs while there are examples that nobody ran on yet
-_GUARDS = 8  # examples that are right and must stay so, in the test of an edit
+_GUARDS = 4  # examples that are right and must stay so, in the test of an edit
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
