@@ -10,7 +10,7 @@ work=${UPSTREAM:-$here/.upstream}
 tests=tests adapters=langchain,langgraph options=()
 common="pytest-timeout hatchling"
 case $suite in
-  langchain-core) package=langchain-core==1.7.2 tests=tests/unit_tests
+  langchain-core) package=langchain-core==1.7.2 tests=tests/unit_tests options=(--disable-socket --allow-unix-socket)
     needs="pytest pytest-asyncio pytest-mock pytest-socket syrupy freezegun responses numpy blockbuster langchain-tests grandalf" ;;  # not langchain: it changes snapshots
   langchain) package=langchain==1.4.7 tests=tests/unit_tests options=(--disable-socket --allow-unix-socket)
     needs="langgraph==1.2.22 pytest>=9.0.3,<10 pytest-asyncio>=1.3 pytest-socket pytest-mock pytest-benchmark syrupy>=5,<6 toml blockbuster<1.6 langchain-tests langchain-openai fastmcp>=4.0.11,<5 vcrpy" ;;
@@ -38,7 +38,6 @@ if [ ! -e "$work/$suite/ready" ]; then
   touch "$work/$suite/ready"
 fi
 unset OPENAI_API_KEY LANGSMITH_TRACING LANGCHAIN_TRACING_V2 LANGSMITH_API_KEY PROMPT_REGISTRY_ENABLE
-export LANGSMITH_ENDPOINT=http://127.0.0.1:9 # nothing may leave this machine
 # Links rather than the checkout, whose tests/, docs/ and examples/ would stand in the way of the framework's own.
 links=$(mktemp -d)
 trap 'rm -rf "$links"' EXIT
