@@ -57,7 +57,7 @@ class Patches:
         """Puts every method back, but for one that somebody else wrapped after us."""
         while self._made:
             owner, method, original, ours = self._made.pop()
-            if owner.__dict__[method] is ours:
+            if owner.__dict__.get(method) is ours:
                 setattr(owner, method, original)
 
 

@@ -448,3 +448,24 @@ async def test_a_model_that_passes_on_calls_is_left_alone() -> None:
                 pass
         assert streamed.final_output == "You are a clerk."
         assert sum(span.kind == "llm" for span in trace.spans) in {2 * n for n in spans}
+
+
+async def test_methods_that_come_and_go_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What replaces a model's method for a while takes ours with it: the next run meets it again, and `disable` restores the rest."""
+    from agents import Agent, Runner
+
+    class Sub(type(openai_agents_model())):  # type: ignore[misc]
+        pass
+
+    pr.enable("openai_agents")
+    model = Sub()
+    agent = Agent("clerk", instructions="You are a clerk.", model=model)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sub, "get_response", Sub.__mro__[1].__dict__["get_response"], raising=False)
+        await Runner.run(agent, "hi")
+    assert "get_response" not in vars(Sub)
+    with pr.record() as trace:
+        await Runner.run(agent, "hi")
+    assert [span.kind for span in trace.spans].count("llm") == 1
+    pr.disable()
+    assert not hasattr(Agent.get_system_prompt, "__wrapped__")

@@ -25,7 +25,6 @@ _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", defaul
 
 def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Has the calls of every model that a run takes met."""
-    met: set[type[Any]] = set()
     lock = Lock()
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,11 +34,9 @@ def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], 
         def get_model(*args: Any, **kwargs: Any) -> Any:
             model = original(*args, **kwargs)
             _calling.set(False)  # a turn begins, perhaps inside the call of another agent's model
-            if state.attached and type(model) not in met:
+            if state.attached:  # looked at each time: what somebody else put in a method's place takes ours away with it
                 with lock:
-                    if type(model) not in met:
-                        _meet(type(model), patches)
-                        met.add(type(model))
+                    _meet(type(model), patches)
             return model
 
         return get_model
