@@ -39,6 +39,7 @@ _FIX_SHARE = 0.34
 _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
+_EDITS_AT_ONCE = 3  # of one component
 _TRUST = 0.35  # the probability of being better from which a later version wins the race
 _MAX_TREATED = (2, 10)  # edits aimed at one failure before others come first, and before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
@@ -81,7 +82,8 @@ class CommitQueue:
         problem.random.shuffle(order)
         n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_TO_SPLIT else 0
         search = _Search(problem, _restored(problem, order[n:], order[:n] or order))
-        workers = self._workers or max(1, min(8, problem.concurrency // 2))
+        # Edits of one text get into each other's way: more than a few at once cost more than they bring.
+        workers = self._workers or max(1, min(8, problem.concurrency // 2, _EDITS_AT_ONCE * len(problem.baseline_components)))
         await search.run(workers)
         return await search.race()
 
