@@ -176,6 +176,7 @@ def mlflow(folder: Path) -> dict[str, State]:
 
     logging.disable(logging.WARNING)
     peer.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    peer.create_experiment("bench", artifact_location=str(folder / "artifacts"))  # else it leaves a folder where this is run
     peer.set_experiment("bench")
     kinds = (peer.langchain, peer.pydantic_ai, peer.openai)
 
