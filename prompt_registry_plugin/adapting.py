@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -140,6 +142,17 @@ class FrameworkAdapter:
             self._on = False
             self._patches.restore()
             self.detach()
+
+
+@contextmanager
+def raised(flag: ContextVar[bool]) -> Iterator[None]:
+    """A scope in which a flag is up."""
+    token = flag.set(True)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a streamed run may end in another context than it began in
+            flag.reset(token)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

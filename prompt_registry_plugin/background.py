@@ -72,11 +72,8 @@ def _attempt(trace: Trace, what: str, step: Callable[[], R]) -> R | None:
         return step()
     except PromptRegistryError as error:
         logger.warning("trace %s was not %s: %s", trace.id, what, error)
-    except (
-        Exception,
-        SystemExit,
-        CancelledError,
-    ):  # the thread outlives what an agent put into a span, and what a plugin does with it
+    except (Exception, SystemExit, CancelledError):
+        # The thread outlives what an agent put into a span, and what a plugin does with it.
         logger.exception("trace %s was not %s", trace.id, what)
     return None
 

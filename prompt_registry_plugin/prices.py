@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 
 from prompt_registry_plugin.hookspecs import hookimpl
@@ -32,7 +33,7 @@ def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
 @hookimpl
 def prompt_registry_cost(model: str, usage: Usage) -> float | None:
     """The public price; None for a model that is not in the list."""
-    if find_spec("genai_prices") is None:
+    if not _is_installed():
         return None
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
@@ -42,3 +43,8 @@ def prompt_registry_cost(model: str, usage: Usage) -> float | None:
     except (LookupError, ValueError):
         return None
     return float(price.total_price)
+
+
+@cache
+def _is_installed() -> bool:
+    return find_spec("genai_prices") is not None

@@ -233,7 +233,7 @@ class Trace:
             "served_from": served_from,
             "includes": list(includes),
             "variables": dict(values),
-            "text": rendered if isinstance(rendered, str) else text_of(rendered),
+            "text": text_of(rendered),
             "texts": texts,
             "node": place.node,
         }

@@ -134,11 +134,12 @@ class _Search:
     async def work(self) -> None:
         while self.problem.remaining > self.reserve:
             try:
-                if self.is_blind():
+                known = self.clusters()
+                if _is_blind(known):
                     if self.fruitless >= _MAX_SILENT:
                         return
                     await self.improve_all()
-                elif clusters := self.choose():
+                elif clusters := self.choose(known):
                     await self.improve(clusters)
                 elif not await self.gather():
                     if not self.state.in_flight:
@@ -204,11 +205,11 @@ class _Search:
                 found[key].append(Evidence(example, rollout, items))
         return found
 
-    def choose(self) -> list[tuple[ClusterKey, list[Evidence]]]:
+    def choose(self, known: Mapping[ClusterKey, list[Evidence]]) -> list[tuple[ClusterKey, list[Evidence]]]:
         """The clusters to treat next: the largest that nobody works on, and more of the same component; none while evidence is thin."""
         unseen = any(not self.problem.started(self.state.head, e) and self.latest(e) is None for e in self.state.order)
         open_clusters: dict[ClusterKey, list[Evidence]] = {}
-        for key, evidence in self.clusters().items():
+        for key, evidence in known.items():
             if key in self.state.in_flight or (unseen and len(evidence) < _THIN):
                 continue
             fresh = sorted(evidence, key=lambda e: self.state.treated[key, e.example.id])
@@ -250,11 +251,6 @@ class _Search:
             self.wake()
 
     # --- where there is nothing but a number ----------------------------------------------------------------------------------
-
-    def is_blind(self) -> bool:
-        """Whether nothing is known of what went wrong but how low the score is, so that no edit can be aimed."""
-        clusters = self.clusters()
-        return bool(clusters) and all(kind.startswith(SCORE) for _, kind in clusters)
 
     async def improve_all(self) -> None:
         """Proposes new texts for all components from some of the best runs, and tests them together on those runs and others."""
@@ -475,6 +471,11 @@ class _Search:
             winner, "winner", f"race on {len(common)} examples, won by {winner.note or 'the baseline'}: {summary}"
         )
         return winner
+
+
+def _is_blind(clusters: Mapping[ClusterKey, list[Evidence]]) -> bool:
+    """Whether nothing is known of what went wrong but how low the score is, so that no edit can be aimed."""
+    return bool(clusters) and all(kind.startswith(SCORE) for _, kind in clusters)
 
 
 def _probability_positive(differences: Sequence[float]) -> float:

@@ -37,14 +37,13 @@ class Listing:
     def __init__(self, components: Sequence[str], ask: Ask) -> None:
         self._components = list(components)
         self._ask = ask
-        self._known: dict[tuple[str, str], list[Item]] = {}
         self._asked: set[tuple[str, str]] = set()
-        self._read_already: set[tuple[str, str]] = set()
+        self._known: dict[tuple[str, str], list[Item] | None] = {}  # once it was answered; None where nothing came of it
 
     def items(self, rollout: Rollout) -> list[Item] | None:
         """What was listed for a rollout; nothing while that is under way, None where it was not judged in prose or nothing came of it."""
         key = _key(rollout)
-        return self._known.get(key) if key in self._read_already or not is_prose(rollout) else []
+        return self._known[key] if key in self._known else [] if is_prose(rollout) else None
 
     async def read(self, runs: Sequence[tuple[Example, Rollout]]) -> None:
         """Has the mistakes in these runs listed, where that is still to be done. A model that fails leaves them as they are."""
@@ -54,20 +53,17 @@ class Listing:
         await all_of(self._read(listed[i : i + _RUNS]) for i in range(0, len(listed), _RUNS))
 
     async def _read(self, runs: Sequence[tuple[Example, Rollout]]) -> None:
-        answer = ""
         try:
             answer = await self._ask(listing_prompt(runs, self._components))
         except ModelUnavailable:
-            pass
-        finally:
-            self._read_already.update(_key(rollout) for _, rollout in runs)
+            answer = ""
         found: dict[int, list[Item]] = {number: [] for number in range(1, len(runs) + 1)}
         for number, step, said in _LINE.findall(answer):
             if int(number) in found and (item := self._item(step, said)) is not None:
                 found[int(number)].append(item)
         for number, (_, rollout) in enumerate(runs, 1):
-            if any(not item.ok for item in found[number]):  # else it overlooked what was wrong
-                self._known[_key(rollout)] = found[number]
+            overlooked = all(item.ok for item in found[number])
+            self._known[_key(rollout)] = None if overlooked else found[number]
 
     def _item(self, step: str, said: str) -> Item | None:
         step = step.strip("`*\"' ")

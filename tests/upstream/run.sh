@@ -10,11 +10,11 @@ work=${UPSTREAM:-$here/.upstream}
 tests=tests adapters=langchain,langgraph options=()
 common="pytest-timeout hatchling"
 case $suite in
-  langchain-core) package=langchain-core==1.7.2 tests=tests/unit_tests options=(--disable-socket --allow-unix-socket)
+  langchain-core) package=langchain-core==1.7.2 tests=tests/unit_tests adapters=langchain options=(--disable-socket --allow-unix-socket)
     needs="pytest pytest-asyncio pytest-mock pytest-socket syrupy freezegun responses numpy blockbuster langchain-tests grandalf" ;;  # not langchain: it changes snapshots
   langchain) package=langchain==1.4.7 tests=tests/unit_tests options=(--disable-socket --allow-unix-socket)
     needs="langgraph==1.2.22 pytest>=9.0.3,<10 pytest-asyncio>=1.3 pytest-socket pytest-mock pytest-benchmark syrupy>=5,<6 toml blockbuster<1.6 langchain-tests langchain-openai fastmcp>=4.0.11,<5 vcrpy" ;;
-  langgraph) package=langgraph==1.2.22 options=(); export NO_DOCKER=true
+  langgraph) package=langgraph==1.2.22; export NO_DOCKER=true
     needs="pytest pytest-cov pytest-dotenv pytest-mock syrupy httpx pytest-xdist pytest-repeat langgraph-checkpoint-sqlite langgraph-checkpoint-postgres psycopg[binary] pycryptodome redis uvloop" ;;
   langgraph-prebuilt) package=langgraph-prebuilt==1.1.2; export LANGGRAPH_TEST_FAST=1
     needs="langgraph==1.2.22 pytest pytest-asyncio pytest-mock syrupy pytest-xdist langgraph-checkpoint-sqlite langgraph-checkpoint-postgres psycopg[binary]" ;;
@@ -43,6 +43,5 @@ links=$(mktemp -d)
 trap 'rm -rf "$links"' EXIT
 ln -s "$here/prompt_registry_plugin" "$here/adapters/prompt_registry_adapters" "$here/tests/upstream/with_prompt_registry.py" "$links/"
 export WITH_PROMPT_REGISTRY=$mode WITH_ADAPTERS=$adapters PROMPT_REGISTRY_URL=sqlite:///$links/upstream.db PYTHONPATH=$links
-[ "$suite" != langchain-core ] || export WITH_ADAPTERS=langchain
 cd "$source"
 "$bin/python" -m pytest -q -p no:cacheprovider -p with_prompt_registry --timeout=120 -rfE ${options[@]+"${options[@]}"} "${@:-$tests}"

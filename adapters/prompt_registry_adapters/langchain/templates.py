@@ -6,8 +6,8 @@ lookup costs a few microseconds and notices when a template was changed in place
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, wraps
@@ -146,7 +146,7 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
         if served is not None:
             return _text(served, values)
         text = original(self, **values)  # not kwargs: a partial variable that is computed must not change between text and trace
-        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable, text_hash=described.text_hash)
+        _discovered(described, text, values)
         return text
 
     return format
@@ -163,15 +163,9 @@ def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callabl
         described, values, served = _meet(self, kwargs)
         if served is not None:
             return _render(self, served, values)
-        token = _inside_chat.set(True)
-        try:
+        with _within():
             messages = original(self, **values)
-        finally:
-            _inside_chat.reset(token)
-        if not described.names_prompts:
-            adapting.discovered(
-                described.template, messages, values, unadoptable=described.unadoptable, text_hash=described.text_hash
-            )
+        _discovered(described, messages, values)
         return messages
 
     return format_messages
@@ -190,15 +184,9 @@ def _wrap_aformat_messages(
         described, values, served = _meet(self, kwargs)
         if served is not None:
             return _render(self, served, values)
-        token = _inside_chat.set(True)
-        try:
+        with _within():
             messages = await original(self, **values)
-        finally:
-            _inside_chat.reset(token)
-        if not described.names_prompts:
-            adapting.discovered(
-                described.template, messages, values, unadoptable=described.unadoptable, text_hash=described.text_hash
-            )
+        _discovered(described, messages, values)
         return messages
 
     return aformat_messages
@@ -216,7 +204,7 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
             return _text(served, values)
         with _within():
             text = original(self, **values)
-        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable, text_hash=described.text_hash)
+        _discovered(described, text, values)
         return text
 
     return format
@@ -234,7 +222,7 @@ def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..
             return _text(served, values)
         with _within():
             text = await original(self, **values)
-        adapting.discovered(described.template, text, values, unadoptable=described.unadoptable, text_hash=described.text_hash)
+        _discovered(described, text, values)
         return text
 
     return aformat
@@ -274,14 +262,17 @@ def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
     return _convert_input
 
 
-@contextmanager
-def _within() -> Iterator[None]:
+def _within() -> AbstractContextManager[None]:
     """What is formatted inside is a part of a prompt, not one of its own."""
-    token = _inside_chat.set(True)
-    try:
-        yield
-    finally:
-        _inside_chat.reset(token)
+    return adapting.raised(_inside_chat)
+
+
+def _discovered(described: Described, rendered: Any, values: Mapping[str, Any]) -> None:
+    """Records a template that nobody adopted; one that names prompts is left to them."""
+    if not described.names_prompts:
+        adapting.discovered(
+            described.template, rendered, values, unadoptable=described.unadoptable, text_hash=described.text_hash
+        )
 
 
 def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:

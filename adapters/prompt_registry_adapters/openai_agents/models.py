@@ -63,7 +63,7 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
         if recorder is None:
             return await original(self, *args, **kwargs)
         with _call(recorder, self, given) as span_id:
-            with inside(span_id), _nested():
+            with inside(span_id), adapting.raised(_calling):
                 response = await original(self, *args, **kwargs)
             recorder.finish(span_id, attributes=_answer(response))
             return response
@@ -75,11 +75,11 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
 def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
     async def streamed(recorder: Trace, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         with _call(recorder, self, given) as span_id:
-            with inside(span_id), _nested():
+            with inside(span_id), adapting.raised(_calling):
                 events = original(self, *args, **kwargs)
             try:
                 while True:
-                    with inside(span_id), _nested():  # not while the event is used
+                    with inside(span_id), adapting.raised(_calling):  # not while the event is used
                         event = await anext(events)
                     response = getattr(event, "response", None)
                     if getattr(event, "type", "") in ("response.completed", "response.incomplete") and response is not None:
@@ -146,23 +146,12 @@ def _call(recorder: Trace, model: Any, given: Mapping[str, Any]) -> Iterator[str
     span_id = recorder.start_model(str(getattr(model, "model", None) or type(model).__name__), messages, tools=tools)
     try:
         yield span_id
-    except GeneratorExit:  # whoever used the events had enough
-        raise
     except BaseException as error:
-        recorder.finish(span_id, error=error)
+        recorder.finish(
+            span_id, error=None if isinstance(error, GeneratorExit) else error
+        )  # or whoever used the events had enough
         raise
-    finally:
-        recorder.finish(span_id)
-
-
-@contextmanager
-def _nested() -> Iterator[None]:
-    token = _calling.set(True)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):
-            _calling.reset(token)
+    recorder.finish(span_id)
 
 
 def _answer(response: Any) -> dict[str, Any]:
