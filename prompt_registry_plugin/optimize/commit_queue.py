@@ -12,26 +12,29 @@ The search's own scores choose; they prove nothing. The proof is made on held-ou
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
 from prompt_registry_plugin.optimize.components import components, fault_of, with_component
 from prompt_registry_plugin.optimize.failures import SCORE, Blame, ClusterKey
+from prompt_registry_plugin.optimize.knowledge import Cluster, Knowledge, Known, clusters_of, cover, shown, shown_right
 from prompt_registry_plugin.optimize.listing import Listing, is_prose
 from prompt_registry_plugin.optimize.merge import merge_lines
 from prompt_registry_plugin.optimize.problem import Problem
 from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, reflection_prompt
+from prompt_registry_plugin.optimize.weighing import Tally, probability_positive
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 _SHOWN = 3  # failures of a cluster in one reflection
 _CLUSTERS = (1, 3, 6)  # clusters of one prompt in one reflection: at least, at first, at most
 _THIN = 3  # failures that a cluster needs while there are examples that nobody ran on yet
-_GUARDS = 4  # examples that are right and must stay so, in the test of an edit
+_FIRST = 3  # examples on which an edit has to mend something before more is spent on it
+_TARGETED, _GUARDS = 4, 4  # further examples in the test of an edit: of what it is aimed at, and of what must stay right
 _BUNDLE = 2  # commits between two checks of the head
 _BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
@@ -47,6 +50,7 @@ _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
+    number: int
     changes: Mapping[str, tuple[str, str]]  # by component: before, after
     note: str
     gain: float  # estimated by its test
@@ -65,7 +69,7 @@ class _State:
     checking: bool = False
     clusters: int = _CLUSTERS[1]
     patience: int = _MAX_TREATED[0]
-    edits: list[_Edit] = field(default_factory=list)
+    edits: list[_Edit] = field(default_factory=list)  # since the last checkpoint
 
 
 class CommitQueue:
@@ -81,38 +85,43 @@ class CommitQueue:
         order = list(problem.train)
         problem.random.shuffle(order)
         n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_TO_SPLIT else 0
-        search = _Search(problem, _restored(problem, order[n:], order[:n] or order))
+        search = _Search(problem, order[n:], order[:n] or order)
         # Edits of one text get into each other's way: more than a few at once cost more than they bring.
         workers = self._workers or max(1, min(8, problem.concurrency // 2, _EDITS_AT_ONCE * len(problem.baseline_components)))
         await search.run(workers)
         return await search.race()
 
 
-def _restored(problem: Problem, order: list[Example], validation: list[Example]) -> _State:
-    """The state that the stored decisions of an earlier process lead to; a fresh one when there are none."""
-    state = _State(order, validation, problem.baseline, [problem.baseline])
-    for record in sorted(problem.history, key=lambda record: record.detail.get("commit", 0)):
-        if record.status in ("committed", "checkpoint"):
-            state.head = record.candidate
-            state.commits = max(state.commits, record.detail.get("commit", 0))
-        if record.status == "checkpoint":
-            state.checkpoints.append(record.candidate)
-        state.proposals += record.status != "baseline"
-    return state
-
-
 class _Search:
-    def __init__(self, problem: Problem, state: _State) -> None:
+    def __init__(self, problem: Problem, order: list[Example], validation: list[Example]) -> None:
         self.problem = problem
-        self.state = state
+        self.state = _State(order, validation, problem.baseline, [problem.baseline])
         self.baseline = problem.baseline_components
         self.reserve = max(problem.budget // 10, 1)
         self.changed = asyncio.Event()
         self.listing = Listing(list(self.baseline), problem.reflect)
         self.blame = Blame(self.baseline, self.listing.items)
+        self.knowledge = Knowledge(problem, order, self.blame)
+        self.knowledge.add(problem.baseline, frozenset())
         self.silent = 0  # reflections in a row that failed
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
         self.told_of_prose = False
+        self.restore()
+
+    def restore(self) -> None:
+        """The state that the stored decisions of an earlier process lead to."""
+        state = self.state
+        for record in sorted(self.problem.history, key=lambda record: record.detail.get("commit", 0)):
+            if "edits" in record.detail:
+                self.knowledge.add(record.candidate, frozenset(record.detail["edits"]))
+            if "aims" in record.detail:
+                self.knowledge.aim(record.detail["edit"], {(component, kind) for component, kind in record.detail["aims"]})
+            if record.status in ("committed", "checkpoint"):
+                state.head = record.candidate
+                state.commits = max(state.commits, record.detail.get("commit", 0))
+            if record.status == "checkpoint":
+                state.checkpoints.append(record.candidate)
+            state.proposals += record.status != "baseline"
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
@@ -120,10 +129,10 @@ class _Search:
         """Until the budget is down to the reserve or there is nothing left to try."""
         start = self.state.order[: max(20, self.problem.budget * 8 // 100)]
         try:
-            await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
+            rollouts = await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
             return
-        self.problem.note_best(fmean(rollout.score for _, rollout in self.known()))
+        self.problem.note_best(fmean(rollout.score for rollout in rollouts))
         await all_of(self.work() for _ in range(workers))
 
     def wake(self) -> None:
@@ -134,14 +143,15 @@ class _Search:
     async def work(self) -> None:
         while self.problem.remaining > self.reserve:
             try:
-                known = self.clusters()
-                if _is_blind(known):
+                known = self.knowledge.of(self.state.head)
+                clusters = clusters_of(known)
+                if _is_blind(clusters):
                     if self.fruitless >= _MAX_SILENT:
                         return
-                    await self.improve_all()
-                elif clusters := self.choose(known):
-                    await self.improve(clusters)
-                elif not await self.gather():
+                    await self.improve_all(known)
+                elif chosen := self.choose(clusters, len(known)):
+                    await self.improve(chosen, known)
+                elif not await self.gather(known):
                     if not self.state.in_flight:
                         self.state.patience += 1  # everything was tried: try again what resisted
                         if self.state.patience > _MAX_TREATED[1]:
@@ -170,92 +180,129 @@ class _Search:
         await self.listing.read(wrong)
         return rollouts
 
-    async def gather(self) -> bool:
-        """More rollouts of the head, on examples it has not seen; False when it has seen them all."""
+    async def gather(self, known: Sequence[Known]) -> bool:
+        """More rollouts of the head: on examples that no version ran on, then where the newest is oldest; False when there are none."""
         head = self.state.head
+        stale = {one.example.id: one.stale for one in known}
         unseen = [example for example in self.state.order if self.problem.seen(head, example) is None]
-        # First those that no version ever ran on, then those that only older heads ran on, then those under way.
-        unstarted = [example for example in unseen if not self.problem.started(head, example)]
-        block = ([e for e in unstarted if self.latest(e) is None] or unstarted or unseen)[:8]
-        if block:
-            await self.look(head, block)
+        unseen.sort(key=lambda e: (self.problem.started(head, e), -stale.get(e.id, len(self.state.order))))
+        if unseen:
+            await self.look(head, unseen[:8])
             self.wake()
-        return bool(block)
+        return bool(unseen)
 
-    # --- what went wrong ----------------------------------------------------------------------------------------------------
+    # --- one edit ---------------------------------------------------------------------------------------------------------------
 
-    def latest(self, example: Example) -> Rollout | None:
-        """The rollout of the newest version on the head's line."""
-        for candidate in (self.state.head, *reversed(self.state.checkpoints)):
-            if (rollout := self.problem.seen(candidate, example)) is not None:
-                return rollout
-        return None
-
-    def known(self) -> list[tuple[Example, Rollout]]:
-        """The examples that were run on, each with its newest rollout."""
-        return [(example, rollout) for example in self.state.order if (rollout := self.latest(example)) is not None]
-
-    def clusters(self) -> dict[ClusterKey, list[Evidence]]:
-        """Failures by component and kind, as the newest rollouts know them."""
-        known = self.known()
-        self.blame.set_marks(rollout for _, rollout in known)
-        found: dict[ClusterKey, list[Evidence]] = defaultdict(list)
-        for example, rollout in known:
-            for key, items in self.blame.blamed(rollout).items():
-                found[key].append(Evidence(example, rollout, items))
-        return found
-
-    def choose(self, known: Mapping[ClusterKey, list[Evidence]]) -> list[tuple[ClusterKey, list[Evidence]]]:
-        """The clusters to treat next: the largest that nobody works on, and more of the same component; none while evidence is thin."""
-        unseen = any(not self.problem.started(self.state.head, e) and self.latest(e) is None for e in self.state.order)
-        open_clusters: dict[ClusterKey, list[Evidence]] = {}
-        for key, evidence in known.items():
-            if key in self.state.in_flight or (unseen and len(evidence) < _THIN):
+    def choose(self, clusters: Mapping[ClusterKey, Cluster], known: int) -> list[Cluster]:
+        """The clusters to treat next: the most promising that is free, and more of its component; none while evidence is thin."""
+        unseen = known < len(self.state.order)
+        open_clusters: dict[ClusterKey, Cluster] = {}
+        for key, cluster in clusters.items():
+            if key in self.state.in_flight or (unseen and len(cluster.failing) < _THIN):
                 continue
-            fresh = sorted(evidence, key=lambda e: self.state.treated[key, e.example.id])
-            if self.state.treated[key, fresh[0].example.id] < self.state.patience:
-                open_clusters[key] = fresh
+            if min(self.treated(key, one) for one in cluster.failing) < self.state.patience:
+                open_clusters[key] = cluster
         if not open_clusters:
             return []
         busy = Counter(component for component, _ in self.state.in_flight)
 
         def weight(key: ClusterKey) -> float:
-            tried = fmean(self.state.treated[key, e.example.id] for e in open_clusters[key])
-            return len(open_clusters[key]) / (1 + busy[key[0]]) / (1 + tried)
+            tried = fmean(self.treated(key, one) for one in open_clusters[key].failing)
+            return open_clusters[key].promise / (1 + busy[key[0]]) / (1 + tried)
 
         first = max(open_clusters, key=weight)
         same = sorted((key for key in open_clusters if key[0] == first[0] and key != first), key=weight, reverse=True)
-        return [(key, open_clusters[key]) for key in [first, *same[: self.state.clusters - 1]]]
+        return [open_clusters[key] for key in [first, *same[: self.state.clusters - 1]]]
 
-    # --- one edit ---------------------------------------------------------------------------------------------------------------
+    def treated(self, key: ClusterKey, one: Known) -> int:
+        """How many edits were aimed at this failure."""
+        return self.state.treated[key, one.example.id]
 
-    async def improve(self, clusters: list[tuple[ClusterKey, list[Evidence]]]) -> None:
+    async def improve(self, clusters: Sequence[Cluster], known: Sequence[Known]) -> None:
         """Proposes, tests and commits one edit aimed at `clusters`."""
-        keys = {key for key, _ in clusters}
+        keys = {cluster.key for cluster in clusters}
         self.state.in_flight |= keys
         try:
-            shown = [evidence for _, listed in clusters for evidence in listed[:_SHOWN]]
-            for key, listed in clusters:
-                self.state.treated.update((key, evidence.example.id) for evidence in listed[:_SHOWN])
-            component, base = clusters[0][0][0], self.state.head
-            right = [e for e in self.successes(component) if e.example.id not in {s.example.id for s in shown}]
-            contrasts = self.problem.random.sample(right, min(2 + len(shown) // 2, len(right)))
-            child = await self.propose(base, component, shown, contrasts)
-            gain = None if child is None else await self.test(child, clusters, shown)
+            component, base = clusters[0].key[0], self.state.head
+            tried = {one.example.id: fmean(self.treated(key, one) for key in keys) for one in known}
+            failures = cover(clusters, _SHOWN, tried)
+            for one in failures:
+                self.state.treated.update((key, one.example.id) for key in keys & one.failing.keys())
+            successes = self.successes(clusters, known, 2 + len(failures) // 2)
+            child = await self.propose(base, component, shown(failures, keys), shown_right(successes, component))
+            edit = None if child is None else await self.test(base, child, clusters, failures, known)
             low, _, high = _CLUSTERS
-            self.state.clusters = min(high, self.state.clusters + 1) if gain else max(low, self.state.clusters - 1)
-            if child is not None and gain:
-                await self.commit(base, child, shown, gain)
+            self.state.clusters = min(high, self.state.clusters + 1) if edit else max(low, self.state.clusters - 1)
+            if child is not None and edit is not None:
+                await self.commit(base, child, edit)
         finally:
             self.state.in_flight -= keys
             self.wake()
 
+    def successes(self, clusters: Sequence[Cluster], known: Sequence[Known], n: int) -> list[Known]:
+        """Examples in which what the clusters fail at went right, as many as there are; else such in which the component did well."""
+        random, component = self.problem.random, clusters[0].key[0]
+        failing = {one.example.id for cluster in clusters for one in cluster.failing}
+        found: dict[str, Known] = {}
+        passing = [random.sample(c.passing, len(c.passing)) for c in clusters]
+        for i in range(max((len(listed) for listed in passing), default=0)):
+            found |= {listed[i].example.id: listed[i] for listed in passing if i < len(listed)}
+        kind = [one for one in found.values() if one.example.id not in failing] + [
+            o for o in found.values() if o.example.id in failing
+        ]
+        right = [one for one in known if one.example.id not in found and not any(key[0] == component for key in one.failing)]
+        return [*kind[:n], *random.sample(right, min(len(right), max(0, n - len(kind))))]
+
+    async def test(
+        self, base: Candidate, child: Candidate, clusters: Sequence[Cluster], failures: Sequence[Known], known: Sequence[Known]
+    ) -> _Edit | None:
+        """The edit, or None when it fixes too little or breaks too much: on failures first, then on others of the kind and on successes."""
+        number = self.state.proposals
+        keys = {cluster.key for cluster in clusters}
+        detail: dict[str, Any] = {
+            "shown": sorted({one.example.id for one in failures}), "aimed_at": sorted(kind for _, kind in keys),
+            "edit": number, "edits": sorted({*self.knowledge.edits(base), number}),
+        }  # fmt: skip
+        self.problem.decide(child, "proposed", detail=detail)
+        shown_ids = {one.example.id for one in failures}
+        first = cover(clusters, 1, {one.example.id: -len(keys & one.failing.keys()) for one in failures})[:_FIRST]
+        first += [one for one in failures if one not in first][: _FIRST - len(first)]
+        tally, mended = Tally(), set[ClusterKey]()
+
+        async def compare(some: Sequence[Known]) -> None:
+            for before, after in zip(some, await self.look(child, [one.example for one in some]), strict=True):
+                tally.count(before, after, clusters, self.blame)
+                mended.update(k for k in keys & before.failing.keys() if self.blame.is_fixed(k, before.rollout, after))
+
+        await compare(first)
+        if not tally.fixed:
+            self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {tally.aimed}", detail)
+            return None
+        targeted = cover(clusters, 2, dict.fromkeys(shown_ids, 1.0) | {one.example.id: 2.0 for one in first})
+        targeted = [one for one in targeted if one not in first][:_TARGETED]
+        used = {one.example.id for one in (*first, *targeted)}
+        guards = [one for one in self.successes(clusters, known, _GUARDS + len(used)) if one.example.id not in used][:_GUARDS]
+        await compare([*targeted, *guards])
+        gain = tally.gain(clusters, len(known))
+        accepted = tally.fixed >= _FIX_SHARE * tally.aimed and gain > 0
+        said = "accepted" if accepted else "rejected"
+        verdict = (
+            f"{child.note}: {said}, fixed {tally.fixed} of {tally.aimed}, broke {tally.broken} of {tally.right}, gain {gain:+.3f}"
+        )
+        detail |= {"fixed": tally.fixed, "of": tally.aimed, "broken": tally.broken, "gain": gain, "aims": sorted(mended)}
+        self.problem.decide(child, "accepted" if accepted else "rejected", verdict, detail)
+        if not accepted:
+            return None
+        self.knowledge.add(child, frozenset(detail["edits"]))
+        self.knowledge.aim(number, mended)
+        return _edit(number, base, child, gain)
+
     # --- where there is nothing but a number ----------------------------------------------------------------------------------
 
-    async def improve_all(self) -> None:
+    async def improve_all(self, rollouts_known: Sequence[Known]) -> None:
         """Proposes new texts for all components from some of the best runs, and tests them together on those runs and others."""
         base = self.state.head
-        known = [Evidence(example, rollout, self.blame.items(rollout)) for example, rollout in self.known()]
+        known = [Evidence(one.example, one.rollout, self.blame.items(one.rollout)) for one in rollouts_known]
         self.problem.random.shuffle(known)
         known.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
         best = known[: max(1, round(len(known) * _BEST_SHARE))]
@@ -271,7 +318,12 @@ class _Search:
         if len(self.baseline) > 1:
             child = Candidate(child.templates, base.id, f"edit {self.state.proposals} of all components")
         others = self.problem.random.sample([e for e in known if e not in drawn], min(_OTHERS, len(known) - len(drawn)))
-        detail: dict[str, Any] = {"shown": sorted({e.example.id for e in drawn}), "aimed_at": []}
+        self.state.proposals += 1
+        number = self.state.proposals
+        edits = sorted({*self.knowledge.edits(base), number})
+        detail: dict[str, Any] = {
+            "shown": sorted({e.example.id for e in drawn}), "aimed_at": [], "edit": number, "edits": edits, "aims": [],
+        }  # fmt: skip
         differences: list[float] = []
         for part in (drawn, others):
             rollouts = await self.look(child, [e.example for e in part])
@@ -282,7 +334,8 @@ class _Search:
         verdict = f"{child.note}: {'accepted' if gain > 0 else 'rejected'}, gained {gain:+.3f} on {len(differences)} examples"
         self.problem.decide(child, "accepted" if gain > 0 else "rejected", verdict, {**detail, "gain": gain})
         if gain > 0:
-            await self.commit(base, child, drawn, gain)
+            self.knowledge.add(child, frozenset(edits))
+            await self.commit(base, child, _edit(number, base, child, gain))
 
     async def propose(
         self, base: Candidate, component: str, shown: Sequence[Evidence], contrasts: Sequence[Evidence]
@@ -313,62 +366,15 @@ class _Search:
         self.problem.tell("message", f"a proposal for {component} could not be used: {fault}")
         return None
 
-    def successes(self, component: str) -> list[Evidence]:
-        found = []
-        for example, rollout in self.known():
-            if not any(key[0] == component for key in self.blame.blamed(rollout)):
-                good = [
-                    item for item in self.blame.items(rollout) if item.ok and component in self.blame.responsible(item, rollout)
-                ]
-                found.append(Evidence(example, rollout, good))
-        return found
-
-    async def test(
-        self, child: Candidate, clusters: list[tuple[ClusterKey, list[Evidence]]], shown: list[Evidence]
-    ) -> float | None:
-        """The edit's estimated gain over all examples, or None when it fixes too little or breaks too much.
-
-        What it fixes counts by the share of examples that its clusters are, what it breaks by the share that is right: an edit that
-        mends most of a rare failure and breaks a few of the rest is a loss.
-        """
-        detail: dict[str, Any] = {"shown": sorted({e.example.id for e in shown}), "aimed_at": [kind for (_, kind), _ in clusters]}
-        self.problem.decide(child, "proposed", detail=detail)
-        keys = {key for key, _ in clusters}
-        first = shown[:: max(1, len(shown) // _SHOWN)][:_SHOWN]
-        fixed = self.blame.fixed(first, await self.look(child, [e.example for e in first]), keys)
-        if not fixed:
-            self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {len(first)}", detail)
-            return None
-        hidden = [e for _, listed in clusters for e in listed[_SHOWN : _SHOWN + 2]]
-        targeted = [*hidden, *(e for e in shown if e not in first)][:4]
-        right = self.successes(clusters[0][0][0])
-        guards = self.problem.random.sample(right, min(_GUARDS, len(right)))
-        rollouts = await self.look(child, [e.example for e in (*targeted, *guards)])
-        fixed += self.blame.fixed(targeted, rollouts[: len(targeted)], keys)
-        broken = sum(new.score < e.rollout.score for e, new in zip(guards, rollouts[len(targeted) :], strict=True))
-        aimed, known = len(first) + len(targeted), len(self.known())
-        wrong = len({e.example.id for _, listed in clusters for e in listed})
-        # Shrunken rates: a third of edits' targets are fixed, and one guard in twenty breaks, before anything is seen.
-        gain = (fixed + 1) / (aimed + 3) * wrong / known - (broken + 0.3) / (len(guards) + 6) * len(right) / known
-        accepted = fixed >= _FIX_SHARE * aimed and gain > 0
-        said = "accepted" if accepted else "rejected"
-        verdict = f"{child.note}: {said}, fixed {fixed} of {aimed}, broke {broken} of {len(guards)}, estimated gain {gain:+.3f}"
-        detail = {**detail, "fixed": fixed, "of": aimed, "broken": broken, "gain": gain}
-        self.problem.decide(child, "accepted" if accepted else "rejected", verdict, detail)
-        return gain if accepted else None
-
     # --- the head --------------------------------------------------------------------------------------------------------------
 
-    async def commit(self, base: Candidate, child: Candidate, shown: list[Evidence], gain: float) -> None:
+    async def commit(self, base: Candidate, child: Candidate, edit: _Edit) -> None:
         """Puts the edit on the head, merging it when the head moved on meanwhile."""
-        head, before, after = self.state.head, components(base.templates), components(child.templates)
-        edit = _Edit({key: (before[key], text) for key, text in after.items() if text != before[key]}, child.note, gain)
-        new = child if head is base else self.merged(edit, "merged")
+        new = child if self.state.head is base else self.merged(edit, "merged")
         if new is None or self.problem.status(new) not in (None, "proposed", "accepted"):  # the same texts were judged before
             self.problem.decide(child, "rejected", f"{child.note}: in conflict with a later edit")
             return
-        self.advance(new, f"{new.note}: committed", sorted({e.example.id for e in shown}))
-        self.state.edits.append(edit)
+        self.advance(new, edit)
         if self.state.commits % _BUNDLE == 0 and not self.state.checking:
             self.state.checking = True
             try:
@@ -387,11 +393,15 @@ class _Search:
             new = with_component(new, component, text, f"{edit.note}, {how}")
         return new
 
-    def advance(self, head: Candidate, text: str, shown: list[str]) -> None:
-        """Makes `head` the head, and stores that it is."""
+    def advance(self, head: Candidate, edit: _Edit) -> None:
+        """Makes `head`, which is the head with an edit on it, the head, and stores that it is."""
+        edits = self.knowledge.edits(self.state.head) | {edit.number}
+        self.knowledge.add(head, edits)
         self.state.head = head
         self.state.commits += 1
-        self.problem.decide(head, "committed", text, {"commit": self.state.commits, "shown": shown})
+        self.state.edits.append(edit)
+        detail = {"commit": self.state.commits, "edit": edit.number, "edits": sorted(edits)}
+        self.problem.decide(head, "committed", f"{head.note}: committed", detail)
 
     def replay(self, edits: Sequence[_Edit]) -> None:
         """Puts edits on the checkpoint that is head again, as far as they still apply."""
@@ -399,8 +409,7 @@ class _Search:
         for edit in edits:
             new = self.merged(edit, "replayed")
             if new is not None and self.problem.status(new) in (None, "proposed", "accepted"):
-                self.state.edits.append(edit)
-                self.advance(new, f"{new.note}: committed", [])
+                self.advance(new, edit)
 
     async def check(self) -> None:
         """Compares the head with the last checkpoint on common examples, in blocks, and promotes it or takes it back."""
@@ -414,8 +423,8 @@ class _Search:
                 break
             used += examples
             await asyncio.gather(self.spend(checkpoint, examples), self.spend(head, examples))
-            differences = [self.score(head, e) - self.score(checkpoint, e) for e in used]
-            probability = _probability_positive(differences)
+            differences = [self.worth(head, e) - self.worth(checkpoint, e) for e in used]
+            probability = probability_positive(differences)
             if not 0.15 < probability < 0.85:
                 break
         bundle, later = self.state.edits[:since], self.state.edits[since:]
@@ -437,6 +446,13 @@ class _Search:
         rollout = self.problem.seen(candidate, example)
         assert rollout is not None
         return rollout.score
+
+    def worth(self, candidate: Candidate, example: Example) -> float:
+        """Half the score, half the share of checks that are right where scorers say: a steadier measure of the same."""
+        rollout = self.problem.seen(candidate, example)
+        assert rollout is not None
+        checks = [item.ok for score in rollout.scores.values() for item in score.items]
+        return (rollout.score + fmean(checks)) / 2 if checks else rollout.score
 
     async def race(self) -> Candidate:
         """The best of the last checkpoints and the head on common validation examples.
@@ -463,7 +479,7 @@ class _Search:
         winner = finalists[0]
         for later in finalists[1:]:
             # Every edit in a later version passed a test of its own, so it takes some evidence to prefer the earlier one.
-            if _probability_positive([self.score(later, e) - self.score(winner, e) for e in common]) >= _TRUST:
+            if probability_positive([self.worth(later, e) - self.worth(winner, e) for e in common]) >= _TRUST:
                 winner = later
         self.problem.note_best(means[winner.id])
         summary = ", ".join(f"{c.note or 'baseline'} {means[c.id]:.3f}" for c in finalists)
@@ -473,19 +489,11 @@ class _Search:
         return winner
 
 
-def _is_blind(clusters: Mapping[ClusterKey, list[Evidence]]) -> bool:
+def _is_blind(clusters: Mapping[ClusterKey, Cluster]) -> bool:
     """Whether nothing is known of what went wrong but how low the score is, so that no edit can be aimed."""
     return bool(clusters) and all(kind.startswith(SCORE) for _, kind in clusters)
 
 
-def _probability_positive(differences: Sequence[float]) -> float:
-    """The posterior probability that the mean difference is positive, under a normal prior that shrinks small samples to zero."""
-    n = len(differences)
-    if n < 2:
-        return 0.5
-    spread = max(stdev(differences), 0.05)
-    prior = 0.15  # standard deviation of a bundle's effect, before anything is seen
-    variance = spread**2 / n
-    mean = fmean(differences) * prior**2 / (prior**2 + variance)
-    deviation = (prior**2 * variance / (prior**2 + variance)) ** 0.5
-    return NormalDist().cdf(mean / deviation)
+def _edit(number: int, base: Candidate, child: Candidate, gain: float) -> _Edit:
+    before, after = components(base.templates), components(child.templates)
+    return _Edit(number, {key: (before[key], text) for key, text in after.items() if text != before[key]}, child.note, gain)

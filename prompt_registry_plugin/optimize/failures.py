@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
-from prompt_registry_plugin.optimize.reflection import Evidence
 from prompt_registry_plugin.records import Item, Rollout
 
 SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
@@ -28,15 +27,23 @@ class Blame:
 
     def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
         """What went wrong in a rollout, by cluster: failed items, scorers below their mark, and errors of the target."""
-        found: dict[ClusterKey, list[Item]] = defaultdict(list)
         if rollout.error is not None:
+            found: dict[ClusterKey, list[Item]] = defaultdict(list)
             if not _TRANSIENT.search(rollout.error):  # no prompt mends a connection
                 kind = rollout.error.partition(":")[0]
                 for component in self.components:
                     found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
             return found
+        return self._sorted(rollout, ok=False)
+
+    def passed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
+        """What went right in a rollout, in the same way."""
+        return self._sorted(rollout, ok=True) if rollout.error is None else {}
+
+    def _sorted(self, rollout: Rollout, *, ok: bool) -> dict[ClusterKey, list[Item]]:
+        found: dict[ClusterKey, list[Item]] = defaultdict(list)
         for item in self.items(rollout):
-            if not item.ok:
+            if item.ok is ok:
                 for component in self.responsible(item, rollout):
                     found[component, item.key or "wrong"].append(item)
         return found
@@ -81,14 +88,20 @@ class Blame:
         ]
         return quoted if len(quoted) == 1 else list(self.components)
 
-    def fixed(self, before: Sequence[Evidence], after: Sequence[Rollout], keys: set[ClusterKey]) -> int:
-        """How many of the failures of these clusters are gone, or better where there is a number only, and nothing worse."""
-        return sum(self.is_fixed(old.rollout, new, keys) for old, new in zip(before, after, strict=True))
-
-    def is_fixed(self, old: Rollout, new: Rollout, keys: set[ClusterKey]) -> bool:
-        left = keys & self.blamed(new).keys()
-        if new.error is not None or any(not kind.startswith(SCORE) for _, kind in left):
+    def is_fixed(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
+        """Whether a failure of the old rollout is gone in the new one, or better where there is a number only."""
+        if new.error is not None:
             return False
-        if self._listed(old) is not None and self._listed(new) is None and self.is_wrong(new):
-            return new.score > old.score  # what is wrong with it was not told
-        return new.score > old.score if left else new.score >= old.score
+        if key[1].startswith(SCORE) or self._is_untold(old, new):
+            return new.score > old.score
+        return key not in self.blamed(new)
+
+    def is_broken(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
+        """Whether what was right in the old rollout is wrong in the new one."""
+        if new.error is not None:
+            return True
+        return new.score < old.score if self._is_untold(old, new) else key in self.blamed(new)
+
+    def _is_untold(self, old: Rollout, new: Rollout) -> bool:
+        """Whether nobody could say what is wrong with the new rollout, though it was known of the old one."""
+        return self._listed(old) is not None and self._listed(new) is None and self.is_wrong(new)
