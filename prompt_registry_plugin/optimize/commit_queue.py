@@ -312,8 +312,9 @@ class _Search:
         for key, proposal in zip(self.baseline, made, strict=True):
             if proposal is not None:
                 child = with_component(child, key, components(proposal.templates)[key], proposal.note)
-        self.fruitless = self.fruitless + 1 if child is base else 0
-        if child is base:
+        known_before = child is base or self.problem.status(child) is not None
+        self.fruitless = self.fruitless + 1 if known_before else 0
+        if known_before:
             return
         if len(self.baseline) > 1:
             child = Candidate(child.templates, base.id, f"edit {self.state.proposals} of all components")
