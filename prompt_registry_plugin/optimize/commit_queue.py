@@ -24,7 +24,7 @@ from prompt_registry_plugin.optimize.components import components, fault_of, wit
 from prompt_registry_plugin.optimize.failures import SCORE, Blame, ClusterKey
 from prompt_registry_plugin.optimize.knowledge import Cluster, Knowledge, Known, clusters_of, cover, shown, shown_right
 from prompt_registry_plugin.optimize.listing import Listing, is_prose
-from prompt_registry_plugin.optimize.merge import merge_lines
+from prompt_registry_plugin.optimize.merge import merge
 from prompt_registry_plugin.optimize.problem import Problem
 from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, reflection_prompt
 from prompt_registry_plugin.optimize.weighing import Tally, probability_positive
@@ -388,7 +388,7 @@ class _Search:
         new = self.state.head
         for component, (before, after) in edit.changes.items():
             ours = components(new.templates)[component]
-            text = merge_lines(before, ours, after)
+            text = merge(before, ours, after)
             if text is None or fault_of(text, self.baseline[component], ours) is not None:
                 return None
             new = with_component(new, component, text, f"{edit.note}, {how}")

@@ -7,8 +7,14 @@ from difflib import SequenceMatcher
 _Edit = tuple[int, int, list[str]]  # lines start to end of the base become these
 
 
+def merge(base: str, ours: str, theirs: str) -> str | None:
+    """`ours` with the changes from `base` to `theirs`, or None where both changed the same lines differently."""
+    merged = merge_lines(base, ours, theirs)
+    return merged if merged is not None else merge_sets(base, ours, theirs)
+
+
 def merge_lines(base: str, ours: str, theirs: str) -> str | None:
-    """`ours` with the changes from `base` to `theirs`; None where both changed the same lines differently.
+    """The merge of two texts that kept the order of the base's lines.
 
     Lines that both insert at one place are kept, ours first: edits of prompts mostly add rules, and order rarely matters.
     """
@@ -26,6 +32,25 @@ def merge_lines(base: str, ours: str, theirs: str) -> str | None:
         merged += lines[at:start] + new
         at = max(at, end)
     return "\n".join(merged + lines[at:])
+
+
+def merge_sets(base: str, ours: str, theirs: str) -> str | None:
+    """The merge of texts whose lines stand for themselves, like rules in a list: `theirs` may have them in another order.
+
+    None when ours no longer has a line that theirs replaces, or when the texts have next to no lines in common.
+    """
+    before, mine, other = (_unlike(text) for text in (base, ours, theirs))
+    removed, added = [line for line in before if line not in other], [line for line in other if line not in before]
+    if any(line not in mine for line in removed) or (len(before) > 1 and len(removed) == len(before)):
+        return None
+    if len(before) < 2:  # a single paragraph is a text, not a list
+        return None
+    kept = [line for line in ours.splitlines() if line.strip() not in removed]
+    return "\n".join([*kept, *(line for line in theirs.splitlines() if line.strip() in added and line.strip() not in mine)])
+
+
+def _unlike(text: str) -> dict[str, None]:
+    return {line.strip(): None for line in text.splitlines() if line.strip()}
 
 
 def _edits(base: list[str], other: list[str]) -> list[_Edit]:
