@@ -35,8 +35,10 @@ _CLUSTERS = (1, 3, 6)  # clusters of one prompt in one reflection: at least, at 
 _THIN = 3  # failures that a cluster needs while there are examples that nobody ran on yet
 _FIRST = 3  # examples on which an edit has to mend something before more is spent on it
 _TARGETED, _GUARDS = 4, 4  # further examples in the test of an edit: of what it is aimed at, and of what must stay right
-_BUNDLE = 2  # commits between two checks of the head
-_BLOCK, _BLOCKS = 16, 3  # examples of a check, at most so many times
+_GATHERED = 4  # examples that are looked at when there is nothing to treat, one such block at a time
+_WORTH = 0.3  # the promise of a cluster, beside the best one's, from which it is treated while edits are under way
+_BUNDLE = 3  # commits between two checks of the head
+_BLOCK, _BLOCKS = 12, 4  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
 # With nothing but numbers, good runs show more of a task than bad ones: so many of the best share are shown, and others tested on too.
 _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
@@ -105,6 +107,7 @@ class _Search:
         self.knowledge.add(problem.baseline, frozenset())
         self.silent = 0  # reflections in a row that failed
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
+        self.gathering = False
         self.told_of_prose = False
         self.restore()
 
@@ -152,7 +155,7 @@ class _Search:
                 elif chosen := self.choose(clusters, len(known)):
                     await self.improve(chosen, known)
                 elif not await self.gather(known):
-                    if not self.state.in_flight:
+                    if not self.state.in_flight and not self.gathering:
                         self.state.patience += 1  # everything was tried: try again what resisted
                         if self.state.patience > _MAX_TREATED[1]:
                             return
@@ -186,10 +189,15 @@ class _Search:
         stale = {one.example.id: one.stale for one in known}
         unseen = [example for example in self.state.order if self.problem.seen(head, example) is None]
         unseen.sort(key=lambda e: (self.problem.started(head, e), -stale.get(e.id, len(self.state.order))))
-        if unseen:
-            await self.look(head, unseen[:8])
+        if not unseen or self.gathering:
+            return False
+        self.gathering = True
+        try:
+            await self.look(head, unseen[:_GATHERED])
+        finally:
+            self.gathering = False
             self.wake()
-        return bool(unseen)
+        return True
 
     # --- one edit ---------------------------------------------------------------------------------------------------------------
 
@@ -202,7 +210,8 @@ class _Search:
                 continue
             if min(self.treated(key, one) for one in cluster.failing) < self.state.patience:
                 open_clusters[key] = cluster
-        if not open_clusters:
+        best = max((cluster.promise for cluster in clusters.values()), default=0)
+        if not open_clusters or (self.state.in_flight and max(c.promise for c in open_clusters.values()) < _WORTH * best):
             return []
         busy = Counter(component for component, _ in self.state.in_flight)
 

@@ -11,7 +11,7 @@ from prompt_registry_plugin.optimize.knowledge import Cluster, Known
 from prompt_registry_plugin.records import Rollout
 
 _FIXED, _BROKEN = (1.0, 3.0), (0.3, 6.0)  # what is expected of an edit before anything is seen: so many of so many
-_REST = 8.0  # rollouts before what happened to everything else is believed by half
+_REST = 60.0  # rollouts before what happened to everything else is believed by half
 _BUNDLE_EFFECT = 0.15  # standard deviation of a bundle's effect, before anything is seen
 
 
