@@ -44,7 +44,8 @@ _FIX_SHARE = 0.34
 _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
 _VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
-_EDITS_AT_ONCE = 3  # of one component
+_WORKERS = 12  # edits at once, at most
+_BLIND_AT_ONCE = 2  # where no edit can be aimed: they all change everything
 _TRUST = 0.35  # the probability of being better from which a later version wins the race
 _MAX_TREATED = (2, 10)  # edits aimed at one failure before others come first, and before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
@@ -88,8 +89,7 @@ class CommitQueue:
         problem.random.shuffle(order)
         n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_TO_SPLIT else 0
         search = _Search(problem, order[n:], order[:n] or order)
-        # Edits of one text get into each other's way: more than a few at once cost more than they bring.
-        workers = self._workers or max(1, min(8, problem.concurrency // 2, _EDITS_AT_ONCE * len(problem.baseline_components)))
+        workers = self._workers or max(1, min(_WORKERS, problem.concurrency // 2))
         await search.run(workers)
         return await search.race()
 
@@ -108,6 +108,7 @@ class _Search:
         self.silent = 0  # reflections in a row that failed
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
         self.gathering = False
+        self.blind = asyncio.Semaphore(_BLIND_AT_ONCE)
         self.told_of_prose = False
         self.restore()
 
@@ -151,7 +152,8 @@ class _Search:
                 if _is_blind(clusters):
                     if self.fruitless >= _MAX_SILENT:
                         return
-                    await self.improve_all(known)
+                    async with self.blind:
+                        await self.improve_all()
                 elif chosen := self.choose(clusters, len(known)):
                     await self.improve(chosen, known)
                 elif not await self.gather(known):
@@ -308,10 +310,10 @@ class _Search:
 
     # --- where there is nothing but a number ----------------------------------------------------------------------------------
 
-    async def improve_all(self, rollouts_known: Sequence[Known]) -> None:
+    async def improve_all(self) -> None:
         """Proposes new texts for all components from some of the best runs, and tests them together on those runs and others."""
         base = self.state.head
-        known = [Evidence(one.example, one.rollout, self.blame.items(one.rollout)) for one in rollouts_known]
+        known = [Evidence(one.example, one.rollout, self.blame.items(one.rollout)) for one in self.knowledge.of(base)]
         self.problem.random.shuffle(known)
         known.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
         best = known[: max(1, round(len(known) * _BEST_SHARE))]

@@ -7,7 +7,9 @@ everything, a cheap question brings it back; what it costs is told to the user, 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import ModelUnavailable
@@ -15,6 +17,7 @@ from prompt_registry_plugin.optimize.reflection import shown_text
 from prompt_registry_plugin.records import Example, Item, Rollout
 
 _RUNS = 4  # in one question
+_RARE = 0.5  # a shared word counts by the number of kinds it stands in; so much makes two texts speak of the same
 _FEW_WORDS = 3  # fewer say no more than the number
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 _LINE = re.compile(r"^\W*(?:run\s*)?(\d+)\s*\|\s*([^|\n]+?)\s*\|\s*(.+?)\s*$", re.I | re.M)
@@ -39,6 +42,7 @@ class Listing:
         self._ask = ask
         self._asked: set[tuple[str, str]] = set()
         self._known: dict[tuple[str, str], list[Item] | None] = {}  # once it was answered; None where nothing came of it
+        self._kinds: dict[str, set[str]] = {}  # kinds of mistakes with their words
 
     def items(self, rollout: Rollout) -> list[Item] | None:
         """What was listed for a rollout; nothing while that is under way, None where it was not judged in prose or nothing came of it."""
@@ -64,6 +68,28 @@ class Listing:
         for number, (_, rollout) in enumerate(runs, 1):
             overlooked = all(item.ok for item in found[number])
             self._known[_key(rollout)] = None if overlooked else found[number]
+        self._match()
+
+    def _match(self) -> None:
+        """Gives what went right the kind of the mistake that it is the opposite of: the one whose rare words it shares."""
+        listed = [items for items in self._known.values() if items]
+        for item in (item for items in listed for item in items if not item.ok):
+            self._kinds.setdefault(item.key or "", set((item.key or "").split()))
+        spread = Counter(word for words in self._kinds.values() for word in words)
+        matched: dict[str, str] = {}
+        for items in listed:
+            for i, item in enumerate(items):
+                if item.ok:
+                    kind = matched.get(item.text) or self._opposite(item.text, spread)
+                    matched[item.text] = kind
+                    items[i] = replace(item, key=kind)
+
+    def _opposite(self, text: str, spread: Mapping[str, int]) -> str:
+        own = kind_of(text)
+        words = set(own.split()) & spread.keys()
+        shares = {kind: sum(1 / spread[word] for word in words & said) for kind, said in self._kinds.items()}
+        best = max(shares, key=lambda kind: shares[kind], default=own)
+        return best if shares.get(best, 0) >= _RARE else own
 
     def _item(self, step: str, said: str) -> Item | None:
         step = step.strip("`*\"' ")
