@@ -149,7 +149,7 @@ class _Search:
             try:
                 known = self.knowledge.of(self.state.head)
                 clusters = clusters_of(known)
-                if _is_blind(clusters):
+                if _is_blind(known):
                     if self.fruitless >= _MAX_SILENT:
                         return
                     async with self.blind:
@@ -501,9 +501,9 @@ class _Search:
         return winner
 
 
-def _is_blind(clusters: Mapping[ClusterKey, Cluster]) -> bool:
+def _is_blind(known: Sequence[Known]) -> bool:
     """Whether nothing is known of what went wrong but how low the score is, so that no edit can be aimed."""
-    return bool(clusters) and all(kind.startswith(SCORE) for _, kind in clusters)
+    return any(one.failing for one in known) and all(kind.startswith(SCORE) for one in known for _, kind in one.known)
 
 
 def _edit(number: int, base: Candidate, child: Candidate, gain: float) -> _Edit:
