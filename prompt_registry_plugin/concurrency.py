@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -84,6 +85,59 @@ def unwatched() -> Iterator[None]:
 def this_process() -> str:
     """`host:pid`, by which processes that share a registry tell one another apart."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class AdaptiveLimit:
+    """How many things run at once, as a context manager: at most `most`, halved by a rate limit, and slowly more again after that.
+
+    Additive increase, multiplicative decrease (Chiu & Jain 1989), which is how many clients share a server that tells none of them
+    what it can bear. It belongs to one event loop.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._limit = float(most)
+        self._running = 0
+        self._slowed_at = 0
+        self._finished = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def limit(self) -> int:
+        """How many may run at once now."""
+        return max(1, int(self._limit))
+
+    def slow_down(self) -> None:
+        """Halves the limit; once for all that were started under the old one."""
+        if self._finished >= self._slowed_at:
+            self._limit = max(1.0, self._limit / 2)
+            self._slowed_at = self._finished + self._running
+
+    async def __aenter__(self) -> None:
+        while self._running >= self.limit:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                self._wake()  # the turn may have come already, and must not be lost
+                raise
+        self._running += 1
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._running -= 1
+        self._finished += 1
+        if self._limit < self._most:
+            self._limit = min(float(self._most), self._limit + 1 / self._limit)
+        self._wake()
+
+    def _wake(self) -> None:
+        free = self.limit - self._running
+        while self._waiting and free > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                free -= 1
 
 
 class ContextPool:

@@ -84,9 +84,8 @@ async def aevaluate(
         predict_fn,
         scorers,
         plugins=plugins,
-        concurrency=options.concurrency,
+        options=options,
         aggregation=aggregation,
-        prices=options.prices,
     ) as runner:
         runner.check(examples, "data")
         with default_progress(options.on_event) as on_event:

@@ -33,14 +33,18 @@ class RunOptions:
     """Settings that most callers leave alone.
 
     `concurrency` rollouts run at once. `seed` fixes every random choice of ours (with `concurrency=1` the whole run). `prices`, by
-    model name, turn tokens into cost. `on_event` replaces the progress bar that is shown on a terminal.
+    model name, turn tokens into cost where the public price lists do not. A rollout whose error passes by itself (a rate limit, a lost
+    connection) is tried up to `attempts` times in all. `on_event` replaces the progress bar that is shown on a terminal.
     """
 
     concurrency: int = 16
     seed: int = 0
     prices: Mapping[str, Price] = field(default_factory=dict)
     on_event: OnEvent | None = None
+    attempts: int = 3
 
     def __post_init__(self) -> None:
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise UserError(f"concurrency is a whole number from 1 on, not {self.concurrency!r}")
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            raise UserError(f"attempts is a whole number from 1 on, not {self.attempts!r}")

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 
 from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.plugins import PluginManager
-from prompt_registry_plugin.records import Usage
+from prompt_registry_plugin.records import Price, Span, Usage
 from prompt_registry_plugin.tracing import Trace, usage_of
+
+
+def cost_of(model: str, usage: Usage, prices: Mapping[str, Price], plugins: PluginManager) -> float | None:
+    """US dollars for the tokens of a model, by your own `prices` or else by what a plugin knows; None when nobody does."""
+    if model in prices:
+        return prices[model].of(usage)
+    cost = plugins.hook.prompt_registry_cost(model=model, usage=usage)
+    return None if cost is None else float(cost)
+
+
+def model_of(span: Span) -> str:
+    """The name of a model span's model."""
+    return str(span.attributes.get("model") or span.name)
 
 
 def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
@@ -18,9 +32,9 @@ def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
     for span in trace.spans:
         usage = usage_of(span)
         if usage.input_tokens + usage.output_tokens and "cost" not in span.attributes:
-            cost = plugins.hook.prompt_registry_cost(model=str(span.attributes.get("model") or span.name), usage=usage)
+            cost = cost_of(model_of(span), usage, {}, plugins)
             if cost is not None:
-                costs[span.id] = float(cost)
+                costs[span.id] = cost
     if not costs:
         return trace
     spans = [

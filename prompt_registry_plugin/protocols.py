@@ -156,6 +156,7 @@ class RunRecord:
     error: str | None = None
     rollouts: int = 0
     owner: str = ""  # host:pid of the process that worked on it last
+    seconds: float = 0.0  # spent on its search so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,17 @@ class CandidateRecord:
 
     candidate: Candidate
     status: CandidateStatus
+    detail: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ReflectionRecord:
+    """One answer of a run's reflection model: what it was asked for, and what it cost (US dollars, where the price is known)."""
+
+    purpose: str
+    answer: str
+    usage: Usage
+    cost: float | None = None
     detail: Mapping[str, Any] = EMPTY
 
 
@@ -257,8 +269,8 @@ class RunTable(Protocol):
     ) -> None:
         """Writes what became of a run."""
 
-    def touch(self, run_id: str) -> None:
-        """Notes that a process is at work on a run."""
+    def touch(self, run_id: str, seconds: float) -> None:
+        """Notes that a process is at work on a run, and for how many seconds it was worked on in all."""
 
     def get(self, run_id: str) -> RunRecord | None:
         """One run."""
@@ -280,6 +292,12 @@ class RunTable(Protocol):
 
     def rollouts(self, run_id: str, split: str) -> list[Rollout]:
         """The rollouts of a run on one split, oldest first."""
+
+    def add_reflection(self, run_id: str, record: ReflectionRecord) -> None:
+        """Writes one answer of the reflection model."""
+
+    def reflections(self, run_id: str) -> list[ReflectionRecord]:
+        """The answers of a run's reflection model, oldest first."""
 
 
 class Store(Protocol):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
-from prompt_registry_plugin.concurrency import ContextPool
+from prompt_registry_plugin.concurrency import AdaptiveLimit, ContextPool
 from prompt_registry_plugin.errors import InvalidExample, InvalidScore, TargetFailed, UserError, did_you_mean
+from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.plugins import PluginManager
+from prompt_registry_plugin.prices import cost_of, model_of
 from prompt_registry_plugin.protocols import Scorer, Target
-from prompt_registry_plugin.records import Candidate, Example, Price, Rollout, Score, Usage
+from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, Usage
+from prompt_registry_plugin.retrying import is_passing, is_rate_limit, retry_after
 from prompt_registry_plugin.scope import not_rendered, override_prompts, recording
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
 from prompt_registry_plugin.targets import resolve_target
@@ -20,6 +25,7 @@ from prompt_registry_plugin.tracing import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
 _PROBES, _RENDER_PROBES = 3, 20
+_PATIENCE = 180.0  # seconds for all attempts of one call
 
 
 class Runner:
@@ -31,16 +37,16 @@ class Runner:
         scorers: Sequence[Any],
         *,
         plugins: PluginManager,
-        concurrency: int,
+        options: RunOptions,
         aggregation: Aggregation | None = None,
-        prices: Mapping[str, Price] | None = None,
     ) -> None:
-        self._pool = ContextPool(concurrency)
+        self._pool = ContextPool(options.concurrency)
         self.target: Target = resolve_target(predict_fn, self._pool, plugins)
         self.scorers = resolve_scorers(scorers, plugins)
         self._aggregation = aggregation or _mean
-        self._prices = dict(prices or {})
-        self.slots = asyncio.Semaphore(concurrency)
+        self._plugins = plugins
+        self._options = options
+        self.slots = AdaptiveLimit(options.concurrency)
 
     def check(self, examples: Sequence[Example], what: str) -> None:
         """Raises `InvalidExample` for the first example whose inputs the target does not take; runs nothing."""
@@ -79,7 +85,7 @@ class Runner:
         score = 0.0
         with override_prompts(candidate.templates, unrendered="ignore") as scope, recording(trace):
             try:
-                outputs = await self.target(example.inputs)
+                outputs = await self._patiently(lambda: self.target(example.inputs))
             except asyncio.CancelledError as caught:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -106,6 +112,25 @@ class Runner:
             cost=self._cost(trace),
         )
 
+    async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
+        """What `function` returns; tried again after errors that pass by themselves. A rate limit slows everything down."""
+        from stamina import retry_context
+
+        def wait(error: Exception) -> bool | float:
+            if not is_passing(error):
+                return False
+            if is_rate_limit(error):
+                self.slots.slow_down()
+            asked = retry_after(error)
+            return True if asked is None else asked + random.uniform(0, 0.1 + asked / 4)  # noqa: S311  so that not all come back at once
+
+        async for attempt in retry_context(
+            on=wait, attempts=self._options.attempts, timeout=_PATIENCE, wait_initial=0.2, wait_max=20
+        ):
+            with attempt:
+                return await function()
+        raise AssertionError("retry_context returns or raises")
+
     async def _score(
         self, example: Example, outputs: Any, trace: Trace, strict: bool
     ) -> tuple[dict[str, Score], float, str | None]:
@@ -115,7 +140,8 @@ class Runner:
         try:
             for scorer in self.scorers:
                 at = f"scorer {scorer.name!r}"
-                value = await scorer(inputs=example.inputs, outputs=outputs, expectations=example.expectations, trace=trace)
+                judge = partial(scorer, inputs=example.inputs, outputs=outputs, expectations=example.expectations, trace=trace)
+                value = await self._patiently(judge)
                 scores[scorer.name] = to_score(value, scorer.name)
             at = "aggregation"
             total = self._aggregation({name: score.value for name, score in scores.items()})
@@ -127,14 +153,10 @@ class Runner:
             return scores, 0.0, f"{at} failed: {problem}"
 
     def _cost(self, trace: Trace) -> float | None:
-        total = 0.0
-        for span in trace.spans:
-            if span.kind == "llm":
-                price = self._prices.get(span.name)
-                if price is None:
-                    return None
-                total += price.of(usage_of(span))
-        return total if self._prices else None
+        """US dollars of all model calls; None when there were none or one has no price."""
+        calls = [(model_of(span), usage_of(span)) for span in trace.spans if span.kind == "llm"]
+        costs = [cost_of(model, usage, self._options.prices, self._plugins) for model, usage in calls]
+        return None if not costs or None in costs else sum(cost for cost in costs if cost is not None)
 
     def __enter__(self) -> Runner:
         return self

@@ -92,7 +92,7 @@ def test_a_target_that_always_fails_costs_three_calls() -> None:
 
     def broken(n: int) -> str:
         calls.append(n)
-        raise ConnectionError("no route to model")
+        raise ValueError("no route to model")
 
     with pytest.raises(pr.TargetFailed, match=r"failed on 3 examples.*no route to model"):
         pr.evaluate(predict_fn=broken, data=ROWS, scorers=["exact_match"])

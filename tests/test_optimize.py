@@ -24,6 +24,7 @@ from tests import simulated_target as target
 from tests.conftest import ROOT
 
 Optimize = dict[str, Any]
+ONCE = pr.RunOptions(concurrency=8, on_event=lambda event: None, attempts=1)
 
 
 @pytest.fixture
@@ -221,8 +222,8 @@ def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
     ("change", "error", "reason"),
     [
         ({"budget": 5}, pr.BudgetTooSmall, "20 or more"),
-        ({"budget": 0}, pr.UserError, "positive number"),
-        ({"budget": "many"}, pr.UserError, "positive number"),
+        ({"budget": 0}, pr.UserError, "positive whole number"),
+        ({"budget": "many"}, pr.UserError, "positive whole number"),
         ({"prompt_uris": []}, pr.UserError, "at least one"),
         ({"prompt_uris": "prompts:/sort/1"}, pr.UserError, "list"),
         ({"prompt_uris": ["prompts:/sort/1", "prompts:/sort/1"]}, pr.UserError, "twice"),
@@ -428,7 +429,7 @@ def test_an_outage_stops_the_run_and_is_not_believed_afterwards(
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("OUTAGE", "90")
     with pytest.raises(pr.TargetFailed, match=r"in a row failed.*no route"):
-        pr.optimize_prompts(**arguments)
+        pr.optimize_prompts(**{**arguments, "options": ONCE})
     (run,) = registry.store.runs.newest()
     assert run.status == "failed"
     stored = registry.store.runs.rollouts(run.id, "train")
@@ -452,7 +453,7 @@ def test_single_failures_are_counted_and_borne(arguments: Optimize) -> None:
             raise ConnectionError("reset")
         return target.predict(text)
 
-    result = pr.optimize_prompts(**{**arguments, "predict_fn": flaky})
+    result = pr.optimize_prompts(**{**arguments, "predict_fn": flaky, "options": ONCE})
     assert result.failed_rollouts == pytest.approx(calls / 10, abs=2)
     assert "rollouts" in repr(result)
     assert len(repr(result)) < 400

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "prompt_registry_plugin"
 LAYERS: list[set[str]] = [
     {"errors", "frozen"},
     {"records", "uri"},
-    {"templates", "variables", "filters", "concurrency", "masking", "places"},
+    {"templates", "variables", "filters", "concurrency", "masking", "places", "retrying"},
     {"scope"},
     {"prompts"},
     {"tracing"},

@@ -54,7 +54,7 @@ def test_a_file_of_a_newer_version_is_refused(registry: pr.PromptRegistry, tmp_p
         pr.open_registry(registry.url)
 
 
-@pytest.mark.parametrize("applied", range(1, len(migrations._migrations)))
+@pytest.mark.parametrize("applied", range(1, 4))  # words came with the fourth
 def test_older_files_are_brought_up_to_date_with_their_rows(tmp_path: Path, applied: int) -> None:
     """A file of every earlier schema, with rows in it, opens, keeps them, finds them by words and takes new ones."""
     import sqlite_utils

@@ -24,14 +24,13 @@ def runs() -> None:
 def list_runs(as_json: bool) -> None:
     """List the runs, newest first."""
     from prompt_registry_plugin.cli.display import print_json, print_table
+    from prompt_registry_plugin.optimize.run import budget_of
 
     found = open_existing().store.runs.newest()
     if as_json:
         print_json([_data(run) for run in found])
         return
-    rows = [
-        (run.id, run.status, f"{run.rollouts} of {run.config['budget']}", ", ".join(_names(run)), _gain(run)) for run in found
-    ]
+    rows = [(run.id, run.status, f"{run.rollouts} of {budget_of(run)}", ", ".join(_names(run)), _gain(run)) for run in found]
     print_table(("run", "state", "rollouts", "prompts", "held-out"), rows)
 
 
@@ -42,6 +41,7 @@ def list_runs(as_json: bool) -> None:
 def show_run(run_id: str, as_json: bool) -> None:
     """Show a run: its settings, what came of it, and every candidate with the reason it was kept or dropped."""
     from prompt_registry_plugin.cli.display import console, print_json, print_table
+    from prompt_registry_plugin.optimize.run import budget_of
 
     registry = open_existing()
     run = _run(registry, run_id)
@@ -59,7 +59,7 @@ def show_run(run_id: str, as_json: bool) -> None:
         ("prompts", ", ".join(_names(run))),
         ("target", run.config["predict_fn"] or "cannot be imported by name"),
         ("reflection model", run.config["models"]["reflection"] + simulated),
-        ("rollouts", f"{run.rollouts} of {run.config['budget']}"),
+        ("rollouts", f"{run.rollouts} of {budget_of(run)}"),
         ("failed rollouts", str((run.result or {}).get("failed_rollouts", "–"))),
         ("held-out", _gain(run)),
         ("outcome", (run.result or {}).get("because", "")),

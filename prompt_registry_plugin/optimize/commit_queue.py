@@ -99,7 +99,6 @@ class _Search:
         self.problem = problem
         self.state = _State(order, validation, problem.baseline, [problem.baseline])
         self.baseline = problem.baseline_components
-        self.reserve = max(problem.budget // 10, 1)
         self.changed = asyncio.Event()
         self.listing = Listing(list(self.baseline), problem.reflect)
         self.blame = Blame(self.baseline, self.listing.items)
@@ -112,9 +111,17 @@ class _Search:
         self.told_of_prose = False
         self.restore()
 
+    @property
+    def reserve(self) -> int:
+        """The rollouts that are left for the last race."""
+        return max(self.problem.budget // 10, 1)
+
     def restore(self) -> None:
         """The state that the stored decisions of an earlier process lead to."""
         state = self.state
+        for answer in self.problem.reflections:
+            if answer.purpose == "listing":
+                self.listing.take([(candidate, example) for candidate, example in answer.detail["runs"]], answer.answer)
         for record in sorted(self.problem.history, key=lambda record: record.detail.get("commit", 0)):
             if "edits" in record.detail:
                 self.knowledge.add(record.candidate, frozenset(record.detail["edits"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -56,10 +57,10 @@ async def aoptimize_prompts(
     """
     options = options or RunOptions()
     registry = current_registry()
-    limits = Budget() if budget is None else budget if isinstance(budget, Budget) else Budget(budget)
+    limits = budget if isinstance(budget, Budget) else Budget(budget)
     sources = _sources(registry, prompt_uris)
     splits = _splits(train_data, eval_data, options.seed)
-    if limits.rollouts < MIN_ROLLOUTS:
+    if limits.rollouts is not None and limits.rollouts < MIN_ROLLOUTS:
         raise BudgetTooSmall(
             f"a budget of {limits.rollouts} rollouts is too small to evaluate the baseline; use {MIN_ROLLOUTS} or more"
         )
@@ -71,9 +72,8 @@ async def aoptimize_prompts(
         predict_fn,
         scorers,
         plugins=registry.plugins,
-        concurrency=options.concurrency,
+        options=options,
         aggregation=aggregation,
-        prices=options.prices,
     ) as runner:
         for split, examples in splits.items():
             runner.check(examples, "train_data" if split == "train" else "eval_data")
@@ -87,10 +87,11 @@ async def aoptimize_prompts(
             "optimizer": chosen.name,
             "reflection_model": _model_reference(reflection_model),
             "models": {"reflection": model.name, "reflection_simulated": model.simulated},
-            "budget": limits.rollouts,
+            "budget": {name: value for name, value in asdict(limits).items() if value is not None},
             "register": register,
             "seed": options.seed,
             "concurrency": options.concurrency,
+            "attempts": options.attempts,
             "prices": {name: [price.input, price.output] for name, price in options.prices.items()},
             "adapters": adapting.enabled(),
             "folder": str(Path.cwd()),
@@ -122,7 +123,7 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
         raise UserError(f"run {run_id} was started in {config['folder']}; resume it from there")
     adapting.enable(*config["adapters"]) if config["adapters"] else None
     prices = {name: Price(*pair) for name, pair in config["prices"].items()}
-    options = RunOptions(config["concurrency"], config["seed"], prices, on_event)
+    options = RunOptions(config["concurrency"], config["seed"], prices, on_event, config.get("attempts", 3))
     scorers = [import_object(scorer) if ":" in scorer else scorer for scorer in config["scorers"]]
     kind, reference = config["reflection_model"]
     model = resolve_model(import_object(reference) if kind == "object" else reference, registry.plugins)
@@ -130,9 +131,8 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
         config["predict_fn"],
         scorers,
         plugins=registry.plugins,
-        concurrency=options.concurrency,
+        options=options,
         aggregation=import_object(config["aggregation"]) if config["aggregation"] else None,
-        prices=prices,
     ) as runner:
         await model.check()
         sources = _sources(registry, config["prompts"])

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
+from prompt_registry_plugin.optimize.budget import Meter
 from prompt_registry_plugin.protocols import RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 from prompt_registry_plugin.rollouts import Runner
@@ -23,23 +24,18 @@ MAX_FAILURES = 20  # in a row, over more than one candidate (one alone may be it
 
 
 class Ledger:
-    """The rollouts of one run on one split; `limit` is how many may be paid for in all."""
+    """The rollouts of one run on one split, as far as `meter` lets them begin."""
 
-    def __init__(self, runner: Runner, runs: RunTable, run_id: str, split: str, limit: int, tell: Callable[[], None]) -> None:
+    def __init__(self, runner: Runner, runs: RunTable, run_id: str, split: str, meter: Meter, tell: Callable[[], None]) -> None:
         self._runner, self._runs, self._run_id, self._split, self._tell = runner, runs, run_id, split, tell
+        self.meter = meter
         self._known: dict[Key, asyncio.Future[Rollout]] = {}
         self._in_flight: set[Key] = set()
         self._finished = 0
         self.failed = 0
         self._doubtful: list[tuple[float, Rollout]] = []  # with when they ended
-        self.limit = limit
         for rollout in runs.rollouts(run_id, split):
             self.keep(rollout)
-
-    @property
-    def spent(self) -> int:
-        """Rollouts that were started, in this process or an earlier one."""
-        return len(self._known)
 
     @property
     def finished(self) -> int:
@@ -50,6 +46,8 @@ class Ledger:
         """Takes over a rollout that was paid for elsewhere."""
         known = self._known[rollout.candidate_id, rollout.example_id] = asyncio.get_running_loop().create_future()
         known.set_result(rollout)
+        self.meter.begin()
+        self.meter.end(rollout)
         self._finished += 1
         self.failed += rollout.error is not None
 
@@ -68,9 +66,12 @@ class Ledger:
         Raises `BudgetExhausted`, before anything is started, when what is left does not pay for all of them.
         """
         new = [e for e in {e.id: e for e in examples}.values() if not self.started(candidate, e)]
-        if len(new) > self.limit - self.spent:
-            raise BudgetExhausted(f"{len(new)} rollouts were asked for, {self.limit - self.spent} of {self.limit} are left")
+        if len(new) > self.meter.affordable:
+            raise BudgetExhausted(
+                f"{len(new)} rollouts were asked for, and the budget of {self.meter.budget} has {self.meter.affordable} left"
+            )
         for example in new:
+            self.meter.begin()
             self._known[candidate.id, example.id] = asyncio.create_task(self._pay(candidate, example))
         # Shielded: whoever is cancelled while waiting must not take a rollout down that is paid for, or shared.
         return [await asyncio.shield(self._known[candidate.id, example.id]) for example in examples]
@@ -81,6 +82,7 @@ class Ledger:
             if not future.done() and key not in self._in_flight:
                 future.cancel()
                 del self._known[key]
+                self.meter.take_back()
         waiting = [future for future in self._known.values() if not future.done()]
         if waiting:
             await asyncio.wait(waiting)
@@ -95,6 +97,7 @@ class Ledger:
             self._in_flight.add((candidate.id, example.id))
             began = time.monotonic()
             rollout = await self._runner.run(candidate, example)
+            self.meter.end(rollout)
         if rollout.error is None:
             self._store_doubtful(before=began)
             self._runs.add_rollout(self._run_id, self._split, rollout)

@@ -24,7 +24,8 @@ _LINE = re.compile(r"^\W*(?:run\s*)?(\d+)\s*\|\s*([^|\n]+?)\s*\|\s*(.+?)\s*$", r
 _FINE = re.compile(r"(?i)^(?:ok|fine|right|correct)\b\W*")
 _PARTICULARS = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|“[^”]*”|\d+")
 
-Ask = Callable[[str], Awaitable[str]]
+Ask = Callable[..., Awaitable[str]]  # (prompt, *, purpose, detail)
+Key = tuple[str, str]  # candidate id, example id
 
 
 def is_prose(rollout: Rollout) -> bool:
@@ -40,8 +41,8 @@ class Listing:
     def __init__(self, components: Sequence[str], ask: Ask) -> None:
         self._components = list(components)
         self._ask = ask
-        self._asked: set[tuple[str, str]] = set()
-        self._known: dict[tuple[str, str], list[Item] | None] = {}  # once it was answered; None where nothing came of it
+        self._asked: set[Key] = set()
+        self._known: dict[Key, list[Item] | None] = {}  # once it was answered; None where nothing came of it
         self._kinds: dict[str, set[str]] = {}  # kinds of mistakes with their words
 
     def items(self, rollout: Rollout) -> list[Item] | None:
@@ -57,17 +58,23 @@ class Listing:
         await all_of(self._read(listed[i : i + _RUNS]) for i in range(0, len(listed), _RUNS))
 
     async def _read(self, runs: Sequence[tuple[Example, Rollout]]) -> None:
+        keys = [_key(rollout) for _, rollout in runs]
         try:
-            answer = await self._ask(listing_prompt(runs, self._components))
+            answer = await self._ask(listing_prompt(runs, self._components), purpose="listing", detail={"runs": keys})
         except ModelUnavailable:
             answer = ""
-        found: dict[int, list[Item]] = {number: [] for number in range(1, len(runs) + 1)}
+        self.take(keys, answer)
+
+    def take(self, keys: Sequence[Key], answer: str) -> None:
+        """Reads an answer about the runs with these keys."""
+        self._asked |= set(keys)
+        found: dict[int, list[Item]] = {number: [] for number in range(1, len(keys) + 1)}
         for number, step, said in _LINE.findall(answer):
             if int(number) in found and (item := self._item(step, said)) is not None:
                 found[int(number)].append(item)
-        for number, (_, rollout) in enumerate(runs, 1):
+        for number, key in enumerate(keys, 1):
             overlooked = all(item.ok for item in found[number])
-            self._known[_key(rollout)] = None if overlooked else found[number]
+            self._known[key] = None if overlooked else found[number]
         self._match()
 
     def _match(self) -> None:
@@ -101,7 +108,7 @@ class Listing:
         return Item(text, fine is not None, component, kind_of(text))
 
 
-def _key(rollout: Rollout) -> tuple[str, str]:
+def _key(rollout: Rollout) -> Key:
     return rollout.candidate_id, rollout.example_id
 
 

@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.current import DEFAULT_URL
-from prompt_registry_plugin.errors import InvalidScore, did_you_mean
+from prompt_registry_plugin.errors import BudgetExhausted, BudgetTooSmall, InvalidScore, did_you_mean
+from prompt_registry_plugin.optimize.budget import Budget, Meter
 from prompt_registry_plugin.optimize.ledger import Ledger
 from prompt_registry_plugin.optimize.problem import Optimizer, Problem
 from prompt_registry_plugin.optimize.proof import HeldOut, prove
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
+from prompt_registry_plugin.prices import cost_of
 from prompt_registry_plugin.progress import default_progress
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Model, RunRecord
@@ -55,21 +57,24 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
     ledgers: list[Ledger] = []
     if job.run.status != "finished":
         runs.update(run_id, "running")
-    alive = asyncio.create_task(_heartbeat(job))
+    meter = Meter(budget_of(job.run), seconds=job.run.seconds)
+    alive = asyncio.create_task(_heartbeat(job, meter))
     with default_progress(job.options.on_event) as on_event:
         try:
-            problem = _problem(job, on_event, ledgers)
+            problem = _problem(job, meter, on_event, ledgers)
             winner = await _search(job, problem)
             held_out = await _proof(job, winner, on_event, ledgers)
             await _settle(ledgers)  # failures at the very end are ordinary ones, and are stored before the run is finished
             return _finish(job, problem, winner, held_out, sum(ledger.failed for ledger in ledgers))
         except (asyncio.CancelledError, KeyboardInterrupt):
             await _settle(ledgers)
+            runs.touch(run_id, meter.seconds)
             runs.update(run_id, "interrupted")
             on_event(Event("stopped", "optimize", text=f"stopped; go on with: {_resume_command(job)}"))
             raise
         except Exception as error:
             await _settle(ledgers)
+            runs.touch(run_id, meter.seconds)
             runs.update(run_id, "failed", error=f"{type(error).__name__}: {error}")
             raise
         finally:
@@ -81,11 +86,18 @@ def _resume_command(job: Job) -> str:
     return f"prompt-registry {registry}runs resume {job.run.id}"
 
 
-async def _heartbeat(job: Job) -> None:
-    """Lets other processes see that this run is being worked on."""
+def budget_of(run: RunRecord) -> Budget:
+    """The budget that a run was started with."""
+    said = run.config["budget"]
+    return Budget(**said) if isinstance(said, Mapping) else Budget(said)
+
+
+async def _heartbeat(job: Job, meter: Meter) -> None:
+    """Lets other processes see that this run is being worked on, and notes for how long."""
+    limit = meter.budget.seconds
     while True:
-        await asyncio.sleep(HEARTBEAT)
-        job.registry.store.runs.touch(job.run.id)
+        await asyncio.sleep(HEARTBEAT if limit is None else min(HEARTBEAT, max(0.2, limit / 50)))
+        job.registry.store.runs.touch(job.run.id, meter.seconds)
 
 
 async def _settle(ledgers: Sequence[Ledger]) -> None:
@@ -93,9 +105,10 @@ async def _settle(ledgers: Sequence[Ledger]) -> None:
         await ledger.settle()
 
 
-def _problem(job: Job, on_event: OnEvent, ledgers: list[Ledger]) -> Problem:
+def _problem(job: Job, meter: Meter, on_event: OnEvent, ledgers: list[Ledger]) -> Problem:
     runs, run = job.registry.store.runs, job.run
-    ledgers.append(Ledger(job.runner, runs, run.id, "train", run.config["budget"], lambda: problem.tell()))
+    ledgers.append(Ledger(job.runner, runs, run.id, "train", meter, lambda: problem.tell()))
+    model = job.reflection_model.name
     problem = Problem(
         baseline=job.baseline,
         train=job.splits["train"],
@@ -106,8 +119,11 @@ def _problem(job: Job, on_event: OnEvent, ledgers: list[Ledger]) -> Problem:
         _reflection_model=job.reflection_model,
         _runs=runs,
         _on_event=on_event,
+        _price=lambda usage: cost_of(model, usage, job.options.prices, job.registry.plugins),
         history=runs.candidates(run.id),
     )
+    for record in runs.reflections(run.id):
+        problem.count(record)
     return problem
 
 
@@ -119,7 +135,7 @@ async def _search(job: Job, problem: Problem) -> Candidate:
     if not problem.history:
         problem.decide(problem.baseline, "baseline")
     proof = 2 * len(job.splits.get("held_out", ()))
-    problem.tell("started", f"run {job.run.id}: at most {problem.budget} rollouts, then {proof} for the held-out proof")
+    problem.tell("started", f"run {job.run.id}: at most {budget_of(job.run)}, then {proof} rollouts for the held-out proof")
     if nameless := nameless_parts(job.run.config):
         problem.tell("message", f"if it is stopped it cannot be resumed: its {nameless}")
     await _probe(job, problem)
@@ -131,11 +147,12 @@ async def _search(job: Job, problem: Problem) -> Candidate:
 
 async def _probe(job: Job, problem: Problem) -> None:
     """A few rollouts of the baseline, checked strictly: a scorer's bug or an agent that never uses a prompt is told here."""
-    if problem.remaining < problem.budget:
+    if problem.spent.rollouts:
         return
     paid = await job.runner.probe(problem.baseline, problem.train)
     for rollout in paid:
         problem.take_over(rollout)
+    problem.check_budget(paid[-1])
     known = {*problem.baseline_components, *job.registry.store.prompts.names()}
     for component in _named_components(paid):
         if component not in known:
@@ -143,7 +160,14 @@ async def _probe(job: Job, problem: Problem) -> None:
                 f"a scorer's Item names the component {component!r}, which is no prompt{did_you_mean(component, known)}"
             )
     # A prompt on a branch that the first examples do not take is not rendered by them, so a few more are asked before giving up.
-    rollouts = await problem.evaluate(problem.baseline, problem.train[: MIN_ROLLOUTS - 1])
+    examples = problem.train[: MIN_ROLLOUTS - 1]
+    try:
+        rollouts = await problem.evaluate(problem.baseline, examples)
+    except BudgetExhausted as error:
+        raise BudgetTooSmall(
+            f"the budget of {budget_of(job.run)} does not pay for the baseline on {len(examples)} examples: after "
+            f"{len(paid)} it has {problem.remaining} rollouts left"
+        ) from error
     if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
         raise not_rendered(never)
 
@@ -163,7 +187,7 @@ async def _proof(job: Job, winner: Candidate, on_event: OnEvent, ledgers: list[L
         job.registry.store.runs,
         job.run.id,
         "held_out",
-        total,
+        Meter(Budget(total)),
         lambda: on_event(Event("rollout", "prove", ledger.finished, total)),
     )
     ledgers.append(ledger)
@@ -185,7 +209,7 @@ def _finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | N
         optimized_prompts=registered,
         held_out=held_out,
         search_score=problem.best_score,
-        rollouts=problem.budget - problem.remaining,
+        rollouts=problem.spent.rollouts,
         reflection_usage=problem.reflection_usage,
         candidates=job.registry.store.runs.candidates(job.run.id),
         registered_because=because,

@@ -20,7 +20,7 @@ from prompt_registry_plugin.errors import (
 )
 from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
-from prompt_registry_plugin.protocols import CandidateRecord, NewVersion
+from prompt_registry_plugin.protocols import CandidateRecord, NewVersion, ReflectionRecord
 from prompt_registry_plugin.records import AliasMove, Candidate, Change, Example, Rollout, Score, Usage
 from prompt_registry_plugin.registry import PromptRegistry
 
@@ -431,10 +431,14 @@ class StoreConformance:
         runs.add_rollout(run.id, "train", rollout)
         runs.add_rollout(run.id, "train", rollout)
         assert runs.rollouts(run.id, "train") == [rollout]
+        answer = ReflectionRecord("edit", "a text", Usage(3, 4, 1), 0.5, {"component": "p"})
+        runs.add_reflection(run.id, answer)
+        assert runs.reflections(run.id) == [answer]
+        runs.touch(run.id, 1.5)
         runs.update(run.id, "finished", result={"score": 1})
         found = runs.get(run.id)
         assert found is not None
-        assert (found.status, found.result, found.rollouts) == ("finished", {"score": 1}, 1)
+        assert (found.status, found.result, found.rollouts, found.seconds) == ("finished", {"score": 1}, 1, 1.5)
         assert [record.id for record in runs.newest()] == [run.id]
         assert runs.get("nobody") is None
 

@@ -13,13 +13,13 @@ from typing import Any
 from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import clean
-from prompt_registry_plugin.protocols import CandidateRecord, RunRecord
+from prompt_registry_plugin.protocols import CandidateRecord, ReflectionRecord, RunRecord
 from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, Usage, utc_now
 from prompt_registry_plugin.store.sql.database import Database
 
 _RUN_COLUMNS = (
     "id, status, created_at, updated_at, config, result, error, owner, "
-    "(SELECT count(*) FROM rollouts WHERE run_id = runs.id AND split = 'train')"
+    "(SELECT count(*) FROM rollouts WHERE run_id = runs.id AND split = 'train'), seconds"
 )
 
 
@@ -38,7 +38,7 @@ class SQLRuns:
         ]
         with self._database.write() as transaction:
             transaction.execute(
-                "INSERT INTO runs VALUES (?, 'running', ?, ?, ?, NULL, NULL, ?)",
+                "INSERT INTO runs (id, status, created_at, updated_at, config, owner) VALUES (?, 'running', ?, ?, ?, ?)",
                 (run_id, now, now, canonical_json(config), this_process()),
             )
             transaction.execute_many("INSERT INTO run_examples VALUES (?, ?, ?, ?, ?, ?)", rows)
@@ -62,9 +62,11 @@ class SQLRuns:
                 ),
             )
 
-    def touch(self, run_id: str) -> None:
+    def touch(self, run_id: str, seconds: float) -> None:
         with self._database.write() as transaction:
-            transaction.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (utc_now().isoformat(), run_id))
+            transaction.execute(
+                "UPDATE runs SET updated_at = ?, seconds = ? WHERE id = ?", (utc_now().isoformat(), seconds, run_id)
+            )
 
     def get(self, run_id: str) -> RunRecord | None:
         rows = self._database.read(f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?", (run_id,))
@@ -121,6 +123,22 @@ class SQLRuns:
         rows = self._database.read("SELECT body FROM rollouts WHERE run_id = ? AND split = ? ORDER BY id", (run_id, split))
         return [_rollout(json.loads(body)) for (body,) in rows]
 
+    def add_reflection(self, run_id: str, record: ReflectionRecord) -> None:
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT INTO reflections (run_id, purpose, detail, answer, input_tokens, output_tokens, cost) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run_id, record.purpose, canonical_json(record.detail), clean(record.answer),
+                 record.usage.input_tokens, record.usage.output_tokens, record.cost),
+            )  # fmt: skip
+
+    def reflections(self, run_id: str) -> list[ReflectionRecord]:
+        rows = self._database.read(
+            "SELECT purpose, detail, answer, input_tokens, output_tokens, cost FROM reflections WHERE run_id = ? ORDER BY id",
+            (run_id,),
+        )
+        return [ReflectionRecord(row[0], row[2], Usage(row[3], row[4], 1), row[5], json.loads(row[1])) for row in rows]
+
 
 def _run(row: tuple[Any, ...]) -> RunRecord:
     return RunRecord(
@@ -133,6 +151,7 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
         row[6],
         row[8],
         row[7],
+        row[9],
     )
 
 

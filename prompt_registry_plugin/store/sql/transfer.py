@@ -28,6 +28,7 @@ TABLES = (
     ("run_examples", "run_id, split, position"),
     ("candidates", "run_id, position"),
     ("rollouts", "id"),
+    ("reflections", "id"),
 )
 _NAMES = frozenset(name for name, _ in TABLES)
 _JSON = ("template", "response_format", "model_config", "tools", "variable_schemas")

@@ -138,3 +138,16 @@ def m004_complete(db: Database) -> None:
     for number, template in rows:
         words = [word for text in texts(json.loads(template)) for word in re.findall(r"[^\W_]+", text.lower())]
         db.execute("INSERT INTO prompt_words (rowid, words) VALUES (?, ?)", (number, " ".join(words)))
+
+
+@migrations()
+def m005_reflections(db: Database) -> None:
+    """What the reflection model was asked and answered, and for how long a run was at work: a resume pays for neither again."""
+    db.execute("ALTER TABLE runs ADD COLUMN seconds REAL NOT NULL DEFAULT 0")
+    db.execute(
+        """CREATE TABLE reflections (
+            id INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs(id), purpose TEXT NOT NULL, detail TEXT NOT NULL,
+            answer TEXT NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL
+        )"""
+    )
+    db.execute("CREATE INDEX reflections_by_run ON reflections (run_id, id)")

@@ -1,0 +1,64 @@
+"""Which errors pass by themselves, and how long to wait for that. An agent may be built on any client, so they are told by what
+all clients have in common: HTTP status codes, the built-in connection errors, and the names that the clients' own errors have."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+_RATE_LIMITS = {429, 529}
+_PASSING = {408, 409, 425, 500, 502, 503, 504, *_RATE_LIMITS}
+_RATE_LIMIT_NAMES = {"RateLimitError", "ResourceExhausted", "TooManyRequests", "ThrottlingException", "OverloadedError"}
+_PASSING_NAMES = {
+    "APIConnectionError", "APITimeoutError", "InternalServerError", "ServiceUnavailableError", "ServiceUnavailable",
+    "TransportError", "ConnectTimeout", "ReadTimeout", "DeadlineExceeded", "ServerDisconnectedError", "ClientConnectionError",
+    *_RATE_LIMIT_NAMES,
+}  # fmt: skip
+_LONGEST = 60.0  # seconds that a server may ask us to wait
+
+
+def is_rate_limit(error: BaseException) -> bool:
+    """Whether a server said that it is asked too much."""
+    return any(_status(e) in _RATE_LIMITS or _names(e) & _RATE_LIMIT_NAMES for e in _chain(error))
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may well succeed a little later: a rate limit, a lost connection, a server's own fault."""
+    return any(
+        _status(e) in _PASSING
+        or isinstance(e, ConnectionError | TimeoutError | asyncio.TimeoutError)
+        or (_status(e) is None and _names(e) & _PASSING_NAMES)
+        for e in _chain(error)
+    )
+
+
+def retry_after(error: BaseException) -> float | None:
+    """The seconds that a server asked to wait, at most a minute; None when it did not say."""
+    for e in _chain(error):
+        headers: Any = getattr(getattr(e, "response", None), "headers", None)
+        with contextlib.suppress(AttributeError, TypeError, ValueError):
+            said = headers.get("retry-after") or headers.get("Retry-After")
+            if said is not None:
+                return min(max(0.0, float(said)), _LONGEST)
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error with what caused it: frameworks wrap what their clients raise."""
+    seen: BaseException | None = error
+    for _ in range(6):
+        if seen is None:
+            return
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _status(error: BaseException) -> int | None:
+    status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _names(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
