@@ -85,10 +85,14 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.evaluation import evaluate as evaluate
     from prompt_registry_plugin.hookspecs import hookimpl as hookimpl
     from prompt_registry_plugin.optimize.budget import Budget as Budget
+    from prompt_registry_plugin.optimize.constraints import Constraints as Constraints
     from prompt_registry_plugin.optimize.engine import aoptimize_prompts as aoptimize_prompts
     from prompt_registry_plugin.optimize.engine import aresume_run as aresume_run
     from prompt_registry_plugin.optimize.engine import optimize_prompts as optimize_prompts
     from prompt_registry_plugin.optimize.engine import resume_run as resume_run
+    from prompt_registry_plugin.optimize.problem import OptimizationResult as OptimizationResult
+    from prompt_registry_plugin.optimize.problem import Optimizer as Optimizer
+    from prompt_registry_plugin.optimize.problem import Problem as Problem
     from prompt_registry_plugin.optimize.result import PromptOptimizationResult as PromptOptimizationResult
     from prompt_registry_plugin.options import Event as Event
     from prompt_registry_plugin.options import RunOptions as RunOptions
@@ -191,6 +195,8 @@ _HOME = {
     "hookspecs": ("hookimpl",),
     "optimize.budget": ("Budget",),
     "optimize.engine": ("aoptimize_prompts", "aresume_run", "optimize_prompts", "resume_run"),
+    "optimize.constraints": ("Constraints",),
+    "optimize.problem": ("OptimizationResult", "Optimizer", "Problem"),
     "optimize.result": ("PromptOptimizationResult",),
     "options": ("Event", "RunOptions"),
     "plugins": ("create_plugin_manager",),

@@ -16,7 +16,7 @@ from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prices import cost_of, model_of
 from prompt_registry_plugin.protocols import Scorer, Target
-from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, Usage
+from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
 from prompt_registry_plugin.retrying import is_passing, is_rate_limit, retry_after
 from prompt_registry_plugin.scope import not_rendered, override_prompts, recording
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
@@ -39,6 +39,7 @@ class Runner:
         plugins: PluginManager,
         options: RunOptions,
         aggregation: Aggregation | None = None,
+        formats: Mapping[str, TemplateFormat] | None = None,
     ) -> None:
         self._pool = ContextPool(options.concurrency)
         self.target: Target = resolve_target(predict_fn, self._pool, plugins)
@@ -46,6 +47,7 @@ class Runner:
         self._aggregation = aggregation or _mean
         self._plugins = plugins
         self._options = options
+        self._formats = formats or {}
         self.slots = AdaptiveLimit(options.concurrency)
 
     def check(self, examples: Sequence[Example], what: str) -> None:
@@ -83,7 +85,10 @@ class Runner:
         trace, started, outputs, error = Trace("rollout"), time.perf_counter(), None, None
         scores: dict[str, Score] = {}
         score = 0.0
-        with override_prompts(candidate.templates, unrendered="ignore") as scope, recording(trace):
+        with (
+            override_prompts(candidate.templates, unrendered="ignore", template_formats=self._formats) as scope,
+            recording(trace),
+        ):
             try:
                 outputs = await self._patiently(lambda: self.target(example.inputs))
             except asyncio.CancelledError as caught:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.optimize.components import components, fault_of, with_component
+from prompt_registry_plugin.optimize.components import components, with_component
+from prompt_registry_plugin.optimize.constraints import fault_of
 from prompt_registry_plugin.optimize.merge import merge_lines
 from prompt_registry_plugin.optimize.reflection import proposed_text
 from tests import simulated_target as target
@@ -204,13 +205,12 @@ def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
     class Greedy:
         name = "greedy"
 
-        async def optimize(self, problem: Any) -> pr.Candidate:
+        async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
             with pytest.raises(pr.BudgetExhausted, match="rollouts were asked for"):
                 await problem.evaluate(pr.Candidate({**problem.baseline.templates, "sort": "x"}), problem.train)
             taught = problem.baseline.replace("sort", target.SORT + "\n- plant: " + ", ".join(sorted(target.PLANTS)))
             rollouts = await problem.evaluate(taught, problem.train[:20])
-            problem.note_best(sum(r.score for r in rollouts) / 20)
-            return taught
+            return pr.OptimizationResult(taught, sum(r.score for r in rollouts) / 20)
 
     result = pr.optimize_prompts(**{**arguments, "optimizer": Greedy(), "budget": 60})
     assert result.optimizer_name == "greedy"

@@ -20,13 +20,14 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
-from prompt_registry_plugin.optimize.components import components, fault_of, with_component
+from prompt_registry_plugin.optimize.components import components, with_component
 from prompt_registry_plugin.optimize.failures import SCORE, Blame, ClusterKey
 from prompt_registry_plugin.optimize.knowledge import Cluster, Knowledge, Known, clusters_of, cover, shown, shown_right
 from prompt_registry_plugin.optimize.listing import Listing, is_prose
 from prompt_registry_plugin.optimize.merge import merge
-from prompt_registry_plugin.optimize.problem import Problem
-from prompt_registry_plugin.optimize.reflection import Evidence, proposed_text, reflection_prompt
+from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
+from prompt_registry_plugin.optimize.proposing import propose
+from prompt_registry_plugin.optimize.reflection import Evidence
 from prompt_registry_plugin.optimize.weighing import Tally, probability_positive
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
@@ -42,7 +43,6 @@ _BLOCK, _BLOCKS = 12, 4  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
 # With nothing but numbers, good runs show more of a task than bad ones: so many of the best share are shown, and others tested on too.
 _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
-_VALIDATION_SHARE, _ENOUGH_TO_SPLIT = 0.4, 30
 _FINALISTS = 3
 _WORKERS = 12  # edits at once, at most
 _BLIND_AT_ONCE = 2  # where no edit can be aimed: they all change everything
@@ -61,8 +61,6 @@ class _Edit:
 
 @dataclass(slots=True)
 class _State:
-    order: list[Example]  # failures are looked for here, and shown to reflections
-    validation: list[Example]  # heads are compared here; what is shown was chosen for failing, so it cannot compare fairly
     head: Candidate
     checkpoints: list[Candidate]
     commits: int = 0
@@ -83,26 +81,23 @@ class CommitQueue:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers
 
-    async def optimize(self, problem: Problem) -> Candidate:
+    async def optimize(self, problem: Problem) -> OptimizationResult:
         """The checkpoint that won the last race; the baseline when no edit held."""
-        order = list(problem.train)
-        problem.random.shuffle(order)
-        n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_TO_SPLIT else 0
-        search = _Search(problem, order[n:], order[:n] or order)
+        search = _Search(problem)
         workers = self._workers or max(1, min(_WORKERS, problem.concurrency // 2))
         await search.run(workers)
-        return await search.race()
+        return OptimizationResult(await search.race(), problem.best_score)
 
 
 class _Search:
-    def __init__(self, problem: Problem, order: list[Example], validation: list[Example]) -> None:
+    def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.state = _State(order, validation, problem.baseline, [problem.baseline])
+        self.state = _State(problem.baseline, [problem.baseline])
         self.baseline = problem.baseline_components
         self.changed = asyncio.Event()
         self.listing = Listing(list(self.baseline), problem.reflect)
         self.blame = Blame(self.baseline, self.listing.items)
-        self.knowledge = Knowledge(problem, order, self.blame)
+        self.knowledge = Knowledge(problem, problem.train, self.blame)
         self.knowledge.add(problem.baseline, frozenset())
         self.silent = 0  # reflections in a row that failed
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
@@ -138,7 +133,7 @@ class _Search:
 
     async def run(self, workers: int) -> None:
         """Until the budget is down to the reserve or there is nothing left to try."""
-        start = self.state.order[: max(20, self.problem.budget * 8 // 100)]
+        start = self.problem.train[: max(20, self.problem.budget * 8 // 100)]
         try:
             rollouts = await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
@@ -196,8 +191,8 @@ class _Search:
         """More rollouts of the head: on examples that no version ran on, then where the newest is oldest; False when there are none."""
         head = self.state.head
         stale = {one.example.id: one.stale for one in known}
-        unseen = [example for example in self.state.order if self.problem.seen(head, example) is None]
-        unseen.sort(key=lambda e: (self.problem.started(head, e), -stale.get(e.id, len(self.state.order))))
+        unseen = [example for example in self.problem.train if self.problem.seen(head, example) is None]
+        unseen.sort(key=lambda e: (self.problem.started(head, e), -stale.get(e.id, len(self.problem.train))))
         if not unseen or self.gathering:
             return False
         self.gathering = True
@@ -212,7 +207,7 @@ class _Search:
 
     def choose(self, clusters: Mapping[ClusterKey, Cluster], known: int) -> list[Cluster]:
         """The clusters to treat next: the most promising that is free, and more of its component; none while evidence is thin."""
-        unseen = known < len(self.state.order)
+        unseen = known < len(self.problem.train)
         open_clusters: dict[ClusterKey, Cluster] = {}
         for key, cluster in clusters.items():
             if key in self.state.in_flight or (unseen and len(cluster.failing) < _THIN):
@@ -360,30 +355,18 @@ class _Search:
         self, base: Candidate, component: str, shown: Sequence[Evidence], contrasts: Sequence[Evidence]
     ) -> Candidate | None:
         """An edited candidate, or None when the model's proposals cannot be used; it gets a second chance to mend a fault."""
-        text = components(base.templates)[component]
-        fault = None
-        for _ in range(2):
-            try:
-                answer = await self.problem.reflect(reflection_prompt(component, text, shown, contrasts, fault))
-            except ModelUnavailable:
-                self.silent += 1
-                if self.silent >= _MAX_SILENT:
-                    raise
-                return None
-            self.silent = 0
-            proposal = proposed_text(answer)
-            if proposal is None:
-                fault = "no instruction stood between two lines of three backticks"
-            else:
-                fault = fault_of(proposal, self.baseline[component], text)
-            if proposal is not None and fault is None:
-                child = with_component(base, component, proposal, f"edit {self.state.proposals + 1} of {component}")
-                if self.problem.status(child) is None:
-                    self.state.proposals += 1
-                    return child
-                fault = "it was proposed before"
-        self.problem.tell("message", f"a proposal for {component} could not be used: {fault}")
-        return None
+        try:
+            text = await propose(self.problem, base, component, shown, contrasts)
+        except ModelUnavailable:
+            self.silent += 1
+            if self.silent >= _MAX_SILENT:
+                raise
+            return None
+        self.silent = 0
+        if text is None:
+            return None
+        self.state.proposals += 1
+        return with_component(base, component, text, f"edit {self.state.proposals} of {component}")
 
     # --- the head --------------------------------------------------------------------------------------------------------------
 
@@ -407,7 +390,7 @@ class _Search:
         for component, (before, after) in edit.changes.items():
             ours = components(new.templates)[component]
             text = merge(before, ours, after)
-            if text is None or fault_of(text, self.baseline[component], ours) is not None:
+            if text is None or self.problem.fault(component, text, ours) is not None:
                 return None
             new = with_component(new, component, text, f"{edit.note}, {how}")
         return new
@@ -433,7 +416,7 @@ class _Search:
     async def check(self) -> None:
         """Compares the head with the last checkpoint on common examples, in blocks, and promotes it or takes it back."""
         head, checkpoint, since = self.state.head, self.state.checkpoints[-1], len(self.state.edits)
-        pool = sorted(self.state.validation, key=lambda e: not self.problem.started(checkpoint, e))
+        pool = sorted(self.problem.validation, key=lambda e: not self.problem.started(checkpoint, e))
         used: list[Example] = []
         probability = 0.5
         for block in range(_BLOCKS):
@@ -487,7 +470,7 @@ class _Search:
 
         common: list[Example] = []
         left = self.problem.remaining
-        for example in sorted(self.state.validation, key=missing):
+        for example in sorted(self.problem.validation, key=missing):
             if missing(example) <= left:
                 left -= missing(example)
                 common.append(example)

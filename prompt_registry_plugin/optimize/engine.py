@@ -16,6 +16,8 @@ from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, Prompt
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.components import components
+from prompt_registry_plugin.optimize.constraints import Constraints
+from prompt_registry_plugin.optimize.mlflow_shape import MLflowShaped, has_mlflow_shape
 from prompt_registry_plugin.optimize.problem import Optimizer
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.run import MIN_ROLLOUTS, Job, Register, carry_out, nameless_parts, runs_elsewhere
@@ -32,25 +34,27 @@ _HELD_OUT_SHARE, _ENOUGH_TO_SPLIT = 0.3, 20
 
 async def aoptimize_prompts(
     *,
-    predict_fn: Any,
-    train_data: Data,
+    predict_fn: Any = None,
+    train_data: Data | None,
     prompt_uris: Sequence[str],
-    scorers: Sequence[Any],
+    scorers: Sequence[Any] = (),
     reflection_model: AnyModel,
     optimizer: str | Optimizer = "commit_queue",
     aggregation: Aggregation | None = None,
     eval_data: Data | None = None,
     budget: Budget | int | None = None,
+    constraints: Constraints | None = None,
     register: Register = "if_proven",
     options: RunOptions | None = None,
 ) -> PromptOptimizationResult:
     """Improves the named prompts together, proves the gain on held-out examples, and registers the new versions.
 
-    `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. The search runs on `train_data` and spends at most `budget` rollouts;
-    then baseline and winner run once on every row of `eval_data`. Without it, 30 % of `train_data` is set apart first (of 20 rows
-    or more); `eval_data=[]` does without a proof. New versions are registered, with parent and run, when the paired
-    95 % interval of the gain lies above zero, or as `register` says; no alias is moved.
-    Every rollout is stored: an interrupted run goes on with `resume_run`.
+    `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. `optimizer` is a name (`commit_queue`, `metaprompt`, `few_shot`,
+    `gepa`), an object with `async def optimize(problem)`, or an optimizer written for MLflow. The search runs on `train_data` and
+    spends at most `budget`; then baseline and winner run once on every row of `eval_data`. Without it, 30 % of `train_data` is set
+    apart first (of 20 rows or more); `eval_data=[]` does without a proof. `metaprompt` also works with no data at all.
+    New versions are registered, with parent and run, when the paired 95 % interval of the gain lies above zero, or as `register`
+    says; no alias is moved. Every rollout is stored: an interrupted run goes on with `resume_run`.
 
     Raises `UserError` of some kind before anything is spent for what can be known by then, `PromptNotRendered` when a prompt is never
     used by `predict_fn`, `TargetFailed`, `ModelUnavailable`.
@@ -59,14 +63,20 @@ async def aoptimize_prompts(
     registry = current_registry()
     limits = budget if isinstance(budget, Budget) else Budget(budget)
     sources = _sources(registry, prompt_uris)
+    chosen = _optimizer(registry, optimizer)
     splits = _splits(train_data, eval_data, options.seed)
+    if not splits["train"]:
+        if getattr(chosen, "needs_data", True):
+            raise InvalidExample(f"{chosen.name} learns from examples, and there are none; 'metaprompt' needs none")
+        predict_fn, scorers = predict_fn or _unasked, scorers or ["exact_match"]
+    elif predict_fn is None:
+        raise UserError("predict_fn is needed: the function, or the framework's object, whose prompts are improved")
     if limits.rollouts is not None and limits.rollouts < MIN_ROLLOUTS:
         raise BudgetTooSmall(
             f"a budget of {limits.rollouts} rollouts is too small to evaluate the baseline; use {MIN_ROLLOUTS} or more"
         )
     if register not in get_args(Register):
         raise UserError(f"register is one of {', '.join(get_args(Register))}, not {register!r}")
-    chosen = _optimizer(registry, optimizer)
     model = resolve_model(reflection_model, registry.plugins)
     with Runner(
         predict_fn,
@@ -74,6 +84,7 @@ async def aoptimize_prompts(
         plugins=registry.plugins,
         options=options,
         aggregation=aggregation,
+        formats={source.name: source.template_format for source in sources},
     ) as runner:
         for split, examples in splits.items():
             runner.check(examples, "train_data" if split == "train" else "eval_data")
@@ -88,6 +99,7 @@ async def aoptimize_prompts(
             "reflection_model": _model_reference(reflection_model),
             "models": {"reflection": model.name, "reflection_simulated": model.simulated},
             "budget": {name: value for name, value in asdict(limits).items() if value is not None},
+            "constraints": asdict(constraints or Constraints()),
             "register": register,
             "seed": options.seed,
             "concurrency": options.concurrency,
@@ -97,7 +109,7 @@ async def aoptimize_prompts(
             "folder": str(Path.cwd()),
         }
         run = registry.store.runs.create(config, splits)
-        return await carry_out(Job(registry, run, sources, splits, chosen, model, runner, options))
+        return await carry_out(Job(registry, run, sources, splits, chosen, model, runner, options, constraints or Constraints()))
 
 
 optimize_prompts = blocking(aoptimize_prompts)
@@ -125,6 +137,7 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
     prices = {name: Price(*pair) for name, pair in config["prices"].items()}
     options = RunOptions(config["concurrency"], config["seed"], prices, on_event, config.get("attempts", 3))
     scorers = [import_object(scorer) if ":" in scorer else scorer for scorer in config["scorers"]]
+    sources = _sources(registry, config["prompts"])
     kind, reference = config["reflection_model"]
     model = resolve_model(import_object(reference) if kind == "object" else reference, registry.plugins)
     with Runner(
@@ -133,12 +146,13 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
         plugins=registry.plugins,
         options=options,
         aggregation=import_object(config["aggregation"]) if config["aggregation"] else None,
+        formats={source.name: source.template_format for source in sources},
     ) as runner:
         await model.check()
-        sources = _sources(registry, config["prompts"])
         splits = registry.store.runs.examples(run_id)
         optimizer = _optimizer(registry, config["optimizer"])
-        return await carry_out(Job(registry, run, sources, splits, optimizer, model, runner, options))
+        constraints = Constraints(**config.get("constraints", {}))
+        return await carry_out(Job(registry, run, sources, splits, optimizer, model, runner, options, constraints))
 
 
 resume_run = blocking(aresume_run)
@@ -151,16 +165,18 @@ def _sources(registry: PromptRegistry, prompt_uris: Sequence[str]) -> list[Promp
     names = [source.name for source in sources]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"prompt_uris names {twice[0]!r} twice; one version of a prompt is optimized at a time")
-    if jinja := [source.name for source in sources if source.template_format != "double_brace"]:
-        raise UserError(
-            f"prompt {jinja[0]!r} is a Jinja template, which cannot be optimized yet; only {{{{name}}}} templates can"
-        )
     if empty := [source.name for source in sources if not components({source.name: source.template})]:
         raise PromptNotFound(f"prompt {empty[0]!r} has no words of its own to improve, only variables")
     return sources
 
 
-def _splits(train_data: Data, eval_data: Data | None, seed: int) -> dict[str, list[Example]]:
+def _unasked(**_inputs: Any) -> None:
+    """Stands for a target where nothing is run."""
+
+
+def _splits(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[str, list[Example]]:
+    if train_data is None or (isinstance(train_data, Sequence) and not isinstance(train_data, str) and not train_data):
+        return {"train": []}
     train = unique(load_examples(train_data, "train_data"))
     if eval_data is None:
         if len(train) < _ENOUGH_TO_SPLIT:
@@ -180,6 +196,8 @@ def _splits(train_data: Data, eval_data: Data | None, seed: int) -> dict[str, li
 
 def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
     if not isinstance(chosen, str):
+        if has_mlflow_shape(chosen):
+            return MLflowShaped(chosen)
         if inspect.isclass(chosen) or not inspect.iscoroutinefunction(getattr(chosen, "optimize", None)):
             raise UserError(f"an optimizer is a name or an object with `async def optimize(problem)`, not {chosen!r:.80}")
         return chosen

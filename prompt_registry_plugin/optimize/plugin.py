@@ -1,4 +1,4 @@
-"""The built-in optimizer."""
+"""The built-in optimizers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from prompt_registry_plugin.hookspecs import hookimpl
 
 @hookimpl
 def prompt_registry_optimizers() -> Mapping[str, Any]:
-    """`commit_queue`."""
+    """`commit_queue`, `metaprompt`, `few_shot`, and `gepa`, which says so when its package is missing."""
     from prompt_registry_plugin.optimize.commit_queue import CommitQueue
+    from prompt_registry_plugin.optimize.few_shot import FewShot
+    from prompt_registry_plugin.optimize.gepa import Gepa
+    from prompt_registry_plugin.optimize.metaprompt import MetaPrompt
 
-    return {CommitQueue.name: CommitQueue}
+    return {kind.name: kind for kind in (CommitQueue, MetaPrompt, FewShot, Gepa)}

@@ -6,18 +6,29 @@ Rollouts are budgeted, run concurrently, stored as they finish and never paid tw
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prompt_registry_plugin.errors import BudgetExhausted
+from prompt_registry_plugin.errors import BudgetExhausted, UserError
 from prompt_registry_plugin.optimize.budget import Meter
-from prompt_registry_plugin.optimize.components import components
+from prompt_registry_plugin.optimize.components import components, with_component
+from prompt_registry_plugin.optimize.constraints import Constraints, fault_of
 from prompt_registry_plugin.optimize.ledger import Ledger
 from prompt_registry_plugin.options import Event, EventKind, OnEvent
 from prompt_registry_plugin.protocols import CandidateRecord, Model, ReflectionRecord, Reply, RunTable
-from prompt_registry_plugin.records import EMPTY, Candidate, CandidateStatus, Example, Rollout, Usage
+from prompt_registry_plugin.records import EMPTY, Candidate, CandidateStatus, Example, Rollout, TemplateFormat, Usage, digest
 from prompt_registry_plugin.retrying import is_passing, retry_after
+from prompt_registry_plugin.templates import compile_template
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizationResult:
+    """What a search found: the best candidate, which may be the baseline, and its own estimate of the score, which proves nothing."""
+
+    best: Candidate
+    score: float | None = None
 
 
 class Optimizer(Protocol):
@@ -25,16 +36,19 @@ class Optimizer(Protocol):
 
     name: str
 
-    async def optimize(self, problem: Problem) -> Candidate:
-        """The best candidate that was found, which may be the baseline."""
+    async def optimize(self, problem: Problem) -> OptimizationResult:
+        """Improves `problem.baseline`, on `problem.train`; compares on `problem.validation`, which nothing is learned from."""
 
 
 @dataclass
 class Problem:
-    """One optimization run, as its optimizer sees it."""
+    """One optimization run, as its optimizer sees it. Nothing here knows a framework, a model's client or a database."""
 
     baseline: Candidate
-    train: Sequence[Example]
+    train: Sequence[Example]  # to learn from, in a seeded order
+    validation: Sequence[Example]  # to compare on; the same as `train` where there are few examples
+    formats: Mapping[str, TemplateFormat]
+    constraints: Constraints
     concurrency: int
     random: random.Random
     run_id: str
@@ -47,6 +61,9 @@ class Problem:
     reflection_usage: Usage = field(default_factory=Usage)
     history: list[CandidateRecord] = field(default_factory=list)
     reflections: list[ReflectionRecord] = field(default_factory=list)
+    _answers: dict[str, list[str]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # not asked for again yet, by what was asked
 
     @property
     def budget(self) -> int:
@@ -69,8 +86,31 @@ class Problem:
 
     @property
     def baseline_components(self) -> dict[str, str]:
-        """The texts to improve, by component key."""
+        """The texts to improve, by component key: the name of a prompt, or `name#2` for the second message of a chat prompt."""
         return components(self.baseline.templates)
+
+    def format_of(self, key: str) -> TemplateFormat:
+        """The template format of a component."""
+        return self.formats.get(key.partition("#")[0], "double_brace")
+
+    def variables(self, key: str) -> frozenset[str]:
+        """The variables of a component, all of which a new text has to keep."""
+        return frozenset(compile_template(self.baseline_components[key], key, self.format_of(key)).variables)
+
+    def fault(self, key: str, text: str, current: str) -> str | None:
+        """Why a text may not replace the `current` one of a component, or None."""
+        return fault_of(text, self.baseline_components[key], current, self.constraints, self.format_of(key))
+
+    def rules(self, key: str) -> list[str]:
+        """What a reflection model has to be told of the limits of a component."""
+        return self.constraints.rules(self.baseline_components[key], self.format_of(key))
+
+    def replace(self, candidate: Candidate, key: str, text: str, note: str = "") -> Candidate:
+        """The child of `candidate` in which component `key` reads `text`. Raises `UserError` for a text that may not stand there."""
+        current = components(candidate.templates)[key]
+        if text != current and (fault := self.fault(key, text, current)):
+            raise UserError(f"{key} cannot become {text!r:.60}: {fault}")
+        return with_component(candidate, key, text, note)
 
     def seen(self, candidate: Candidate, example: Example) -> Rollout | None:
         """The finished rollout of a candidate on an example, if there is one."""
@@ -95,8 +135,12 @@ class Problem:
     async def reflect(self, prompt: str, *, purpose: str = "edit", detail: Mapping[str, Any] = EMPTY) -> str:
         """The reflection model's answer, which is stored with what it was for; errors that pass by themselves are waited out.
 
-        Raises `ModelUnavailable`, and `BudgetExhausted`, before the model is asked, when what is left may not pay for it.
+        A resumed run that asks what it asked before gets the stored answer, once for each time it was paid for. Raises
+        `ModelUnavailable`, and `BudgetExhausted`, before the model is asked, when what is left may not pay for it.
         """
+        asked = digest(prompt)
+        if self._answers[asked]:
+            return self._answers[asked].pop(0)
         meter = self._ledger.meter
         aside = meter.set_aside(prompt)
         if aside is None:
@@ -106,9 +150,9 @@ class Problem:
         finally:
             meter.give_back(aside)
         cost = self._price(reply.usage)
-        record = ReflectionRecord(purpose, reply.text, reply.usage, cost, detail)
+        record = ReflectionRecord(purpose, reply.text, reply.usage, cost, {**detail, "asked": asked})
         self._runs.add_reflection(self.run_id, record)
-        self.count(record)
+        self._count(record)
         return reply.text
 
     async def _ask(self, prompt: str) -> Reply:
@@ -119,8 +163,13 @@ class Problem:
                 return await self._reflection_model([{"role": "user", "content": prompt}])
         raise AssertionError("retry_context returns or raises")
 
-    def count(self, record: ReflectionRecord) -> None:
-        """Takes a reflection into account that was paid for."""
+    def restore(self, records: Sequence[ReflectionRecord]) -> None:
+        """Takes over the reflections that an earlier process paid for."""
+        for record in records:
+            self._count(record)
+            self._answers[record.detail.get("asked", "")].append(record.answer)
+
+    def _count(self, record: ReflectionRecord) -> None:
         self.reflections.append(record)
         self.reflection_usage += record.usage
         self._ledger.meter.reflected(record.usage, record.cost)
@@ -158,4 +207,4 @@ def _is_worth_waiting_for(error: Exception) -> bool | float:
     return is_passing(error) and (True if asked is None else asked)
 
 
-__all__ = ["BudgetExhausted", "Optimizer", "Problem"]
+__all__ = ["BudgetExhausted", "OptimizationResult", "Optimizer", "Problem"]

@@ -24,7 +24,13 @@ class Evidence:
 
 
 def reflection_prompt(
-    key: str, text: str, failures: Sequence[Evidence], successes: Sequence[Evidence], fault: str | None = None
+    key: str,
+    text: str,
+    failures: Sequence[Evidence] = (),
+    successes: Sequence[Evidence] = (),
+    *,
+    rules: Sequence[str] = (),
+    fault: str | None = None,
 ) -> str:
     """The request to improve component `key`, with what went wrong and what went right under its present text."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
@@ -44,6 +50,7 @@ def reflection_prompt(
         "works, keep every {{variable}} exactly as it is, add no others, and stay brief. "
         "Answer with the complete new instruction between two lines of three backticks, and nothing after it."
     )
+    parts += rules
     if fault:
         parts.append(f"Your last proposal could not be used: {fault}.")
     return "\n\n".join(parts)

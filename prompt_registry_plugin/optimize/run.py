@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.current import DEFAULT_URL
-from prompt_registry_plugin.errors import BudgetExhausted, BudgetTooSmall, InvalidScore, did_you_mean
+from prompt_registry_plugin.errors import BudgetExhausted, BudgetTooSmall, InvalidScore, UserError, did_you_mean
 from prompt_registry_plugin.optimize.budget import Budget, Meter
+from prompt_registry_plugin.optimize.constraints import Constraints
 from prompt_registry_plugin.optimize.ledger import Ledger
-from prompt_registry_plugin.optimize.problem import Optimizer, Problem
+from prompt_registry_plugin.optimize.problem import OptimizationResult, Optimizer, Problem
 from prompt_registry_plugin.optimize.proof import HeldOut, prove
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
@@ -31,6 +32,7 @@ from prompt_registry_plugin.scope import not_rendered
 Register = Literal["if_proven", "always", "never"]
 MIN_ROLLOUTS = 20
 HEARTBEAT = 10.0  # seconds
+_VALIDATION_SHARE, _ENOUGH_TO_DIVIDE = 0.4, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Job:
     reflection_model: Model
     runner: Runner
     options: RunOptions
+    constraints: Constraints
 
     @property
     def baseline(self) -> Candidate:
@@ -109,11 +112,16 @@ def _problem(job: Job, meter: Meter, on_event: OnEvent, ledgers: list[Ledger]) -
     runs, run = job.registry.store.runs, job.run
     ledgers.append(Ledger(job.runner, runs, run.id, "train", meter, lambda: problem.tell()))
     model = job.reflection_model.name
+    rng = random.Random(run.config["seed"])  # noqa: S311  a search, not a secret
+    train, validation = _divided(job.splits.get("train", ()), rng)
     problem = Problem(
         baseline=job.baseline,
-        train=job.splits["train"],
+        train=train,
+        validation=validation,
+        formats={source.name: source.template_format for source in job.sources},
+        constraints=job.constraints,
         concurrency=job.options.concurrency,
-        random=random.Random(run.config["seed"]),  # noqa: S311  a search, not a secret
+        random=rng,
         run_id=run.id,
         _ledger=ledgers[-1],
         _reflection_model=job.reflection_model,
@@ -122,9 +130,16 @@ def _problem(job: Job, meter: Meter, on_event: OnEvent, ledgers: list[Ledger]) -
         _price=lambda usage: cost_of(model, usage, job.options.prices, job.registry.plugins),
         history=runs.candidates(run.id),
     )
-    for record in runs.reflections(run.id):
-        problem.count(record)
+    problem.restore(runs.reflections(run.id))
     return problem
+
+
+def _divided(examples: Sequence[Example], rng: random.Random) -> tuple[list[Example], list[Example]]:
+    """(to learn from, to compare on), both in a random order; the same twice where there are too few to divide."""
+    order = list(examples)
+    rng.shuffle(order)
+    n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_TO_DIVIDE else 0
+    return order[n:], order[:n] or order
 
 
 async def _search(job: Job, problem: Problem) -> Candidate:
@@ -139,15 +154,19 @@ async def _search(job: Job, problem: Problem) -> Candidate:
     if nameless := nameless_parts(job.run.config):
         problem.tell("message", f"if it is stopped it cannot be resumed: its {nameless}")
     await _probe(job, problem)
-    winner = await job.optimizer.optimize(problem)
-    problem.decide(winner, "winner", detail={"search_score": problem.best_score})
+    found = await job.optimizer.optimize(problem)
+    if not isinstance(found, OptimizationResult):
+        raise UserError(f"optimizer {job.optimizer.name!r} returned {found!r:.60}; it has to return an OptimizationResult")
+    if found.score is not None:
+        problem.note_best(found.score)
+    problem.decide(found.best, "winner", detail={"search_score": problem.best_score})
     problem.tell("finished")
-    return winner
+    return found.best
 
 
 async def _probe(job: Job, problem: Problem) -> None:
     """A few rollouts of the baseline, checked strictly: a scorer's bug or an agent that never uses a prompt is told here."""
-    if problem.spent.rollouts:
+    if problem.spent.rollouts or not problem.train:
         return
     paid = await job.runner.probe(problem.baseline, problem.train)
     for rollout in paid:
@@ -250,6 +269,7 @@ def _register(job: Job, source: PromptVersion, winner: Candidate, held_out: Held
         winner.templates[source.name],
         commit_message=f"{job.optimizer.name}, run {job.run.id}",
         tags=tags,
+        template_format=source.template_format,
         variables=source.variable_schemas,
         response_format=source.response_format,
         model_config=source.model_config,

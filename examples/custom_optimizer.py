@@ -1,0 +1,76 @@
+"""An optimizer of your own: one object with one coroutine. Run it: `python -m examples.custom_optimizer` (simulated, no key needed).
+
+This one asks for one rewrite of each prompt after the other, from the worst runs, and keeps what does better on the validation rows.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+import prompt_registry_plugin as pr
+from examples.simulated import a_model
+
+VAGUE = "Classify the message. Answer with the label only. Labels: card_lost, transfer, fees"
+TEXTS = {
+    "card_lost": ("stolen on the train", "my wallet is gone"),
+    "transfer": ("the money has not arrived", "my sister never received it"),
+    "fees": ("charged twice this month", "why do I pay so much"),
+}
+
+
+class OneByOne:
+    """Budget, concurrency, storage and resuming are the problem's business."""
+
+    name = "one_by_one"
+
+    async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+        best, rows = problem.baseline, problem.validation[:20]
+        score = fmean(r.score for r in await problem.evaluate(best, rows))
+        runs = await problem.evaluate(best, problem.train[:20])
+        worst = sorted(zip(runs, problem.train, strict=False), key=lambda run: run[0].score)[:3]
+        seen = "\n\n".join(
+            f"Example {n}\nInput: {'; '.join(map(str, e.inputs.values()))}\nAnswer: {r.outputs}\nFeedback: {i.text}"
+            for n, (r, e) in enumerate(worst, 1) for s in r.scores.values() for i in s.items
+        )  # fmt: skip
+        for key, text in problem.baseline_components.items():
+            new = (
+                (await problem.reflect(f"Improve this instruction:\n```\n{text}\n```\nIt failed here:\n{seen}"))
+                .split("```")[1]
+                .strip()
+            )
+            if problem.remaining < len(rows) or problem.fault(key, new, text):
+                continue
+            child = problem.replace(best, key, new, note=f"rewrite of {key}")
+            gained = fmean(r.score for r in await problem.evaluate(child, rows))
+            problem.decide(child, "accepted" if gained > score else "rejected", f"{key}: {score:.3f} → {gained:.3f}")
+            best, score = (child, gained) if gained > score else (best, score)
+        return pr.OptimizationResult(best, score)
+
+
+def main() -> None:
+    """Improves one prompt of a small agent."""
+    with a_model() as model:
+        from openai import AsyncOpenAI
+
+        pr.register_prompt("classify", VAGUE)
+
+        async def predict(input: str) -> str:
+            async with AsyncOpenAI() as client:
+                prompt = pr.load_prompt("classify", 1).format()
+                messages = [{"role": "system", "content": prompt}, {"role": "user", "content": input}]
+                answer = await client.chat.completions.create(model=model, messages=messages)  # type: ignore[arg-type]
+                return answer.choices[0].message.content or ""
+
+        rows = [
+            {"inputs": {"input": f"{text}, number {n}"}, "expectations": {"expected_response": label}}
+            for n in range(10) for label, texts in TEXTS.items() for text in texts
+        ]  # fmt: skip
+        result = pr.optimize_prompts(
+            predict_fn=predict, train_data=rows, prompt_uris=["prompts:/classify/1"], scorers=["exact_match"],
+            reflection_model="offline:reflection", optimizer=OneByOne(), budget=100,
+        )  # fmt: skip
+        print(result)
+
+
+if __name__ == "__main__":
+    main()

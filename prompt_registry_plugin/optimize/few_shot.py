@@ -1,0 +1,94 @@
+"""Demonstrations instead of rules: answers of the workflow's own best runs are shown to its prompts (the idea of DSPy's
+BootstrapFewShot, Khattab et al., 2023), and sets of them race (successive halving, Jamieson & Talwalkar, 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from prompt_registry_plugin.concurrency import all_of
+from prompt_registry_plugin.errors import BudgetExhausted
+from prompt_registry_plugin.optimize.components import with_component
+from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
+from prompt_registry_plugin.optimize.reflection import shown_text
+from prompt_registry_plugin.records import Candidate, Example, Rollout
+
+_SIZES = (2, 3, 4, 6)  # demonstrations in a set
+_SETS = 8
+_BLOCK = 8  # examples of a round of the race
+_LOOKED_AT = 0.4  # share of the budget that the baseline's runs may take
+
+
+class FewShot:
+    """See the module. Every prompt that the best runs tell an answer of gets demonstrations; none is invented."""
+
+    name = "few_shot"
+
+    async def optimize(self, problem: Problem) -> OptimizationResult:
+        """The set that won the race, which the baseline takes part in."""
+        looked_at = list(problem.train)[: max(1, round(problem.budget * _LOOKED_AT))][: problem.remaining]
+        rollouts = await problem.evaluate(problem.baseline, looked_at)
+        runs = [(e, r) for e, r in zip(looked_at, rollouts, strict=True) if r.error is None]
+        best = max((rollout.score for _, rollout in runs), default=0.0)
+        good = [(example, rollout) for example, rollout in runs if rollout.score == best]
+        if len(good) < _SIZES[-1]:  # then the next best, as far as they are above the middle
+            middle = fmean(rollout.score for rollout in rollouts)
+            good = sorted((run for run in runs if run[1].score > middle), key=lambda run: -run[1].score)
+        sets = [self._with(problem, problem.random.sample(good, min(_SIZES[i % len(_SIZES)], len(good)))) for i in range(_SETS)]
+        field = {candidate.id: candidate for candidate in (problem.baseline, *sets)}
+        for candidate in field.values():
+            if candidate is not problem.baseline:
+                problem.decide(candidate, "proposed", candidate.note)
+        if len(field) == 1:
+            problem.tell("message", "no run told what a prompt's model answered: enable the framework's adapter, "
+                                    "or answer with a mapping by prompt name")  # fmt: skip
+        return await self._race(problem, list(field.values()))
+
+    async def _race(self, problem: Problem, field: list[Candidate]) -> OptimizationResult:
+        examples: list[Example] = []
+        means = {problem.baseline.id: 0.0}
+        while len(field) > 1 or not examples:
+            block = list(problem.validation)[len(examples) : len(examples) + _BLOCK]
+            if not block:
+                break
+            examples += block
+            try:
+                results = await all_of(problem.evaluate(candidate, examples) for candidate in field)
+            except BudgetExhausted:
+                break
+            means = {c.id: fmean(r.score for r in done) for c, done in zip(field, results, strict=True)}
+            field.sort(key=lambda candidate: -means[candidate.id])
+            for candidate in field[max(1, len(field) // 2) :]:
+                if candidate is not problem.baseline:
+                    problem.decide(
+                        candidate, "rejected", f"{candidate.note}: {means[candidate.id]:.3f} on {len(examples)} examples"
+                    )
+            field = field[: max(1, len(field) // 2)]
+            problem.note_best(means[field[0].id])
+        return OptimizationResult(field[0], means.get(field[0].id))
+
+    def _with(self, problem: Problem, runs: Sequence[tuple[Example, Rollout]]) -> Candidate:
+        made = problem.baseline
+        for key, text in problem.baseline_components.items():
+            name = key.partition("#")[0]
+            shown = [
+                _demonstration(example, answer)
+                for example, rollout in runs
+                if (answer := _answer(problem, name, rollout)) is not None
+            ]
+            demonstrated = "\n\n".join([text, "Examples:", *shown])
+            if shown and problem.fault(key, demonstrated, text) is None:
+                made = with_component(made, key, demonstrated, "")
+        note = f"{len(runs)} demonstrations"
+        return made if made is problem.baseline else Candidate(made.templates, problem.baseline.id, note)
+
+
+def _answer(problem: Problem, name: str, rollout: Rollout) -> str | None:
+    """What the model answered to a prompt; of a workflow with a single prompt, its own answer."""
+    single = len(problem.baseline.templates) == 1 and isinstance(rollout.outputs, str)
+    return rollout.outputs_by_prompt.get(name, rollout.outputs if single else None)
+
+
+def _demonstration(example: Example, answer: str) -> str:
+    lines = [f"{field}: {shown_text(value)}" for field, value in example.inputs.items()]
+    return "\n".join([*lines, f"Answer: {answer.strip()}"])

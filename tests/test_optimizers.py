@@ -1,0 +1,244 @@
+"""The other optimizers on the same engine, the limits that hold for all of them, and prompts that are more than one text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.optimize.constraints import fault_of
+from prompt_registry_plugin.optimize.mlflow_shape import PromptOptimizerOutput
+from tests import simulated_target as target
+from tests.test_examples import run as run_example
+
+QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)
+
+
+@pytest.fixture
+def arguments() -> dict[str, Any]:
+    """A run that finds something, with a proof."""
+    return {
+        "predict_fn": target.predict, "train_data": target.rows(8), "eval_data": target.rows(4, start=100),
+        "prompt_uris": target.register(), "scorers": [target.right], "reflection_model": target.reflect,
+        "budget": 250, "options": QUIET,
+    }  # fmt: skip
+
+
+def test_gepa_runs_on_our_engine(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
+    """Its proposals, our budget and proof; each pair is paid once, and proposals that drop nothing are candidates."""
+    result = pr.optimize_prompts(**{**arguments, "optimizer": "gepa"})
+    assert result.optimizer_name == "gepa"
+    assert result.search_score is not None
+    assert result.held_out is not None
+    assert result.held_out.proven, result.registered_because
+    stored = registry.store.runs.rollouts(result.run_id, "train")
+    assert len({(r.candidate_id, r.example_id) for r in stored}) == len(stored) == result.rollouts <= 250
+    assert any("of gepa" in str(record.detail.get("text")) for record in result.candidates)
+
+
+async def test_gepa_can_be_stopped_and_goes_on_for_free(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
+    """Rollouts and answers of the first process are not paid for again."""
+    import asyncio
+
+    asked: list[str] = []
+    done = 0
+
+    def count(event: pr.Event) -> None:
+        nonlocal done
+        done = max(done, event.done)
+
+    options = pr.RunOptions(concurrency=8, on_event=count)
+    task = asyncio.create_task(pr.aoptimize_prompts(**{**arguments, "optimizer": "gepa", "options": options}))
+    while done < 120:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (run,) = registry.store.runs.newest()
+    before = registry.store.runs.reflections(run.id)
+    result = await pr.aresume_run(run.id, on_event=lambda event: None)
+    asked = [record.detail["asked"] for record in registry.store.runs.reflections(run.id)]
+    assert before
+    assert len(asked) == len(set(asked)), "the scripted model answers the same, so nothing has to be asked twice"
+    assert result.rollouts <= 250
+
+
+def test_metaprompt_rewrites_once_from_failures(arguments: dict[str, Any]) -> None:
+    """One reflection a prompt, then a comparison on the validation rows."""
+    result = pr.optimize_prompts(**{**arguments, "optimizer": "metaprompt"})
+    assert result.reflection_usage.calls in (0, 2)
+    assert next(record.status for record in result.candidates) == "baseline"
+    assert {"sort", "name"} == {n for n, t in result.winner.templates.items() if t != result.baseline.templates[n]}
+    assert result.rollouts < 140
+
+
+def test_metaprompt_needs_no_data(registry: pr.PromptRegistry) -> None:
+    """Zero-shot: nothing is run or proven, so nothing is registered unless told to."""
+    asked: list[str] = []
+
+    async def rewrite(messages: Sequence[Mapping[str, Any]]) -> str:
+        asked.append(str(messages[0]["content"]))
+        return "```\n" + asked[-1].split("```")[1].strip() + " Think of its nature.\n```"
+
+    arguments: dict[str, Any] = {
+        "train_data": None, "prompt_uris": target.register(), "reflection_model": rewrite, "optimizer": "metaprompt", "options": QUIET,
+    }  # fmt: skip
+    result = pr.optimize_prompts(**arguments)
+    assert (result.rollouts, result.optimized_prompts, len(asked)) == (0, [], 2)
+    assert "no proven gain" in result.registered_because
+    registered = pr.optimize_prompts(**arguments, register="always").optimized_prompts
+    assert [str(version.template).endswith("Think of its nature.") for version in registered] == [True, True]
+    with pytest.raises(pr.InvalidExample, match="learns from examples"):
+        pr.optimize_prompts(**{**arguments, "optimizer": "commit_queue"})
+    with pytest.raises(pr.UserError, match="predict_fn is needed"):
+        pr.optimize_prompts(**{**arguments, "train_data": target.rows(2)})
+
+
+def test_few_shot_shows_the_best_runs(arguments: dict[str, Any]) -> None:
+    """Demonstrations are answers that runs gave, appended to the texts; sets of them race; no reflection is needed."""
+
+    def never(messages: Sequence[Mapping[str, Any]]) -> str:
+        raise AssertionError("no reflection is asked for")
+
+    def by_name(text: str) -> dict[str, str]:
+        said = target.predict(text)
+        return {**said, "sort": said["kind"], "name": said["size"]}
+
+    result = pr.optimize_prompts(**{**arguments, "predict_fn": by_name, "optimizer": "few_shot", "reflection_model": never})
+    demonstrated = [record.candidate for record in result.candidates if "demonstrations" in record.candidate.note]
+    assert len(demonstrated) >= 3
+    for candidate in demonstrated:
+        said = str(candidate.templates["sort"])
+        assert said.startswith(target.SORT + "\n\nExamples:\n\ntext: ")
+        assert set(re.findall(r"Answer: (\w+)", said)) <= {"animal", "plant"}
+    assert result.rollouts <= 250
+
+
+class Shaped:
+    """An optimizer as it is written for MLflow."""
+
+    def __init__(self, *, endless: bool = False, ruin: bool = False) -> None:
+        self.endless, self.ruin = endless, ruin
+        self.seen: list[Any] = []
+
+    def optimize(
+        self, eval_fn: Any, train_data: list[dict[str, Any]], target_prompts: dict[str, str], enable_tracking: bool = True
+    ) -> PromptOptimizerOutput:
+        """Teaches both prompts what it knows of the world."""
+        before = eval_fn(target_prompts, train_data)
+        self.seen += before
+        taught = {
+            "sort": target_prompts["sort"] + "\n- plant: " + ", ".join(sorted(target.PLANTS)),
+            "name": target_prompts["name"] + "\n- big_one: " + ", ".join(target.BIG),
+        }
+        if self.ruin:
+            taught["sort"] = "{{invented}}"
+        after = eval_fn(taught, train_data)
+        while self.endless:
+            taught = {**taught, "sort": taught["sort"] + "."}
+            eval_fn(taught, train_data)
+        return PromptOptimizerOutput(taught, *(sum(r.score for r in records) / len(records) for records in (before, after)))
+
+
+def test_an_optimizer_written_for_mlflow_works_unchanged(arguments: dict[str, Any]) -> None:
+    """It gets records of the shape that it knows; its score is reported as its own, and the proof is ours."""
+    shaped = Shaped()
+    result = pr.optimize_prompts(**{**arguments, "optimizer": shaped, "budget": 300})
+    assert result.optimizer_name == "Shaped"
+    assert result.held_out is not None
+    assert result.held_out.proven
+    record = shaped.seen[0]
+    assert set(record.inputs) == {"text"}
+    assert record.individual_scores == {"right": record.score}
+    assert [version.name for version in result.optimized_prompts] == ["sort", "name"]
+
+
+def test_a_budget_ends_an_optimizer_written_for_mlflow(arguments: dict[str, Any]) -> None:
+    """With the best of what it evaluated; and what it may not propose is an error in words."""
+    result = pr.optimize_prompts(**{**arguments, "optimizer": Shaped(endless=True), "budget": 600})
+    assert result.rollouts <= 600
+    assert result.winner.id != result.baseline.id
+    with pytest.raises(pr.UserError, match=r"sort cannot be used: it invents the variable"):
+        pr.optimize_prompts(**{**arguments, "optimizer": Shaped(ruin=True), "budget": 300})
+
+
+def test_the_example_of_an_optimizer_of_ones_own(tmp_path: Any) -> None:
+    """It runs as it stands."""
+    assert re.search(r"<optimization run \S+: .*rollouts; registered", run_example("custom_optimizer", tmp_path))
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("constraints", "text", "fault"),
+    [
+        (pr.Constraints(max_words=4), "one two three four five", "it has 5 words, over the limit of 4"),
+        (pr.Constraints(max_tokens=2), "one two three four five", "it has 6 tokens, over the limit of 4"),
+        (pr.Constraints(), "Say hello. Nothing else.", "protected passage '<keep>Never promise.</keep>'"),
+        (pr.Constraints(protected=[r"Answer in \w+\."]), "<keep>Never promise.</keep> Say hello.", "passage 'Answer in JSON.'"),
+    ],
+)
+def test_limits_and_protected_passages(constraints: pr.Constraints, text: str, fault: str) -> None:
+    """A proposal that breaks one is told what is wrong with it."""
+    baseline = "<keep>Never promise.</keep> Answer in JSON." if "passage" in fault else "one two three"
+    assert fault in str(fault_of(text, baseline, baseline, constraints))
+    kept = baseline + " x" if "passage" in fault else "one more two"
+    assert fault_of(kept, baseline, baseline, constraints) is None
+
+
+def test_a_search_keeps_to_the_limits(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
+    """What is too long is repaired once or dropped; the reflection model is told the limit and what is protected."""
+    asked: list[str] = []
+
+    async def listening(messages: Sequence[Mapping[str, Any]]) -> str:
+        asked.append(str(messages[0]["content"]))
+        return await target.reflect(messages)
+
+    limits = pr.Constraints(max_words=18, protected=[r"Answer with the \w+ only\."])
+    result = pr.optimize_prompts(**{**arguments, "constraints": limits, "reflection_model": listening})
+    texts = [str(text) for record in result.candidates for text in record.candidate.templates.values()]
+    assert all(len(text.split()) <= 18 for text in texts)
+    assert all(re.search(r"Answer with the \w+ only\.", text) for text in texts)
+    assert "Use 18 words at most." in asked[0]
+    assert re.search(r"exactly as they are:\nAnswer with the \w+ only\.", asked[0])
+    run = registry.store.runs.get(result.run_id)
+    assert run is not None
+    assert run.config["constraints"]["max_words"] == 18
+
+
+@pytest.mark.parametrize("wrong", [{"max_words": 0}, {"max_tokens": "many"}, {"protected": ["("]}, {"protected": "x"}])
+def test_wrong_limits_are_told_at_once(wrong: dict[str, Any]) -> None:
+    """Before anything is spent."""
+    with pytest.raises(pr.UserError, match=r"max_|protected"):
+        pr.Constraints(**wrong)
+
+
+def test_a_jinja_prompt_is_optimized_as_one(arguments: dict[str, Any]) -> None:
+    """Its statements stay as they are, its variables too, and the new version is Jinja again."""
+    template = "{% if polite %}Please. {% endif %}" + target.SORT
+    pr.register_prompt("sort_jinja", template, template_format="jinja2")
+
+    def predict(text: str) -> dict[str, str]:
+        system = pr.load_prompt("sort_jinja", 1).format(polite=True)
+        said = target.answer([{"role": "system", "content": system}, {"role": "user", "content": text}], 0)
+        return {"kind": said, "size": target.predict(text)["size"]}
+
+    @pr.scorer
+    def kind(outputs: Mapping[str, str], expectations: Mapping[str, str]) -> pr.Feedback:
+        said = f"kind should be {expectations['kind']!r} but was {outputs['kind']!r}"
+        ok = outputs["kind"] == expectations["kind"]
+        return pr.Feedback(float(ok), [pr.Item(said, ok, "sort_jinja", f"kind {expectations['kind']}")])
+
+    changes = {"predict_fn": predict, "scorers": [kind], "prompt_uris": ["prompts:/sort_jinja/1"]}
+    result = pr.optimize_prompts(**{**arguments, **changes})
+    (version,) = result.optimized_prompts
+    assert version.template_format == "jinja2"
+    assert str(version.template).startswith("{% if polite %}Please. {% endif %}")
+    assert version.format(polite=False).startswith("Sort a thing")
+    assert "protected passage '{% if polite %}'" in str(
+        fault_of("{{polite}}" + target.SORT, template, template, template_format="jinja2")
+    )
