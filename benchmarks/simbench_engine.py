@@ -14,19 +14,38 @@ from pathlib import Path
 from typing import Any
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.optimize.commit_queue import CommitQueue
 
 _CHECK = re.compile(r"Check (ok|failed): (\w+)[^.]*\.")
 
 
-async def commit_queue(
-    world: Any,
-    task: Callable[[Sequence[dict[str, str]]], Awaitable[str]],
-    reflect: Callable[[str], Awaitable[str]],
-    budget: int,
-    seed: int,
-    concurrency: int,
-) -> dict[str, Any]:
+Task = Callable[[Sequence[dict[str, str]]], Awaitable[str]]
+Reflect = Callable[[str], Awaitable[str]]
+
+
+async def commit_queue(world: Any, task: Task, reflect: Reflect, budget: int, seed: int, concurrency: int) -> dict[str, Any]:
     """One run: `{"best": {component: text}, "calls": rollouts}`."""
+    return await _run("commit_queue", world, task, reflect, budget, seed, concurrency)
+
+
+async def one_at_a_time(world: Any, task: Task, reflect: Reflect, budget: int, seed: int, concurrency: int) -> dict[str, Any]:
+    """The same with one edit at a time."""
+    return await _run(CommitQueue(workers=1), world, task, reflect, budget, seed, concurrency)
+
+
+async def twelve_at_a_time(world: Any, task: Task, reflect: Reflect, budget: int, seed: int, concurrency: int) -> dict[str, Any]:
+    """The same with twelve edits at a time."""
+    return await _run(CommitQueue(workers=12), world, task, reflect, budget, seed, concurrency)
+
+
+async def our_gepa(world: Any, task: Task, reflect: Reflect, budget: int, seed: int, concurrency: int) -> dict[str, Any]:
+    """The package `gepa` on our engine, at its defaults."""
+    return await _run("gepa", world, task, reflect, budget, seed, concurrency)
+
+
+async def _run(
+    optimizer: Any, world: Any, task: Task, reflect: Reflect, budget: int, seed: int, concurrency: int
+) -> dict[str, Any]:
     from simworld import evaluate as judge
     from simworld import stage_messages
 
@@ -60,6 +79,7 @@ async def commit_queue(
                 prompt_uris=[f"prompts:/{stage}/1" for stage in baseline],
                 scorers=[tickets],
                 reflection_model=model,
+                optimizer=optimizer,
                 budget=budget,
                 eval_data=[],  # the benchmark has test tickets of its own
                 options=pr.RunOptions(concurrency=concurrency, seed=seed, on_event=lambda event: None),
