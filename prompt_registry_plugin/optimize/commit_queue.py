@@ -32,12 +32,14 @@ from prompt_registry_plugin.optimize.weighing import Tally, probability_positive
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 _SHOWN = 3  # failures of a cluster in one reflection
-_CLUSTERS = (1, 3, 6)  # clusters of one prompt in one reflection: at least, at first, at most
+_CLUSTERS = (1, 2, 4)  # clusters of one prompt in one reflection: at least, at first, at most
 _THIN = 3  # failures that a cluster needs while there are examples that nobody ran on yet
 _FIRST = 3  # examples on which an edit has to mend something before more is spent on it
+_WASTE = 5  # one proposal in so many may mend nothing before tests are made in two parts
 _TARGETED, _GUARDS = 4, 4  # further examples in the test of an edit: of what it is aimed at, and of what must stay right
-_GATHERED = 4  # examples that are looked at when there is nothing to treat, one such block at a time
-_WORTH = 0.3  # the promise of a cluster, beside the best one's, from which it is treated while edits are under way
+# Examples that are looked at when there is nothing to treat, one such block at a time; more when nothing known promises much.
+_GATHERED, _GATHERED_LATE = 4, 16
+_WORTH = 0.2  # the promise of a cluster, beside the best one's, from which it is treated while edits are under way
 _BUNDLE = 3  # commits between two checks of the head
 _BLOCK, _BLOCKS = 12, 4  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
@@ -104,6 +106,7 @@ class _Search:
         self.gathering = False
         self.blind = asyncio.Semaphore(_BLIND_AT_ONCE)
         self.told_of_prose = False
+        self.tested, self.useless = 0, 0  # edits, and those of them that mended nothing
         self.restore()
 
     @property
@@ -158,7 +161,7 @@ class _Search:
                         await self.improve_all()
                 elif chosen := self.choose(clusters, len(known)):
                     await self.improve(chosen, known)
-                elif not await self.gather(known):
+                elif not await self.gather(known, max((cluster.promise for cluster in clusters.values()), default=0.0)):
                     if not self.state.in_flight and not self.gathering:
                         self.state.patience += 1  # everything was tried: try again what resisted
                         if self.state.patience > _MAX_TREATED[1]:
@@ -187,7 +190,7 @@ class _Search:
         await self.listing.read(wrong)
         return rollouts
 
-    async def gather(self, known: Sequence[Known]) -> bool:
+    async def gather(self, known: Sequence[Known], best: float) -> bool:
         """More rollouts of the head: on examples that no version ran on, then where the newest is oldest; False when there are none."""
         head = self.state.head
         stale = {one.example.id: one.stale for one in known}
@@ -197,7 +200,7 @@ class _Search:
             return False
         self.gathering = True
         try:
-            await self.look(head, unseen[:_GATHERED])
+            await self.look(head, unseen[: _GATHERED if best >= _THIN else _GATHERED_LATE])
         finally:
             self.gathering = False
             self.wake()
@@ -252,6 +255,11 @@ class _Search:
             self.state.in_flight -= keys
             self.wake()
 
+    def note_test(self, tally: Tally) -> None:
+        """Remembers whether an edit mended anything at all."""
+        self.tested += 1
+        self.useless += not tally.fixed
+
     def successes(self, clusters: Sequence[Cluster], known: Sequence[Known], n: int) -> list[Known]:
         """Examples in which what the clusters fail at went right, as many as there are; else such in which the component did well."""
         random, component = self.problem.random, clusters[0].key[0]
@@ -287,15 +295,21 @@ class _Search:
                 tally.count(before, after, clusters, self.blame)
                 mended.update(k for k in keys & before.failing.keys() if self.blame.is_fixed(k, before.rollout, after))
 
-        await compare(first)
-        if not tally.fixed:
+        in_two = (
+            self.useless * _WASTE > self.tested + 1
+        )  # where proposals are mostly sound, waiting for the first part gains nothing
+        if in_two:
+            await compare(first)
+        if in_two and not tally.fixed:
+            self.note_test(tally)
             self.problem.decide(child, "rejected", f"{child.note}: rejected, fixed none of {tally.aimed}", detail)
             return None
         targeted = cover(clusters, 2, dict.fromkeys(shown_ids, 1.0) | {one.example.id: 2.0 for one in first})
         targeted = [one for one in targeted if one not in first][:_TARGETED]
         used = {one.example.id for one in (*first, *targeted)}
         guards = [one for one in self.successes(clusters, known, _GUARDS + len(used)) if one.example.id not in used][:_GUARDS]
-        await compare([*targeted, *guards])
+        await compare([*([] if in_two else first), *targeted, *guards])
+        self.note_test(tally)
         gain = tally.gain(clusters, len(known))
         accepted = tally.fixed >= _FIX_SHARE * tally.aimed and gain > 0
         said = "accepted" if accepted else "rejected"
