@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from prompt_registry_plugin.options import Event, OnEvent
 
@@ -40,8 +41,9 @@ def _guarded(on_event: OnEvent) -> OnEvent:
 
 @contextmanager
 def live_progress() -> Iterator[OnEvent]:
-    """A progress bar on standard error."""
-    from rich.console import Console
+    """A progress bar for each task on standard error, and below it what a search has spent and is at work on."""
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.text import Text
 
@@ -49,12 +51,17 @@ def live_progress() -> Iterator[OnEvent]:
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} rollouts"),
-        TextColumn("score {task.fields[best]}"),
+        TextColumn("score {task.fields[best]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as progress:
+    console = Console(stderr=True)
+    progress, below = (
+        Progress(*columns, console=console, auto_refresh=False),
+        Text(style="dim", overflow="ellipsis", no_wrap=True),
+    )
+    with Live(Group(progress, below), console=console, refresh_per_second=8):
         tasks: dict[str, TaskID] = {}
 
         def show(event: Event) -> None:
@@ -65,11 +72,24 @@ def live_progress() -> Iterator[OnEvent]:
                 total = event.done if event.kind == "finished" else event.total
                 progress.update(tasks[event.task], completed=event.done, total=total)
             if event.best is not None:
-                progress.update(tasks[event.task], best=f"{event.best:.3f}")
+                interval = event.detail.get("interval")
+                said = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+                progress.update(tasks[event.task], best=f"{event.best:.3f}{said}")
+            below.plain = "\n".join(_lines_of(event.detail))
             if event.text:
-                progress.console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
+                console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
 
         yield show
+
+
+def _lines_of(detail: Mapping[str, Any]) -> list[str]:
+    """What a search has spent and is at work on, in at most six lines."""
+    if "reflections" not in detail:
+        return []
+    money = f", ${detail['dollars']:.4f}" if detail["dollars"] else ""
+    spent = f"{detail['tokens']:,} tokens{money}, {detail['reflections']} reflections; the budget is {detail['budget']}"
+    kept = f"{detail['candidates']} candidates, {detail['kept']} kept"
+    return [f"  {spent}", f"  {kept}", *(f"  at work on {what}" for what in detail["now"][:4])]
 
 
 class _Lines:

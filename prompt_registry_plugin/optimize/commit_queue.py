@@ -141,7 +141,7 @@ class _Search:
             rollouts = await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
             return
-        self.problem.note_best(fmean(rollout.score for rollout in rollouts))
+        self.problem.note_best([rollout.score for rollout in rollouts])
         await all_of(self.work() for _ in range(workers))
 
     def wake(self) -> None:
@@ -245,8 +245,9 @@ class _Search:
             for one in failures:
                 self.state.treated.update((key, one.example.id) for key in keys & one.failing.keys())
             successes = self.successes(clusters, known, 2 + len(failures) // 2)
-            child = await self.propose(base, component, shown(failures, keys), shown_right(successes, component))
-            edit = None if child is None else await self.test(base, child, clusters, failures, known)
+            with self.problem.doing(f"{component}: {', '.join(sorted(kind for _, kind in keys))}"):
+                child = await self.propose(base, component, shown(failures, keys), shown_right(successes, component))
+                edit = None if child is None else await self.test(base, child, clusters, failures, known)
             low, _, high = _CLUSTERS
             self.state.clusters = min(high, self.state.clusters + 1) if edit else max(low, self.state.clusters - 1)
             if child is not None and edit is not None:
@@ -447,8 +448,9 @@ class _Search:
         if probability >= 0.5 and used:
             self.state.checkpoints.append(head)
             self.state.edits = later
-            score = fmean(self.score(head, e) for e in used)
-            self.problem.note_best(score)
+            scores = [self.score(head, e) for e in used]
+            score = fmean(scores)
+            self.problem.note_best(scores)
             verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with probability {probability:.2f}"
             self.problem.decide(head, "checkpoint", verdict)  # it keeps the number of its commit: others came meanwhile
         elif used:
@@ -497,7 +499,7 @@ class _Search:
             # Every edit in a later version passed a test of its own, so it takes some evidence to prefer the earlier one.
             if probability_positive([self.worth(later, e) - self.worth(winner, e) for e in common]) >= _TRUST:
                 winner = later
-        self.problem.note_best(means[winner.id])
+        self.problem.note_best([self.score(winner, e) for e in common])
         summary = ", ".join(f"{c.note or 'baseline'} {means[c.id]:.3f}" for c in finalists)
         self.problem.decide(
             winner, "winner", f"race on {len(common)} examples, won by {winner.note or 'the baseline'}: {summary}"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,8 +19,19 @@ from prompt_registry_plugin.optimize.constraints import Constraints, fault_of
 from prompt_registry_plugin.optimize.ledger import Ledger
 from prompt_registry_plugin.options import Event, EventKind, OnEvent
 from prompt_registry_plugin.protocols import CandidateRecord, Model, ReflectionRecord, Reply, RunTable
-from prompt_registry_plugin.records import EMPTY, Candidate, CandidateStatus, Example, Rollout, TemplateFormat, Usage, digest
+from prompt_registry_plugin.records import (
+    EMPTY,
+    Candidate,
+    CandidateStatus,
+    Example,
+    Interval,
+    Rollout,
+    TemplateFormat,
+    Usage,
+    digest,
+)
 from prompt_registry_plugin.retrying import is_passing, retry_after
+from prompt_registry_plugin.stats import mean_interval
 from prompt_registry_plugin.templates import compile_template
 
 
@@ -57,10 +69,11 @@ class Problem:
     _runs: RunTable
     _on_event: OnEvent
     _price: Callable[[Usage], float | None]
-    best_score: float | None = None
+    best: Interval | None = None  # the search's own estimate
     reflection_usage: Usage = field(default_factory=Usage)
     history: list[CandidateRecord] = field(default_factory=list)
     reflections: list[ReflectionRecord] = field(default_factory=list)
+    _doing: list[str] = field(default_factory=list)
     _answers: dict[str, list[str]] = field(
         default_factory=lambda: defaultdict(list)
     )  # not asked for again yet, by what was asked
@@ -181,24 +194,40 @@ class Problem:
     def decide(self, candidate: Candidate, status: CandidateStatus, text: str = "", detail: Mapping[str, Any] = EMPTY) -> None:
         """Stores what became of a candidate, and tells whoever watches. What was noted before stays, unless `detail` has it anew."""
         earlier = next((r.detail for r in reversed(self.history) if r.candidate.id == candidate.id), EMPTY)
-        record = CandidateRecord(candidate, status, {**earlier, **detail, **({"text": text} if text else {})})
+        said = {"text": text} if text else {}
+        now = {"at": self._ledger.finished, "best": None if self.best is None else self.best.mean}
+        record = CandidateRecord(candidate, status, {**earlier, **detail, **said, **now})
         self.history = [r for r in self.history if r.candidate.id != candidate.id] + [record]
         self._runs.add_candidate(self.run_id, record)
         self.tell("candidate", text)
 
-    def note_best(self, score: float) -> None:
-        """Sets the score that the progress bar shows: an estimate on training examples, not a result."""
-        self.best_score = score
+    @property
+    def best_score(self) -> float | None:
+        """The score that was noted as the best so far."""
+        return None if self.best is None else self.best.mean
+
+    def note_best(self, scores: float | Sequence[float]) -> None:
+        """Sets the score that is shown as the best so far, or the scores that it is the mean of: an estimate, not a result."""
+        self.best = Interval(scores, None, None, 1) if isinstance(scores, int | float) else mean_interval(scores)
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Shows what is being worked on while the block lasts."""
+        self._doing.append(what)
+        try:
+            yield
+        finally:
+            self._doing.remove(what)
 
     def tell(self, kind: EventKind = "rollout", text: str = "") -> None:
         """Reports progress to whoever watches."""
         meter = self._ledger.meter
         detail = {
-            "tokens": meter.tokens,
-            "dollars": meter.dollars,
-            "seconds": meter.seconds,
-            "reflections": len(self.reflections),
-        }
+            "budget": str(meter.budget), "tokens": meter.tokens, "dollars": meter.dollars, "seconds": meter.seconds,
+            "reflections": len(self.reflections), "candidates": len(self.history), "now": list(self._doing),
+            "kept": sum(record.status in ("committed", "checkpoint") for record in self.history),
+            "interval": None if self.best is None or self.best.low is None else [self.best.low, self.best.high],
+        }  # fmt: skip
         self._on_event(Event(kind, "optimize", self._ledger.finished, meter.total, self.best_score, text, detail))
 
 

@@ -145,7 +145,8 @@ def _divided(examples: Sequence[Example], rng: random.Random) -> tuple[list[Exam
 async def _search(job: Job, problem: Problem) -> Candidate:
     done = next((record for record in problem.history if record.status == "winner"), None)
     if done is not None:  # the run was stopped in its proof
-        problem.best_score = done.detail.get("search_score")
+        if done.detail.get("search_score") is not None:
+            problem.note_best(done.detail["search_score"])
         return done.candidate
     if not problem.history:
         problem.decide(problem.baseline, "baseline")
@@ -157,7 +158,7 @@ async def _search(job: Job, problem: Problem) -> Candidate:
     found = await job.optimizer.optimize(problem)
     if not isinstance(found, OptimizationResult):
         raise UserError(f"optimizer {job.optimizer.name!r} returned {found!r:.60}; it has to return an OptimizationResult")
-    if found.score is not None:
+    if found.score is not None and found.score != problem.best_score:
         problem.note_best(found.score)
     problem.decide(found.best, "winner", detail={"search_score": problem.best_score})
     problem.tell("finished")
