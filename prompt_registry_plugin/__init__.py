@@ -90,6 +90,11 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.optimize.engine import aresume_run as aresume_run
     from prompt_registry_plugin.optimize.engine import optimize_prompts as optimize_prompts
     from prompt_registry_plugin.optimize.engine import resume_run as resume_run
+    from prompt_registry_plugin.optimize.front import ParetoPoint as ParetoPoint
+    from prompt_registry_plugin.optimize.migrate import MigratedPrompt as MigratedPrompt
+    from prompt_registry_plugin.optimize.migrate import MigrationResult as MigrationResult
+    from prompt_registry_plugin.optimize.migrate import amigrate_prompts as amigrate_prompts
+    from prompt_registry_plugin.optimize.migrate import migrate_prompts as migrate_prompts
     from prompt_registry_plugin.optimize.problem import OptimizationResult as OptimizationResult
     from prompt_registry_plugin.optimize.problem import Optimizer as Optimizer
     from prompt_registry_plugin.optimize.problem import Problem as Problem
@@ -118,6 +123,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry import PromptRegistry as PromptRegistry
     from prompt_registry_plugin.scope import in_context as in_context
     from prompt_registry_plugin.scope import override_prompts as override_prompts
+    from prompt_registry_plugin.scorers.equivalence import Equivalence as Equivalence
     from prompt_registry_plugin.scorers.scorer import scorer as scorer
     from prompt_registry_plugin.steps import trace as trace
     from prompt_registry_plugin.templates.convert import to_double_brace as to_double_brace
@@ -196,6 +202,9 @@ _HOME = {
     "optimize.budget": ("Budget",),
     "optimize.engine": ("aoptimize_prompts", "aresume_run", "optimize_prompts", "resume_run"),
     "optimize.constraints": ("Constraints",),
+    "optimize.front": ("ParetoPoint",),
+    "optimize.migrate": ("MigratedPrompt", "MigrationResult", "amigrate_prompts", "migrate_prompts"),
+    "scorers.equivalence": ("Equivalence",),
     "optimize.problem": ("OptimizationResult", "Optimizer", "Problem"),
     "optimize.result": ("PromptOptimizationResult",),
     "options": ("Event", "RunOptions"),

@@ -12,13 +12,14 @@ from typing import Any
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.frozen import canonical_json, freeze
 from prompt_registry_plugin.records import Example, digest
+from prompt_registry_plugin.tracing import Trace
 
-Data = Iterable[Mapping[str, Any] | Example] | str | PathLike[str]
-"""Rows (`{"inputs": {…}, "expectations": {…}}`), or the path of a JSON Lines file of such rows."""
+Data = Iterable[Mapping[str, Any] | Example | Trace] | str | PathLike[str]
+"""Rows (`{"inputs": {…}, "expectations": {…}}`), traces, or the path of a JSON Lines file of such rows."""
 
 
 def load_examples(data: Data, what: str = "data") -> list[Example]:
-    """The examples of `data`, in order. `outputs` of a row becomes `expectations["expected_response"]`.
+    """The examples of `data`, in order. `outputs` of a row, or of a trace's outermost span, become `expectations["expected_response"]`.
 
     Raises `InvalidExample`, naming the row.
     """
@@ -53,6 +54,8 @@ def split_examples(examples: Sequence[Example], share: float, seed: int) -> tupl
 
 
 def _example(row: Any, where: str) -> Example:
+    if isinstance(row, Trace):
+        row = _row_of(row, where)
     if not isinstance(row, Mapping):
         raise InvalidExample(f"{where} is a mapping with 'inputs' and 'expectations', not {type(row).__name__}")
     inputs, expectations = row.get("inputs"), row.get("expectations")
@@ -67,6 +70,18 @@ def _example(row: Any, where: str) -> Example:
     except (TypeError, ValueError) as error:
         raise InvalidExample(f"{where} is not JSON data: {error}") from error
     return Example(freeze(inputs), freeze(expectations))
+
+
+def _row_of(trace: Trace, where: str) -> dict[str, Any]:
+    """What the outermost step of a recorded run was given and gave back."""
+    for _, span in trace.walk():
+        attributes = span.attributes
+        output = attributes.get("output", attributes.get("outputs"))
+        if span.error is None and isinstance(attributes.get("inputs"), Mapping) and output is not None:
+            return {"inputs": attributes["inputs"], "outputs": output}
+    raise InvalidExample(
+        f"{where} is a trace ({trace.name}) without a step whose inputs and output are known: record a run of a function with @trace"
+    )
 
 
 def _read_json_lines(path: Path) -> Iterable[Any]:

@@ -35,6 +35,7 @@ class RunOptions:
     `concurrency` rollouts run at once. `seed` fixes every random choice of ours (with `concurrency=1` the whole run). `prices`, by
     model name, turn tokens into cost where the public price lists do not. A rollout whose error passes by itself (a rate limit, a lost
     connection) is tried up to `attempts` times in all. `on_event` replaces the progress bar that is shown on a terminal.
+    `arguments` are given to a `predict_fn` that is a function besides the inputs of a row, such as `{"model": "…"}`; they are JSON data.
     """
 
     concurrency: int = 16
@@ -42,6 +43,7 @@ class RunOptions:
     prices: Mapping[str, Price] = field(default_factory=dict)
     on_event: OnEvent | None = None
     attempts: int = 3
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:

@@ -42,7 +42,7 @@ class Runner:
         formats: Mapping[str, TemplateFormat] | None = None,
     ) -> None:
         self._pool = ContextPool(options.concurrency)
-        self.target: Target = resolve_target(predict_fn, self._pool, plugins)
+        self.target: Target = resolve_target(predict_fn, self._pool, plugins, options.arguments)
         self.scorers = resolve_scorers(scorers, plugins)
         self._aggregation = aggregation or _mean
         self._plugins = plugins

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prompt_registry_plugin.plugins import default_plugin_manager
+from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.scope import current_recorder
 from prompt_registry_plugin.tracing import inside, span
 
@@ -26,11 +28,12 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
     if not callable(function):
         raise TypeError(f"@trace takes a function, or an object of an installed framework, not {type(function).__name__}")
     name = getattr(function, "__qualname__", repr(function))
+    signature = _signature(function)
     if inspect.isasyncgenfunction(function):
 
         @wraps(function)
         async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with _Stream(name) as stream:
+            with _Stream(name, _inputs(signature, args, kwargs)) as stream:
                 items = function(*args, **kwargs)
                 step = items.asend(None)
                 try:
@@ -54,7 +57,7 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
 
         @wraps(function)
         def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with _Stream(name) as stream:
+            with _Stream(name, _inputs(signature, args, kwargs)) as stream:
                 items = function(*args, **kwargs)
                 advance, given = items.send, None
                 try:
@@ -78,14 +81,14 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
 
         @wraps(function)
         async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with span("chain", name) as span_id:
+            with span("chain", name, _inputs(signature, args, kwargs)) as span_id:
                 return _noted(span_id, await function(*args, **kwargs))
 
         return cast("Callable[P, R]", traced_async)
 
     @wraps(function)
     def traced(*args: P.args, **kwargs: P.kwargs) -> R:
-        with span("chain", name) as span_id:
+        with span("chain", name, _inputs(signature, args, kwargs)) as span_id:
             return _noted(span_id, function(*args, **kwargs))
 
     return traced
@@ -94,9 +97,9 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
 class _Stream:
     """A generator's span: open as long as the generator lives, but the place where code runs only while it makes an item."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, attributes: Mapping[str, Any]) -> None:
         self._recorder = current_recorder()
-        self._span_id = None if self._recorder is None else self._recorder.start("chain", name)
+        self._span_id = None if self._recorder is None else self._recorder.start("chain", name, attributes=attributes)
         self._items: list[Any] = []
 
     def step(self) -> inside:
@@ -115,6 +118,24 @@ class _Stream:
             left = isinstance(error, GeneratorExit)  # whoever used the items had enough
             attributes = {"output": self._items}
             self._recorder.finish(self._span_id, attributes=attributes, error=None if left else error)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # some builtins have none
+        return None
+
+
+def _inputs(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
+    """The arguments by name, while somebody records; a wrong call is the function's to complain of."""
+    if signature is None or current_recorder() is None:
+        return EMPTY
+    with suppress(TypeError):
+        given = dict(signature.bind(*args, **kwargs).arguments)
+        given.pop("self", None)
+        return {"inputs": given}
+    return EMPTY
 
 
 def _noted(span_id: str | None, result: R) -> R:

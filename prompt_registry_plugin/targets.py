@@ -14,13 +14,15 @@ from prompt_registry_plugin.concurrency import ContextPool
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
+from prompt_registry_plugin.records import EMPTY
 
 
 class FunctionTarget:
     """A function, or coroutine function, that is called with a row's inputs as keywords."""
 
-    def __init__(self, function: Callable[..., Any], pool: ContextPool) -> None:
+    def __init__(self, function: Callable[..., Any], pool: ContextPool, arguments: Mapping[str, Any] = EMPTY) -> None:
         self._function = function
+        self._arguments = dict(arguments)
         self._pool = pool
         self._signature = _signature(function)
         self.name = getattr(function, "__qualname__", repr(function))
@@ -28,8 +30,8 @@ class FunctionTarget:
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The function's answer; a plain function runs in a thread of our pool, which keeps the context."""
         if inspect.iscoroutinefunction(self._function):
-            return await self._function(**inputs)
-        answer = await self._pool.run(partial(self._function, **inputs))
+            return await self._function(**{**self._arguments, **inputs})
+        answer = await self._pool.run(partial(self._function, **{**self._arguments, **inputs}))
         return await answer if inspect.isawaitable(answer) else answer
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
@@ -37,22 +39,27 @@ class FunctionTarget:
         if self._signature is None:
             return None
         try:
-            self._signature.bind(**inputs)
+            self._signature.bind(**{**self._arguments, **inputs})
         except TypeError as error:
-            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, inputs))}"
+            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, {**self._arguments, **inputs}))}"
         return None
 
 
-def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager) -> Target:
-    """The target that a function, a framework's object, or a string `"package.module:name"` is. Raises `UserError` for others."""
+def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager, arguments: Mapping[str, Any] = EMPTY) -> Target:
+    """The target that a function, a framework's object, or a string `"package.module:name"` is. Raises `UserError` for others.
+
+    A function is given `arguments` besides the inputs of each row.
+    """
     obj = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
+    if arguments and (not inspect.isroutine(obj) or isinstance(obj, Target)):
+        raise UserError(f"arguments ({', '.join(arguments)}) are given to functions; {obj!r:.80} is none")
     if isinstance(obj, Target) and not inspect.isclass(obj):
         return obj
     found: Target | None = plugins.hook.prompt_registry_as_target(obj=obj)
     if found is not None:
         return found
     if callable(obj) and not inspect.isclass(obj):
-        return FunctionTarget(obj, pool)
+        return FunctionTarget(obj, pool, arguments)
     raise UserError(
         f"predict_fn is a function, an object of an installed framework, or 'module:name', not {type(obj).__name__} {obj!r:.80}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -150,8 +151,8 @@ def test_looking_creates_no_database(run: Run, tmp_path: Any) -> None:
     assert not list(tmp_path.glob("typo*"))
 
 
-def test_runs_are_listed_and_shown(run: Run) -> None:
-    """With settings, outcome, and every candidate's fate."""
+def test_runs_are_listed_and_shown(run: Run, tmp_path: Path) -> None:
+    """With settings, outcome, and every candidate's fate; with diffs and causes where wanted, and as a page and a picture."""
     result = pr.optimize_prompts(
         predict_fn=target.predict,
         train_data=target.rows(8),
@@ -170,6 +171,20 @@ def test_runs_are_listed_and_shown(run: Run) -> None:
     assert "gain proven" in out
     shown = json.loads(run("runs", "show", result.run_id, "--json")[1])
     assert {candidate["status"] for candidate in shown["candidates"]} >= {"baseline", "winner"}
+    assert any(candidate["causes"] and candidate["changes"] for candidate in shown["candidates"])
+    _, out, _ = run("runs", "show", result.run_id, "--edits")
+    assert re.search(r"{\+.*- (plant|animal|big_one|small_one): ", out, re.S)
+    assert re.search(r"because of text: \w+ number\d", out)
+    page, picture = tmp_path / "run.html", tmp_path / "run.svg"
+    assert run("runs", "show", result.run_id, "--html", str(page), "--svg", str(picture))[0] == 0
+    text = page.read_text()
+    assert "<ins>" in text
+    assert "made because of" in text
+    assert "gain proven on held-out examples" in text
+    assert "overfitting" in text
+    for written in (text, picture.read_text()):
+        assert "<svg" in written
+        assert not re.search(r"(?:src|href)=|@import|url\(", written), "it loads nothing from anywhere"
     code, out, _ = run("runs", "promote", result.run_id, "--alias", "staging")
     assert out == "".join(f"{v.name}@staging is version 2\n" for v in result.optimized_prompts)
     assert "already" in run("promote", "sort", "--alias", "staging")[1]

@@ -56,6 +56,12 @@ def test_both_prompts_improve_and_are_registered_with_their_origin(registry: pr.
         ("name", 2, 1, result.run_id),
     ]
     assert result.optimized_prompts[0].tags["held_out_after"] == f"{result.final_eval_score:.4f}"
+    assert result.overfitting is not None
+    assert abs(result.overfitting) < 0.2, "the scripted model knows the world, so the search has nothing to overfit to"
+    front = {point.status: point for point in result.pareto_front}
+    assert {"baseline", "winner"} <= front.keys(), "the shortest and the best"
+    assert front["baseline"].words < front["winner"].words
+    assert front["baseline"].score.mean < front["winner"].score.mean
     assert pr.load_prompt("prompts:/sort@production").version == 1
     result.promote()
     assert pr.load_prompt("prompts:/sort@production").version == 2

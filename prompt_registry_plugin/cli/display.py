@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -18,10 +16,13 @@ from rich.tree import Tree
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.formats.dotprompt import to_text
 from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.optimize.report import RunReport
 from prompt_registry_plugin.prompts import PromptVersion, text_of
 from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.reports import word_changes
 from prompt_registry_plugin.tracing import Trace
 
+_STATES = {"winner": "bold green", "checkpoint": "green", "committed": "green", "accepted": "cyan", "rejected": "red"}
 _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}
 
 
@@ -58,13 +59,11 @@ def word_diff(old: str, new: str, *, marked: bool | None = None) -> Text:
     if marked is None:
         terminal = console()
         marked = terminal.no_color or not terminal.is_terminal
-    before, after = (re.findall(r"\s+|[^\s\w]|\w+", text) for text in (old, new))
     text = Text()
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag == "equal":
-            text.append("".join(before[i1:i2]))
+    for kind, removed, added in word_changes(old, new):
+        if kind == "equal":
+            text.append(added)
             continue
-        removed, added = "".join(before[i1:i2]), "".join(after[j1:j2])
         text.append(f"[-{removed}-]" if marked and removed else removed, style="red strike")
         text.append(f"{{+{added}+}}" if marked and added else added, style="green")
     return text
@@ -153,6 +152,25 @@ def trace_tree(trace: Trace) -> Tree:
     for depth, span in trace.walk():
         del nodes[depth + 1 :]
         nodes.append(nodes[depth].add(_span_text(span, known)))
+    return tree
+
+
+def run_tree(report: RunReport, *, edits: bool) -> Tree:
+    """A run's candidates, each under the one it came from; with `edits`, what each changed and the failures that caused it."""
+    tree = Tree(Text(f"run {report.run.id}", style="bold"))
+    children = report.children()
+    stack = [(tree, step) for step in reversed(children.get(None, []))]
+    while stack:
+        parent, step = stack.pop()
+        state = step.record.status
+        said = Text.assemble((f"{state} ", _STATES.get(state, "")), step.said, (f"  {step.record.candidate.id[:8]}", "dim"))
+        parts: list[RenderableType] = [said]
+        for key, (before, after) in step.changes.items() if edits else ():
+            parts += [Text(key, style="dim"), word_diff(before, after)]
+        for cause in step.causes if edits else ():
+            parts.append(Text(f"because of {_short(cause.inputs)}: {_short('; '.join(cause.wrong))}", style="dim"))
+        node = parent.add(Group(*parts))
+        stack += [(node, child) for child in reversed(children.get(step.record.candidate.id, []))]
     return tree
 
 

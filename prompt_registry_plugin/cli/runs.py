@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,22 +37,28 @@ def list_runs(as_json: bool) -> None:
 
 @runs.command("show")
 @click.argument("run_id")
+@click.option("--edits", is_flag=True, help="With each edit's diff and the failures that caused it.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write all of it to one HTML file, which loads nothing.")
+@click.option("--svg", type=click.Path(dir_okay=False), help="Write the score over rollouts as a picture.")
 @json_option
 @registry_option
-def show_run(run_id: str, as_json: bool) -> None:
-    """Show a run: its settings, what came of it, and every candidate with the reason it was kept or dropped."""
-    from prompt_registry_plugin.cli.display import console, print_json, print_table
+def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_json: bool) -> None:
+    """Show a run: its settings, what came of it, and the tree of candidates with the reason each was kept or dropped."""
+    from prompt_registry_plugin.cli.display import console, print_json, print_table, run_tree
+    from prompt_registry_plugin.optimize.report import report_of
     from prompt_registry_plugin.optimize.run import budget_of
 
     registry = open_existing()
     run = _run(registry, run_id)
-    candidates = registry.store.runs.candidates(run_id)
+    report = report_of(registry.store.runs, run)
+    for path, content in ((html, report.html), (svg, report.chart)):
+        if path is not None:
+            Path(path).write_text(content(), encoding="utf-8")
+            click.echo(f"wrote {path}", err=True)
     if as_json:
-        listed = [
-            {"id": c.candidate.id, "parent": c.candidate.parent_id, "status": c.status, "note": c.candidate.note, **c.detail}
-            for c in candidates
-        ]
-        print_json({**_data(run), "candidates": listed})
+        print_json({**_data(run), "candidates": [step.to_json() for step in report.steps]})
+        return
+    if html or svg:
         return
     simulated = " (simulated)" if run.config["models"]["reflection_simulated"] else ""
     facts = [
@@ -65,12 +72,8 @@ def show_run(run_id: str, as_json: bool) -> None:
         ("outcome", (run.result or {}).get("because", "")),
     ]
     print_table(("run", run.id), facts)
-    rows = [
-        (c.candidate.id[:8], (c.candidate.parent_id or "")[:8], c.status, c.detail.get("text") or c.candidate.note)
-        for c in candidates
-    ]
     console().print()
-    print_table(("candidate", "from", "state", "why"), rows)
+    console().print(run_tree(report, edits=edits))
 
 
 @runs.command("promote")

@@ -317,7 +317,14 @@ class _Search:
         verdict = (
             f"{child.note}: {said}, fixed {tally.fixed} of {tally.aimed}, broke {tally.broken} of {tally.right}, gain {gain:+.3f}"
         )
-        detail |= {"fixed": tally.fixed, "of": tally.aimed, "broken": tally.broken, "gain": gain, "aims": sorted(mended)}
+        detail |= {
+            "test": verdict,
+            "fixed": tally.fixed,
+            "of": tally.aimed,
+            "broken": tally.broken,
+            "gain": gain,
+            "aims": sorted(mended),
+        }
         self.problem.decide(child, "accepted" if accepted else "rejected", verdict, detail)
         if not accepted:
             return None

@@ -104,6 +104,7 @@ async def aoptimize_prompts(
             "seed": options.seed,
             "concurrency": options.concurrency,
             "attempts": options.attempts,
+            "arguments": dict(options.arguments),
             "prices": {name: [price.input, price.output] for name, price in options.prices.items()},
             "adapters": adapting.enabled(),
             "folder": str(Path.cwd()),
@@ -135,7 +136,9 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
         raise UserError(f"run {run_id} was started in {config['folder']}; resume it from there")
     adapting.enable(*config["adapters"]) if config["adapters"] else None
     prices = {name: Price(*pair) for name, pair in config["prices"].items()}
-    options = RunOptions(config["concurrency"], config["seed"], prices, on_event, config.get("attempts", 3))
+    options = RunOptions(
+        config["concurrency"], config["seed"], prices, on_event, config.get("attempts", 3), config.get("arguments", {})
+    )
     scorers = [import_object(scorer) if ":" in scorer else scorer for scorer in config["scorers"]]
     sources = _sources(registry, config["prompts"])
     kind, reference = config["reflection_model"]

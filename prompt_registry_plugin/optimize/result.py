@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
+from prompt_registry_plugin.optimize.front import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.proof import HeldOut
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import CandidateRecord
@@ -35,6 +37,7 @@ class PromptOptimizationResult:
     registered_because: str
     failed_rollouts: int
     _registry: PromptRegistry = field(repr=False)
+    _validation: frozenset[str] = field(repr=False, default=frozenset())
 
     @property
     def initial_eval_score(self) -> float | None:
@@ -45,6 +48,24 @@ class PromptOptimizationResult:
     def final_eval_score(self) -> float | None:
         """The winner's mean score on held-out examples."""
         return None if self.held_out is None else self.held_out.after.score.mean
+
+    @property
+    def overfitting(self) -> float | None:
+        """The gain that the search believed in less the gain on held-out examples; None where one of them is not known.
+
+        The search's gain is its own estimate of the winner less the baseline's mean on the examples it searched on.
+        """
+        rollouts = self._registry.store.runs.rollouts(self.run_id, "train")
+        before = [rollout.score for rollout in rollouts if rollout.candidate_id == self.baseline.id]
+        if self.held_out is None or self.search_score is None or not before:
+            return None
+        return self.search_score - fmean(before) - self.held_out.difference.mean
+
+    @property
+    def pareto_front(self) -> list[ParetoPoint]:
+        """The candidates that no other beats in score, cost, time and length together, by the search's validation examples."""
+        rollouts = self._registry.store.runs.rollouts(self.run_id, "train")
+        return pareto_front(self.candidates, rollouts, dict.fromkeys(self._validation))
 
     @property
     def scores_by_scorer(self) -> Mapping[str, tuple[float, float]]:

@@ -113,7 +113,7 @@ def _problem(job: Job, meter: Meter, on_event: OnEvent, ledgers: list[Ledger]) -
     ledgers.append(Ledger(job.runner, runs, run.id, "train", meter, lambda: problem.tell()))
     model = job.reflection_model.name
     rng = random.Random(run.config["seed"])  # noqa: S311  a search, not a secret
-    train, validation = _divided(job.splits.get("train", ()), rng)
+    train, validation = divided(job.splits.get("train", ()), rng)
     problem = Problem(
         baseline=job.baseline,
         train=train,
@@ -134,7 +134,7 @@ def _problem(job: Job, meter: Meter, on_event: OnEvent, ledgers: list[Ledger]) -
     return problem
 
 
-def _divided(examples: Sequence[Example], rng: random.Random) -> tuple[list[Example], list[Example]]:
+def divided(examples: Sequence[Example], rng: random.Random) -> tuple[list[Example], list[Example]]:
     """(to learn from, to compare on), both in a random order; the same twice where there are too few to divide."""
     order = list(examples)
     rng.shuffle(order)
@@ -233,6 +233,7 @@ def _finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | N
         reflection_usage=problem.reflection_usage,
         candidates=job.registry.store.runs.candidates(job.run.id),
         registered_because=because,
+        _validation=frozenset(example.id for example in problem.validation),
         failed_rollouts=failed,
         _registry=job.registry,
     )
@@ -283,6 +284,7 @@ def _register(job: Job, source: PromptVersion, winner: Candidate, held_out: Held
 def _summary(result: PromptOptimizationResult) -> dict[str, Any]:
     held_out = result.held_out
     return {
+        "overfitting": result.overfitting,
         "registered": [version.uri for version in result.optimized_prompts],
         "because": result.registered_because,
         "failed_rollouts": result.failed_rollouts,

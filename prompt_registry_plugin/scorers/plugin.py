@@ -10,7 +10,8 @@ from prompt_registry_plugin.protocols import Scorer
 
 @hookimpl
 def prompt_registry_scorers() -> Sequence[Scorer]:
-    """`exact_match`."""
+    """`exact_match`, and `equivalence` without a judge."""
     from prompt_registry_plugin.scorers.builtin import exact_match
+    from prompt_registry_plugin.scorers.equivalence import Equivalence
 
-    return [exact_match]
+    return [exact_match, Equivalence()]
