@@ -40,11 +40,13 @@ _TARGETED, _GUARDS = 4, 4  # further examples in the test of an edit: of what it
 # Examples that are looked at when there is nothing to treat, one such block at a time; more when nothing known promises much.
 _GATHERED, _GATHERED_LATE = 4, 16
 _WORTH = 0.2  # the promise of a cluster, beside the best one's, from which it is treated while edits are under way
+_START = (20, 0.08, 40)  # examples that the baseline is run on first: at least, of the budget, at most
 _BUNDLE = 3  # commits between two checks of the head
 _BLOCK, _BLOCKS = 12, 4  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
 # With nothing but numbers, good runs show more of a task than bad ones: so many of the best share are shown, and others tested on too.
 _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
+_PROMOTED = 0.5  # the probability of being better from which a head becomes a checkpoint
 _FINALISTS = 3
 _WORKERS = 12  # edits at once, at most
 _BLIND_AT_ONCE = 2  # where no edit can be aimed: they all change everything
@@ -136,7 +138,8 @@ class _Search:
 
     async def run(self, workers: int) -> None:
         """Until the budget is down to the reserve or there is nothing left to try."""
-        start = self.problem.train[: max(20, self.problem.budget * 8 // 100)]
+        least, share, most = _START
+        start = self.problem.train[: min(max(least, round(self.problem.budget * share)), most)]
         try:
             rollouts = await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
@@ -311,7 +314,7 @@ class _Search:
         guards = [one for one in self.successes(clusters, known, _GUARDS + len(used)) if one.example.id not in used][:_GUARDS]
         await compare([*([] if in_two else first), *targeted, *guards])
         self.note_test(tally)
-        gain = tally.gain(clusters, len(known))
+        gain = tally.gain(clusters, known)
         accepted = tally.fixed >= _FIX_SHARE * tally.aimed and gain > 0
         said = "accepted" if accepted else "rejected"
         verdict = (
@@ -452,7 +455,7 @@ class _Search:
             if not 0.15 < probability < 0.85:
                 break
         bundle, later = self.state.edits[:since], self.state.edits[since:]
-        if probability >= 0.5 and used:
+        if probability >= _PROMOTED and used:
             self.state.checkpoints.append(head)
             self.state.edits = later
             scores = [self.score(head, e) for e in used]

@@ -30,6 +30,11 @@ class Known:
     passing: dict[ClusterKey, list[Item]]
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether it was all right and nobody said what of: feedback often tells mistakes only."""
+        return not self.failing and not self.passing and self.rollout.error is None
+
+    @property
     def known(self) -> set[ClusterKey]:
         """Everything that is known to be right or wrong here."""
         return {*self.failing, *self.passing}

@@ -35,25 +35,28 @@ class Tally:
         for key in keys & before.passing.keys() - before.failing.keys():
             self.right += 1
             self.broken += blame.is_broken(key, before.rollout, after)
-        if after.error is None:
+        if before.is_quiet:
+            self.right += 1
+            self.broken += after.error is not None or after.score < before.rollout.score
+        elif after.error is None:
             now = blame.blamed(after)
             self.rest += len(before.failing.keys() - keys) - len((now.keys() & before.known) - keys)
         else:
             self.rest -= len(before.passing.keys() - keys)
         self.rollouts += 1
 
-    def gain(self, clusters: Sequence[Cluster], known: int) -> float:
+    def gain(self, clusters: Sequence[Cluster], known: Sequence[Known]) -> float:
         """The estimated gain in checks for an example of those that are known.
 
         What is fixed counts by how often it was wrong, what is broken by how often it was right: so chance, which mends some failures and
         breaks some successes, cancels out. All rates are shrunken.
         """
         wrong = sum(len(cluster.failing) for cluster in clusters)
-        right = sum(len(cluster.passing) for cluster in clusters)
+        right = sum(len(cluster.passing) for cluster in clusters) + sum(one.is_quiet for one in known)
         fix = (self.fixed + _FIXED[0]) / (self.aimed + _FIXED[1])
         breakage = (self.broken + _BROKEN[0]) / (self.right + _BROKEN[1])
         rest = self.rest / (self.rollouts + _REST)
-        return (fix * wrong - breakage * right) / known + rest
+        return (fix * wrong - breakage * right) / len(known) + rest
 
 
 def probability_positive(differences: Sequence[float]) -> float:
