@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from prompt_registry_plugin.prompts import PromptVersion
-from prompt_registry_plugin.protocols import Adapter, Importer, Model, Scorer, Store, Target
+from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, Scorer, Store, Target
 from prompt_registry_plugin.records import AliasMove, Usage
 from prompt_registry_plugin.tracing import Trace
 
@@ -38,6 +38,11 @@ def prompt_registry_scorers() -> Sequence[Scorer]:  # type: ignore[empty-body]
 @hookspec
 def prompt_registry_optimizers() -> Mapping[str, Any]:  # type: ignore[empty-body]
     """Optimizer factories by name: called with no arguments, they return an object with `optimize(problem)`."""
+
+
+@hookspec(firstresult=True)
+def prompt_registry_executor(name: str) -> Executor | None:
+    """The executor of that name, ready to run rollouts, or None when it is another plugin's."""
 
 
 @hookspec

@@ -36,6 +36,7 @@ class RunOptions:
     model name, turn tokens into cost where the public price lists do not. A rollout whose error passes by itself (a rate limit, a lost
     connection) is tried up to `attempts` times in all. `on_event` replaces the progress bar that is shown on a terminal.
     `arguments` are given to a `predict_fn` that is a function besides the inputs of a row, such as `{"model": "…"}`; they are JSON data.
+    `executor` says where rollouts run: `"local"`, in this process, or the name that a plugin gives, such as `"ray"`.
     """
 
     concurrency: int = 16
@@ -44,6 +45,7 @@ class RunOptions:
     on_event: OnEvent | None = None
     attempts: int = 3
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    executor: str = "local"
 
     def __post_init__(self) -> None:
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:

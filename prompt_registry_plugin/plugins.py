@@ -26,6 +26,7 @@ BUILT_IN = (
     "prompt_registry_plugin.formats.plugin",
     "prompt_registry_plugin.otel",
     "prompt_registry_plugin.prices",
+    "prompt_registry_plugin.ray",
     "prompt_registry_plugin.audit",
 )
 

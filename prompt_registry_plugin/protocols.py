@@ -321,5 +321,15 @@ class Store(Protocol):
         """Releases the database; using the store afterwards raises `StoreUnavailable`."""
 
 
+class Executor(Protocol):
+    """Runs rollouts somewhere else. Everything that crosses the border is JSON text; nothing is pickled."""
+
+    async def run(self, work: str, candidate: str, example: str) -> str:
+        """The rollout, as `remote.perform(work, candidate, example)` returns it wherever it runs."""
+
+    def close(self) -> None:
+        """Lets go of whatever it holds."""
+
+
 AnyModel = Model | str | Callable[..., Awaitable[Any]] | Callable[..., Any]
 """What is taken where a model is wanted: a `Model`, a string such as `"openai:gpt-…"`, or a function of the messages."""

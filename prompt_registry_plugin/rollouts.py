@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from prompt_registry_plugin import adapting
 from prompt_registry_plugin.concurrency import AdaptiveLimit, ContextPool
+from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import InvalidExample, InvalidScore, TargetFailed, UserError, did_you_mean
+from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prices import cost_of, model_of
-from prompt_registry_plugin.protocols import Scorer, Target
+from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
 from prompt_registry_plugin.retrying import is_passing, is_rate_limit, retry_after
 from prompt_registry_plugin.scope import not_rendered, override_prompts, recording
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
-from prompt_registry_plugin.targets import resolve_target
+from prompt_registry_plugin.store.sql.runs import rollout_of
+from prompt_registry_plugin.targets import reference_to, resolve_target
 from prompt_registry_plugin.tracing import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
@@ -48,6 +54,13 @@ class Runner:
         self._plugins = plugins
         self._options = options
         self._formats = formats or {}
+        self._executor: Executor | None = None
+        self._work = ""
+        if options.executor != "local":
+            self._work = self._described(predict_fn, scorers, aggregation)
+            self._executor = plugins.hook.prompt_registry_executor(name=options.executor)
+            if self._executor is None:
+                raise UserError(f"no executor is called {options.executor!r}; there are 'local' and 'ray'")
         self.slots = AdaptiveLimit(options.concurrency)
 
     def check(self, examples: Sequence[Example], what: str) -> None:
@@ -80,8 +93,42 @@ class Runner:
             raise TargetFailed(f"{self.target.name} failed on the first {len(done)} examples; {done[-1].error}")
         raise not_rendered(sorted(candidate.templates))
 
-    async def run(self, candidate: Candidate, example: Example, *, strict: bool = False) -> Rollout:
-        """The rollout at once. With `strict` a scorer's fault is raised as `InvalidScore` rather than recorded."""
+    def _described(self, predict_fn: Any, scorers: Sequence[Any], aggregation: Aggregation | None) -> str:
+        """What another process has to know. Raises `UserError` for what it could not import."""
+        named = {"predict_fn": reference_to(predict_fn), "aggregation": aggregation and reference_to(aggregation)}
+        judges = [scorer if isinstance(scorer, str) else reference_to(scorer) for scorer in scorers]
+        missing = "predict_fn" if named["predict_fn"] is None else "a scorer" if None in judges else ""
+        if missing or (aggregation is not None and named["aggregation"] is None):
+            raise UserError(
+                f"{missing or 'aggregation'} cannot be imported by name, as executor {self._options.executor!r} has to: "
+                "define it at the top of a module, and start the run from its folder"
+            )
+        registry, options = current_registry(), self._options
+        prices = {name: [price.input, price.output] for name, price in options.prices.items()}
+        return canonical_json({
+            **named, "scorers": judges, "folder": str(Path.cwd()), "registry": registry.url, "adapters": list(adapting.enabled()),
+            "prices": prices, "attempts": options.attempts, "arguments": dict(options.arguments), "formats": dict(self._formats),
+        })  # fmt: skip
+
+    async def _elsewhere(self, executor: Executor, candidate: Candidate, example: Example) -> Rollout:
+        """The rollout, by an executor; what it cannot do is a failed rollout."""
+        began = time.perf_counter()
+        try:
+            done = await executor.run(
+                self._work,
+                canonical_json({"templates": candidate.templates, "id": candidate.id}),
+                canonical_json({"inputs": example.inputs, "expectations": example.expectations, "id": example.id}),
+            )
+            return rollout_of(json.loads(done))
+        except Exception as caught:  # noqa: BLE001  the border to another machine, where anything may go wrong
+            error = f"{self._options.executor}: {type(caught).__name__}: {caught}"
+            return Rollout(example.id, candidate.id, None, {}, 0.0, time.perf_counter() - began, Usage(), error)
+
+    async def run(self, candidate: Candidate, example: Example, *, strict: bool = False, local: bool = False) -> Rollout:
+        """The rollout at once. With `strict` a scorer's fault is raised as `InvalidScore` rather than recorded; that one runs here, as
+        one does that is to be `local`."""
+        if self._executor is not None and not strict and not local:
+            return await self._elsewhere(self._executor, candidate, example)
         trace, started, outputs, error = Trace("rollout"), time.perf_counter(), None, None
         scores: dict[str, Score] = {}
         score = 0.0
@@ -168,6 +215,8 @@ class Runner:
 
     def __exit__(self, *_exc: object) -> None:
         self._pool.close()
+        if self._executor is not None:
+            self._executor.close()
 
 
 def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scorer]:

@@ -105,6 +105,7 @@ async def aoptimize_prompts(
             "concurrency": options.concurrency,
             "attempts": options.attempts,
             "arguments": dict(options.arguments),
+            "executor": options.executor,
             "prices": {name: [price.input, price.output] for name, price in options.prices.items()},
             "adapters": adapting.enabled(),
             "folder": str(Path.cwd()),
@@ -137,7 +138,13 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
     adapting.enable(*config["adapters"]) if config["adapters"] else None
     prices = {name: Price(*pair) for name, pair in config["prices"].items()}
     options = RunOptions(
-        config["concurrency"], config["seed"], prices, on_event, config.get("attempts", 3), config.get("arguments", {})
+        config["concurrency"],
+        config["seed"],
+        prices,
+        on_event,
+        config.get("attempts", 3),
+        config.get("arguments", {}),
+        config.get("executor", "local"),
     )
     scorers = [import_object(scorer) if ":" in scorer else scorer for scorer in config["scorers"]]
     sources = _sources(registry, config["prompts"])

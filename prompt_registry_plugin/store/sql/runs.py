@@ -103,7 +103,7 @@ class SQLRuns:
         return [CandidateRecord(Candidate(json.loads(row[0]), *row[1:4]), row[4], json.loads(row[5])) for row in rows]
 
     def add_rollout(self, run_id: str, split: str, rollout: Rollout) -> None:
-        body, error = _body(rollout), None if rollout.error is None else clean(rollout.error)
+        body, error = body_of(rollout), None if rollout.error is None else clean(rollout.error)
         with self._database.write() as transaction:
             transaction.execute(
                 "INSERT INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -121,7 +121,7 @@ class SQLRuns:
 
     def rollouts(self, run_id: str, split: str) -> list[Rollout]:
         rows = self._database.read("SELECT body FROM rollouts WHERE run_id = ? AND split = ? ORDER BY id", (run_id, split))
-        return [_rollout(json.loads(body)) for (body,) in rows]
+        return [rollout_of(json.loads(body)) for (body,) in rows]
 
     def add_reflection(self, run_id: str, record: ReflectionRecord) -> None:
         with self._database.write() as transaction:
@@ -155,7 +155,7 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     )
 
 
-def _body(rollout: Rollout) -> str:
+def body_of(rollout: Rollout) -> str:
     """A rollout as JSON; an agent may answer with anything, so what JSON cannot hold becomes its text."""
     fields = {field.name: getattr(rollout, field.name) for field in dataclasses.fields(rollout)}
     fields["scores"] = {name: asdict(score) for name, score in rollout.scores.items()}
@@ -167,7 +167,8 @@ def _body(rollout: Rollout) -> str:
         return json.dumps({**fields, "outputs": repr(rollout.outputs)}, default=repr)
 
 
-def _rollout(body: dict[str, Any]) -> Rollout:
+def rollout_of(body: dict[str, Any]) -> Rollout:
+    """The rollout that such JSON stands for."""
     scores = {
         name: Score(**{**score, "items": tuple(Item(**item) for item in score["items"])})
         for name, score in body["scores"].items()
