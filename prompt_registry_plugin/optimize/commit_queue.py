@@ -101,7 +101,7 @@ class _Search:
         self.changed = asyncio.Event()
         self.listing = Listing(list(self.baseline), problem.reflect)
         self.blame = Blame(self.baseline, self.listing.items)
-        self.knowledge = Knowledge(problem, problem.train, self.blame)
+        self.knowledge = Knowledge(problem, problem.train, self.blame, lambda: self.listing.answers)
         self.knowledge.add(problem.baseline, frozenset())
         self.silent = 0  # reflections in a row that failed
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed

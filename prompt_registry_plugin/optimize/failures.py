@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
+from prompt_registry_plugin.optimize.listing import is_prose
 from prompt_registry_plugin.records import Item, Rollout
 
 SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
@@ -24,6 +25,7 @@ class Blame:
         self.components = components
         self._listed = listed  # the items of a rollout that was judged in prose, where they are known
         self.marks: dict[str, float] = {}  # by scorer, for those that give numbers only
+        self._judged: dict[tuple[str, str], tuple[dict[ClusterKey, list[Item]], dict[ClusterKey, list[Item]]]] = {}
 
     def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
         """What went wrong in a rollout, by cluster: failed items, scorers below their mark, and errors of the target."""
@@ -35,6 +37,15 @@ class Blame:
                     found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
             return found
         return self._sorted(rollout, ok=False)
+
+    def judged(self, rollout: Rollout) -> tuple[dict[ClusterKey, list[Item]], dict[ClusterKey, list[Item]]]:
+        """(what went wrong, what went right), remembered for as long as nothing changes that it depends on."""
+        key = rollout.candidate_id, rollout.example_id
+        if is_prose(rollout):  # what is known of it may still change
+            return self.blamed(rollout), self.passed(rollout)
+        if key not in self._judged:
+            self._judged[key] = self.blamed(rollout), self.passed(rollout)
+        return self._judged[key]
 
     def passed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
         """What went right in a rollout, in the same way."""
@@ -74,7 +85,10 @@ class Blame:
             best, worst = max(seen), min(seen)
             unit = worst >= 0 and best <= 1
             # With all alike on an unknown scale, all may be improved.
-            self.marks[name] = 1.0 if unit else best if best > worst else math.inf
+            mark = 1.0 if unit else best if best > worst else math.inf
+            if self.marks.get(name) != mark:
+                self.marks[name] = mark
+                self._judged.clear()
 
     def responsible(self, item: Item, rollout: Rollout) -> list[str]:
         """The components that an item speaks about: those it names, else the one whose answer it quotes, else all."""

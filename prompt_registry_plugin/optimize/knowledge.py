@@ -8,7 +8,7 @@ the failure; so nothing that was paid for is thrown away when the head moves, an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prompt_registry_plugin.optimize.failures import Blame, ClusterKey
@@ -58,17 +58,21 @@ class Cluster:
 class Knowledge:
     """See the module."""
 
-    def __init__(self, problem: Problem, order: Sequence[Example], blame: Blame) -> None:
-        self._problem, self._order, self._blame = problem, order, blame
+    def __init__(self, problem: Problem, order: Sequence[Example], blame: Blame, listings: Callable[[], int]) -> None:
+        self._problem, self._order, self._blame, self._listings = problem, order, blame, listings
+        self._changes = 0
+        self._last: tuple[object, list[Known]] = (None, [])
         self._line: dict[str, tuple[Candidate, Edits]] = {}
         self._aims: dict[int, frozenset[ClusterKey]] = {}
 
     def add(self, candidate: Candidate, edits: Edits) -> None:
         """Notes which edits a candidate consists of."""
+        self._changes += 1
         self._line[candidate.id] = candidate, edits
 
     def aim(self, edit: int, keys: Iterable[ClusterKey]) -> None:
         """Notes what an edit was aimed at."""
+        self._changes += 1
         self._aims[edit] = frozenset(keys)
 
     def edits(self, candidate: Candidate) -> Edits:
@@ -77,23 +81,30 @@ class Knowledge:
 
     def of(self, head: Candidate) -> list[Known]:
         """The examples that versions in the line of `head` were run on."""
+        state = (head.id, self._problem.finished, self._changes, self._listings())
+        if self._last[0] != state:  # many workers ask at the same moment
+            self._last = state, self._of(head)
+        return self._last[1]
+
+    def _of(self, head: Candidate) -> list[Known]:
         within = self.edits(head)
-        line = [(candidate, edits) for candidate, edits in self._line.values() if edits <= within]
-        line.sort(key=lambda version: (version[0].id == head.id, len(version[1])), reverse=True)
+        line = {key: (key == head.id, len(edits), edits) for key, (_, edits) in self._line.items() if edits <= within}
         newest: list[tuple[Example, Rollout, Edits]] = []
         for example in self._order:
-            for candidate, edits in line:
-                rollout = self._problem.seen(candidate, example)
-                if rollout is not None:
-                    newest.append((example, rollout, edits))
-                    break
+            versions = [
+                (line[rollout.candidate_id], rollout) for rollout in self._problem.on(example) if rollout.candidate_id in line
+            ]
+            if versions:
+                (*_, edits), rollout = max(versions, key=lambda version: version[0][:2])
+                newest.append((example, rollout, edits))
         self._blame.set_marks(rollout for _, rollout, _ in newest)
         return [self._known(example, rollout, within - edits) for example, rollout, edits in newest]
 
     def _known(self, example: Example, rollout: Rollout, later: Edits) -> Known:
         mended = {key for edit in later for key in self._aims.get(edit, ())}
-        failing = {key: items for key, items in self._blame.blamed(rollout).items() if key not in mended}
-        passing = {key: items for key, items in self._blame.passed(rollout).items() if key not in mended}
+        blamed, passed = self._blame.judged(rollout)
+        failing = {key: items for key, items in blamed.items() if key not in mended}
+        passing = {key: items for key, items in passed.items() if key not in mended}
         return Known(example, rollout, len(later), failing, passing)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
@@ -30,6 +31,7 @@ class Ledger:
         self._runner, self._runs, self._run_id, self._split, self._tell = runner, runs, run_id, split, tell
         self.meter = meter
         self._known: dict[Key, asyncio.Future[Rollout]] = {}
+        self._by_example: dict[str, list[Rollout]] = defaultdict(list)
         self._in_flight: set[Key] = set()
         self._finished = 0
         self.failed = 0
@@ -46,6 +48,7 @@ class Ledger:
         """Takes over a rollout that was paid for elsewhere."""
         known = self._known[rollout.candidate_id, rollout.example_id] = asyncio.get_running_loop().create_future()
         known.set_result(rollout)
+        self._by_example[rollout.example_id].append(rollout)
         self.meter.begin()
         self.meter.end(rollout)
         self._finished += 1
@@ -59,6 +62,10 @@ class Ledger:
         """The finished rollout of a candidate on an example, if there is one."""
         known = self._known.get((candidate.id, example.id))
         return known.result() if known is not None and known.done() else None
+
+    def on(self, example: Example) -> Sequence[Rollout]:
+        """The finished rollouts on an example, of whatever candidates."""
+        return self._by_example[example.id]
 
     async def run(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
         """The rollouts, in order; those that were already paid for are free.
@@ -109,6 +116,7 @@ class Ledger:
                 f"{len(self._doubtful)} rollouts in a row failed, so the run was stopped; the last one: {rollout.error}"
             )
         self._finished += 1
+        self._by_example[example.id].append(rollout)
         self._tell()
         return rollout
 

@@ -41,6 +41,7 @@ class Listing:
     def __init__(self, components: Sequence[str], ask: Ask) -> None:
         self._components = list(components)
         self._ask = ask
+        self.answers = 0  # so far
         self._asked: set[Key] = set()
         self._known: dict[Key, list[Item] | None] = {}  # once it was answered; None where nothing came of it
         self._kinds: dict[str, set[str]] = {}  # kinds of mistakes with their words
@@ -68,6 +69,7 @@ class Listing:
     def take(self, keys: Sequence[Key], answer: str) -> None:
         """Reads an answer about the runs with these keys."""
         self._asked |= set(keys)
+        self.answers += 1
         found: dict[int, list[Item]] = {number: [] for number in range(1, len(keys) + 1)}
         for number, step, said in _LINE.findall(answer):
             if int(number) in found and (item := self._item(step, said)) is not None:

@@ -93,6 +93,11 @@ class Problem:
         """What the run has spent so far: `rollouts`, `tokens`, `dollars`, `seconds`."""
         return self._ledger.meter
 
+    @property
+    def finished(self) -> int:
+        """Rollouts that are done."""
+        return self._ledger.finished
+
     def check_budget(self, rollout: Rollout) -> None:
         """Raises `UserError` when the budget is in something that this target does not report."""
         self._ledger.meter.check(rollout)
@@ -128,6 +133,10 @@ class Problem:
     def seen(self, candidate: Candidate, example: Example) -> Rollout | None:
         """The finished rollout of a candidate on an example, if there is one."""
         return self._ledger.seen(candidate, example)
+
+    def on(self, example: Example) -> Sequence[Rollout]:
+        """The finished rollouts on an example, of whatever candidates, oldest first."""
+        return self._ledger.on(example)
 
     def started(self, candidate: Candidate, example: Example) -> bool:
         """Whether a rollout of a candidate on an example was at least begun."""
