@@ -379,17 +379,19 @@ async def test_two_runs_at_once_do_not_disturb_each_other(registry: pr.PromptReg
 
 
 def test_components_of_text_and_chat_prompts() -> None:
-    """A chat prompt has one for each message with words of its own; variables alone are left alone."""
+    """A chat prompt has one for each message with words of its own; variables alone, and demonstrations, are left alone."""
     chat = [
         {"role": "system", "content": "You are a careful clerk of {{bank}}."},
         {"type": "placeholder", "name": "history"},
         {"role": "user", "content": "Question: {{q}}"},
-        {"role": "assistant", "content": "Always be brief and polite here."},
+        {"role": "developer", "content": "Always be brief and polite here."},
+        {"role": "user", "content": "How do I close my account here?"},
+        {"role": "assistant", "content": "You close it at the counter, please."},
     ]
     templates = {"text": "Say {{x}} now please, all of it.", "chat": chat, "one": chat[:3]}
     assert sorted(components(templates)) == ["chat#1", "chat#4", "one", "text"]
     changed = with_component(pr.Candidate(templates), "chat#4", "New.", "note")
-    assert changed.templates["chat"][3] == {"role": "assistant", "content": "New."}
+    assert changed.templates["chat"][3] == {"role": "developer", "content": "New."}
     assert changed.templates["chat"][:3] == chat[:3]
     assert (
         with_component(pr.Candidate(templates), "one", "New {{bank}}.", "note").templates["one"][0]["content"] == "New {{bank}}."

@@ -117,6 +117,52 @@ def test_few_shot_shows_the_best_runs(arguments: dict[str, Any]) -> None:
     assert result.rollouts <= 250
 
 
+def test_few_shot_gives_a_chat_prompt_exchanges(arguments: dict[str, Any]) -> None:
+    """As messages of user and assistant, after the system message and instead of those that it had."""
+    old = [{"role": "user", "content": "text: cow"}, {"role": "assistant", "content": "animal"}]
+    chat = [{"role": "system", "content": target.SORT}, *old, {"role": "user", "content": "{{text}}"}]
+    pr.register_prompt("chat", chat)
+
+    def predict(text: str) -> dict[str, str]:
+        system, *_, question = pr.load_prompt("chat", 1).format(text=text)
+        said = target.answer([system, question], 0)
+        return {"kind": said, "size": target.predict(text)["size"], "chat": said}
+
+    changes = {"predict_fn": predict, "prompt_uris": ["prompts:/chat/1"], "optimizer": "few_shot"}
+    result = pr.optimize_prompts(**{**arguments, **changes})
+    made = [record.candidate.templates["chat"] for record in result.candidates if record.candidate.note]
+    shown = next(template for template in made if len(template) > 4)
+    assert [message["role"] for message in shown] == ["system", *["user", "assistant"] * ((len(shown) - 2) // 2), "user"]
+    assert not any(message["content"] == "text: cow" for message in shown)
+    assert re.fullmatch(r"text: \w+ number\d+", shown[1]["content"])
+
+
+async def test_a_tool_description_is_a_component(registry: pr.PromptRegistry) -> None:
+    """Named in the tool, improved like any other prompt; the agent stays as it is."""
+    from pydantic_ai import Agent, Tool
+    from pydantic_ai.messages import ModelResponse, TextPart
+    from pydantic_ai.models.function import FunctionModel
+
+    pr.enable("pydantic_ai")
+    pr.register_prompt("tools/search", "Searches the mail of a user.")
+    model = FunctionModel(lambda messages, info: ModelResponse(parts=[TextPart(str(info.function_tools[0].description))]))
+    agent = Agent(model, tools=[Tool(lambda: "found", name="search", description="prompts:/tools/search")])
+
+    @pr.scorer
+    def says_when(outputs: str) -> pr.Feedback:
+        ok = "only for dates" in outputs
+        return pr.Feedback(float(ok), [pr.Item("it should say: only for dates", ok, "tools/search", "when")])
+
+    async def reflect(messages: Sequence[Mapping[str, Any]]) -> str:
+        return "```\n" + str(messages[0]["content"]).split("```")[1].strip() + " Use it only for dates.\n```"
+
+    result = await pr.aoptimize_prompts(
+        predict_fn=agent, train_data=[{"inputs": {"user_prompt": f"question {n}"}} for n in range(40)],
+        prompt_uris=["prompts:/tools/search"], scorers=[says_when], reflection_model=reflect, budget=80, options=QUIET,
+    )  # fmt: skip
+    assert [version.template for version in result.optimized_prompts] == ["Searches the mail of a user. Use it only for dates."]
+
+
 class Shaped:
     """An optimizer as it is written for MLflow."""
 

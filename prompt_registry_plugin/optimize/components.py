@@ -1,12 +1,13 @@
 """The texts that an optimizer may change: a text prompt is one component, a chat prompt one for each message with words of its own.
 
-A component is named like its prompt; with several in one prompt, `name#2` is the one in the second message.
+A component is named like its prompt; with several in one prompt, `name#2` is the one in the second message. Demonstrations in a chat
+prompt, a user's message and the assistant's answer, are kept as they are by all but `few_shot`, which chooses them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin.records import Candidate, Template
@@ -21,7 +22,7 @@ def components(templates: Mapping[str, Template]) -> dict[str, str]:
         if isinstance(template, str):
             found[name] = template
             continue
-        texts = {i: message["content"] for i, message in enumerate(template, 1) if _is_instruction(message)}
+        texts = {i: template[i - 1]["content"] for i in _instructions(template)}
         found.update({name if len(texts) == 1 else f"{name}#{i}": text for i, text in texts.items()})
     return found
 
@@ -32,9 +33,22 @@ def with_component(candidate: Candidate, key: str, text: str, note: str) -> Cand
     template = candidate.templates[name]
     if isinstance(template, str):
         return candidate.replace(name, text, note=note)
-    at = int(number) if number else next(i for i, message in enumerate(template, 1) if _is_instruction(message))
+    at = int(number) if number else _instructions(template)[0]
     messages = [{**message, "content": text} if i == at else dict(message) for i, message in enumerate(template, 1)]
     return candidate.replace(name, messages, note=note)
+
+
+def demonstrations(template: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The places, from 0, of messages that show an exchange: a user's, and the assistant's answer right after it."""
+    roles = [message.get("role") for message in template]
+    starts = [i for i in range(len(roles) - 1) if roles[i : i + 2] == ["user", "assistant"]]
+    return [place for i in starts for place in (i, i + 1)]
+
+
+def _instructions(template: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The places, from 1, of messages with words of their own. Demonstrations are none: a rewritten example would be a false one."""
+    shown = set(demonstrations(template))
+    return [i for i, message in enumerate(template, 1) if i - 1 not in shown and _is_instruction(message)]
 
 
 def _is_instruction(message: Mapping[str, Any]) -> bool:

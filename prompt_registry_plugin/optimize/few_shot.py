@@ -3,15 +3,17 @@ BootstrapFewShot, Khattab et al., 2023), and sets of them race (successive halvi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of
-from prompt_registry_plugin.errors import BudgetExhausted
-from prompt_registry_plugin.optimize.components import with_component
+from prompt_registry_plugin.errors import BudgetExhausted, InvalidTemplate
+from prompt_registry_plugin.optimize.components import demonstrations
 from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.reflection import shown_text
-from prompt_registry_plugin.records import Candidate, Example, Rollout
+from prompt_registry_plugin.records import Candidate, Example, Rollout, Template, TemplateFormat
+from prompt_registry_plugin.templates import compile_template
 
 _SIZES = (2, 3, 4, 6)  # demonstrations in a set
 _SETS = 8
@@ -68,19 +70,23 @@ class FewShot:
         return OptimizationResult(field[0], means.get(field[0].id))
 
     def _with(self, problem: Problem, runs: Sequence[tuple[Example, Rollout]]) -> Candidate:
-        made = problem.baseline
-        for key, text in problem.baseline_components.items():
-            name = key.partition("#")[0]
+        templates = dict(problem.baseline.templates)
+        for name, template in templates.items():
             shown = [
-                _demonstration(example, answer)
+                (_said(example), answer.strip())
                 for example, rollout in runs
                 if (answer := _answer(problem, name, rollout)) is not None
             ]
-            demonstrated = "\n\n".join([text, "Examples:", *shown])
-            if shown and problem.fault(key, demonstrated, text) is None:
-                made = with_component(made, key, demonstrated, "")
-        note = f"{len(runs)} demonstrations"
-        return made if made is problem.baseline else Candidate(made.templates, problem.baseline.id, note)
+            if not shown:
+                continue
+            if isinstance(template, str):
+                listed = "\n\n".join(f"{said}\nAnswer: {answer}" for said, answer in shown)
+                text = f"{template}\n\nExamples:\n\n{listed}"
+                templates[name] = template if problem.fault(name, text, template) else text
+            else:
+                templates[name] = _demonstrated(template, shown, problem.format_of(name))
+        made = Candidate(templates, problem.baseline.id, f"{len(runs)} demonstrations")
+        return problem.baseline if made.id == problem.baseline.id else made
 
 
 def _answer(problem: Problem, name: str, rollout: Rollout) -> str | None:
@@ -89,6 +95,19 @@ def _answer(problem: Problem, name: str, rollout: Rollout) -> str | None:
     return rollout.outputs_by_prompt.get(name, rollout.outputs if single else None)
 
 
-def _demonstration(example: Example, answer: str) -> str:
-    lines = [f"{field}: {shown_text(value)}" for field, value in example.inputs.items()]
-    return "\n".join([*lines, f"Answer: {answer.strip()}"])
+def _demonstrated(template: Sequence[Mapping[str, Any]], shown: Sequence[tuple[str, str]], form: TemplateFormat) -> Template:
+    """The chat prompt with these exchanges after its system messages, in place of those that it had."""
+    old = set(demonstrations(template))
+    kept = [dict(message) for i, message in enumerate(template) if i not in old]
+    at = next((i for i, message in enumerate(kept) if message.get("role") not in ("system", "developer")), len(kept))
+    pairs = [{"role": role, "content": text} for pair in shown for role, text in zip(("user", "assistant"), pair, strict=True)]
+    made = [*kept[:at], *pairs, *kept[at:]]
+    try:
+        same = compile_template(made, "demonstrations", form).variables == compile_template(kept, "the rest", form).variables
+    except InvalidTemplate:
+        same = False
+    return made if same else template  # what a run said may read like a template
+
+
+def _said(example: Example) -> str:
+    return "\n".join(f"{field}: {shown_text(value)}" for field, value in example.inputs.items())
