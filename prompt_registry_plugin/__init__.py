@@ -123,7 +123,22 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry import PromptRegistry as PromptRegistry
     from prompt_registry_plugin.scope import in_context as in_context
     from prompt_registry_plugin.scope import override_prompts as override_prompts
+    from prompt_registry_plugin.scorers.agreement import Agreement as Agreement
+    from prompt_registry_plugin.scorers.agreement import ajudge_agreement as ajudge_agreement
+    from prompt_registry_plugin.scorers.agreement import judge_agreement as judge_agreement
+    from prompt_registry_plugin.scorers.builtin import JSONSchema as JSONSchema
+    from prompt_registry_plugin.scorers.builtin import Latency as Latency
+    from prompt_registry_plugin.scorers.builtin import Length as Length
+    from prompt_registry_plugin.scorers.builtin import Numeric as Numeric
+    from prompt_registry_plugin.scorers.builtin import Regex as Regex
+    from prompt_registry_plugin.scorers.builtin import ToolCalls as ToolCalls
     from prompt_registry_plugin.scorers.equivalence import Equivalence as Equivalence
+    from prompt_registry_plugin.scorers.judges import Correctness as Correctness
+    from prompt_registry_plugin.scorers.judges import Groundedness as Groundedness
+    from prompt_registry_plugin.scorers.judges import Guidelines as Guidelines
+    from prompt_registry_plugin.scorers.judges import Judge as Judge
+    from prompt_registry_plugin.scorers.judges import Relevance as Relevance
+    from prompt_registry_plugin.scorers.judges import Safety as Safety
     from prompt_registry_plugin.scorers.scorer import scorer as scorer
     from prompt_registry_plugin.steps import trace as trace
     from prompt_registry_plugin.templates.convert import to_double_brace as to_double_brace
@@ -204,7 +219,10 @@ _HOME = {
     "optimize.constraints": ("Constraints",),
     "optimize.front": ("ParetoPoint",),
     "optimize.migrate": ("MigratedPrompt", "MigrationResult", "amigrate_prompts", "migrate_prompts"),
+    "scorers.agreement": ("Agreement", "ajudge_agreement", "judge_agreement"),
+    "scorers.builtin": ("JSONSchema", "Latency", "Length", "Numeric", "Regex", "ToolCalls"),
     "scorers.equivalence": ("Equivalence",),
+    "scorers.judges": ("Correctness", "Groundedness", "Guidelines", "Judge", "Relevance", "Safety"),
     "optimize.problem": ("OptimizationResult", "Optimizer", "Problem"),
     "optimize.result": ("PromptOptimizationResult",),
     "options": ("Event", "RunOptions"),

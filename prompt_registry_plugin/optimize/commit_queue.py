@@ -1,10 +1,11 @@
 """The default search, `commit_queue`: many small edits at once on a moving head, tested where they should help, validated in bundles.
 
-Workers run with no barrier between them. Each takes a *cluster*: failures of one kind that one prompt is responsible for; asks
+Workers run with no barrier between them. Each takes *clusters*: failures of one kind that one prompt is responsible for; asks
 the reflection model for an edit of that prompt; tests it on those failures, on others of the kind that the model was not shown,
-and on examples that must not break, always against rollouts that exist already; and commits it to the head. After a few
-commits the head is compared with the last checkpoint and kept or taken back. The last tenth of the budget races the best
-checkpoints. Both comparisons use examples that no reflection draws from.
+and on examples where the kind goes right, always against rollouts that exist already; and commits it to the head (`head`). What any
+version on the head's line showed stays evidence until an edit was aimed at it (`knowledge`). After a few commits the head is compared
+with the last checkpoint and kept or taken back. The last tenth of the budget races the best checkpoints. Both comparisons use
+examples that no reflection draws from.
 
 The search's own scores choose; they prove nothing. The proof is made on held-out examples afterwards (`optimize.proof`).
 """
@@ -22,13 +23,13 @@ from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable
 from prompt_registry_plugin.optimize.components import components, with_component
 from prompt_registry_plugin.optimize.failures import SCORE, Blame, ClusterKey
+from prompt_registry_plugin.optimize.head import Edit, Head, edit_of
 from prompt_registry_plugin.optimize.knowledge import Cluster, Knowledge, Known, clusters_of, cover, shown, shown_right
 from prompt_registry_plugin.optimize.listing import Listing, is_prose
-from prompt_registry_plugin.optimize.merge import merge
 from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.proposing import propose
 from prompt_registry_plugin.optimize.reflection import Evidence
-from prompt_registry_plugin.optimize.weighing import Tally, probability_positive
+from prompt_registry_plugin.optimize.weighing import Tally
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 _SHOWN = 3  # failures of a cluster in one reflection
@@ -38,43 +39,25 @@ _FIRST = 3  # examples on which an edit has to mend something before more is spe
 _WASTE = 5  # one proposal in so many may mend nothing before tests are made in two parts
 _TARGETED, _GUARDS = 4, 4  # further examples in the test of an edit: of what it is aimed at, and of what must stay right
 # Examples that are looked at when there is nothing to treat, one such block at a time; more when nothing known promises much.
-_GATHERED, _GATHERED_LATE = 4, 16
+_GATHERED, _GATHERED_LATE = 8, 32
 _WORTH = 0.2  # the promise of a cluster, beside the best one's, from which it is treated while edits are under way
 _START = (20, 0.08, 40)  # examples that the baseline is run on first: at least, of the budget, at most
-_BUNDLE = 3  # commits between two checks of the head
-_BLOCK, _BLOCKS = 12, 4  # examples of a check, at most so many times
 _FIX_SHARE = 0.34
 # With nothing but numbers, good runs show more of a task than bad ones: so many of the best share are shown, and others tested on too.
 _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
-_PROMOTED = 0.5  # the probability of being better from which a head becomes a checkpoint
-_FINALISTS = 3
 _WORKERS = 12  # edits at once, at most
 _BLIND_AT_ONCE = 2  # where no edit can be aimed: they all change everything
-_TRUST = 0.35  # the probability of being better from which a later version wins the race
 _MAX_TREATED = (2, 10)  # edits aimed at one failure before others come first, and before it counts as beyond repair
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    number: int
-    changes: Mapping[str, tuple[str, str]]  # by component: before, after
-    note: str
-    gain: float  # estimated by its test
-
-
 @dataclass(slots=True)
 class _State:
-    head: Candidate
-    checkpoints: list[Candidate]
-    commits: int = 0
     proposals: int = 0
     in_flight: set[ClusterKey] = field(default_factory=set)
     treated: Counter[tuple[ClusterKey, str]] = field(default_factory=Counter)  # (cluster, example) -> edits aimed at it
-    checking: bool = False
     clusters: int = _CLUSTERS[1]
     patience: int = _MAX_TREATED[0]
-    edits: list[_Edit] = field(default_factory=list)  # since the last checkpoint
 
 
 class CommitQueue:
@@ -90,19 +73,20 @@ class CommitQueue:
         search = _Search(problem)
         workers = self._workers or max(1, min(_WORKERS, problem.concurrency // 2))
         await search.run(workers)
-        return OptimizationResult(await search.race(), problem.best_score)
+        return OptimizationResult(await search.head.race(), problem.best_score)
 
 
 class _Search:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.state = _State(problem.baseline, [problem.baseline])
+        self.state = _State()
         self.baseline = problem.baseline_components
         self.changed = asyncio.Event()
         self.listing = Listing(list(self.baseline), problem.reflect)
         self.blame = Blame(self.baseline, self.listing.items)
         self.knowledge = Knowledge(problem, problem.train, self.blame, lambda: self.listing.answers)
         self.knowledge.add(problem.baseline, frozenset())
+        self.head = Head(problem, self.knowledge, self.spend)
         self.silent = 0  # reflections in a row that failed
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
         self.gathering = False
@@ -118,21 +102,16 @@ class _Search:
 
     def restore(self) -> None:
         """The state that the stored decisions of an earlier process lead to."""
-        state = self.state
         for answer in self.problem.reflections:
             if answer.purpose == "listing":
                 self.listing.take([(candidate, example) for candidate, example in answer.detail["runs"]], answer.answer)
-        for record in sorted(self.problem.history, key=lambda record: record.detail.get("commit", 0)):
+        for record in self.problem.history:
             if "edits" in record.detail:
                 self.knowledge.add(record.candidate, frozenset(record.detail["edits"]))
+                self.state.proposals = max(self.state.proposals, record.detail["edit"])
             if "aims" in record.detail:
                 self.knowledge.aim(record.detail["edit"], {(component, kind) for component, kind in record.detail["aims"]})
-            if record.status in ("committed", "checkpoint"):
-                state.head = record.candidate
-                state.commits = max(state.commits, record.detail.get("commit", 0))
-            if record.status == "checkpoint":
-                state.checkpoints.append(record.candidate)
-            state.proposals += record.status != "baseline"
+        self.head.restore()
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
@@ -141,7 +120,7 @@ class _Search:
         least, share, most = _START
         start = self.problem.train[: min(max(least, round(self.problem.budget * share)), most)]
         try:
-            rollouts = await self.look(self.state.head, start[: max(1, self.problem.remaining - self.reserve)])
+            rollouts = await self.look(self.head.candidate, start[: max(1, self.problem.remaining - self.reserve)])
         except BudgetExhausted:
             return
         self.problem.note_best([rollout.score for rollout in rollouts])
@@ -155,7 +134,7 @@ class _Search:
     async def work(self) -> None:
         while self.problem.remaining > self.reserve:
             try:
-                known = self.knowledge.of(self.state.head)
+                known = self.knowledge.of(self.head.candidate)
                 clusters = clusters_of(known)
                 if _is_blind(known):
                     if self.fruitless >= _MAX_SILENT:
@@ -195,7 +174,7 @@ class _Search:
 
     async def gather(self, known: Sequence[Known], best: float) -> bool:
         """More rollouts of the head: on examples that no version ran on, then where the newest is oldest; False when there are none."""
-        head = self.state.head
+        head = self.head.candidate
         stale = {one.example.id: one.stale for one in known}
         unseen = [example for example in self.problem.train if self.problem.seen(head, example) is None]
         unseen.sort(key=lambda e: (self.problem.started(head, e), -stale.get(e.id, len(self.problem.train))))
@@ -242,7 +221,7 @@ class _Search:
         keys = {cluster.key for cluster in clusters}
         self.state.in_flight |= keys
         try:
-            component, base = clusters[0].key[0], self.state.head
+            component, base = clusters[0].key[0], self.head.candidate
             tried = {one.example.id: fmean(self.treated(key, one) for key in keys) for one in known}
             failures = cover(clusters, _SHOWN, tried)
             for one in failures:
@@ -254,7 +233,7 @@ class _Search:
             low, _, high = _CLUSTERS
             self.state.clusters = min(high, self.state.clusters + 1) if edit else max(low, self.state.clusters - 1)
             if child is not None and edit is not None:
-                await self.commit(base, child, edit)
+                await self.head.commit(base, child, edit)
         finally:
             self.state.in_flight -= keys
             self.wake()
@@ -280,7 +259,7 @@ class _Search:
 
     async def test(
         self, base: Candidate, child: Candidate, clusters: Sequence[Cluster], failures: Sequence[Known], known: Sequence[Known]
-    ) -> _Edit | None:
+    ) -> Edit | None:
         """The edit, or None when it fixes too little or breaks too much: on failures first, then on others of the kind and on successes."""
         number = self.state.proposals
         keys = {cluster.key for cluster in clusters}
@@ -299,9 +278,8 @@ class _Search:
                 tally.count(before, after, clusters, self.blame)
                 mended.update(k for k in keys & before.failing.keys() if self.blame.is_fixed(k, before.rollout, after))
 
-        in_two = (
-            self.useless * _WASTE > self.tested + 1
-        )  # where proposals are mostly sound, waiting for the first part gains nothing
+        # Where proposals are mostly sound, waiting for the first part gains nothing.
+        in_two = self.useless * _WASTE > self.tested + 1
         if in_two:
             await compare(first)
         if in_two and not tally.fixed:
@@ -333,13 +311,11 @@ class _Search:
             return None
         self.knowledge.add(child, frozenset(detail["edits"]))
         self.knowledge.aim(number, mended)
-        return _edit(number, base, child, gain)
-
-    # --- where there is nothing but a number ----------------------------------------------------------------------------------
+        return edit_of(number, base, child, gain)
 
     async def improve_all(self) -> None:
         """Proposes new texts for all components from some of the best runs, and tests them together on those runs and others."""
-        base = self.state.head
+        base = self.head.candidate
         known = [Evidence(one.example, one.rollout, self.blame.items(one.rollout)) for one in self.knowledge.of(base)]
         self.problem.random.shuffle(known)
         known.sort(key=lambda evidence: evidence.rollout.score, reverse=True)
@@ -374,7 +350,7 @@ class _Search:
         self.problem.decide(child, "accepted" if gain > 0 else "rejected", verdict, {**detail, "gain": gain})
         if gain > 0:
             self.knowledge.add(child, frozenset(edits))
-            await self.commit(base, child, _edit(number, base, child, gain))
+            await self.head.commit(base, child, edit_of(number, base, child, gain))
 
     async def propose(
         self, base: Candidate, component: str, shown: Sequence[Evidence], contrasts: Sequence[Evidence]
@@ -393,135 +369,7 @@ class _Search:
         self.state.proposals += 1
         return with_component(base, component, text, f"edit {self.state.proposals} of {component}")
 
-    # --- the head --------------------------------------------------------------------------------------------------------------
-
-    async def commit(self, base: Candidate, child: Candidate, edit: _Edit) -> None:
-        """Puts the edit on the head, merging it when the head moved on meanwhile."""
-        new = child if self.state.head is base else self.merged(edit, "merged")
-        if new is None or self.problem.status(new) not in (None, "proposed", "accepted"):  # the same texts were judged before
-            self.problem.decide(child, "rejected", f"{child.note}: in conflict with a later edit")
-            return
-        self.advance(new, edit)
-        if self.state.commits % _BUNDLE == 0 and not self.state.checking:
-            self.state.checking = True
-            try:
-                await self.check()
-            finally:
-                self.state.checking = False
-
-    def merged(self, edit: _Edit, how: str) -> Candidate | None:
-        """The head with an edit on it that was made elsewhere, or None when they do not go together."""
-        new = self.state.head
-        for component, (before, after) in edit.changes.items():
-            ours = components(new.templates)[component]
-            text = merge(before, ours, after)
-            if text is None or self.problem.fault(component, text, ours) is not None:
-                return None
-            new = with_component(new, component, text, f"{edit.note}, {how}")
-        return new
-
-    def advance(self, head: Candidate, edit: _Edit) -> None:
-        """Makes `head`, which is the head with an edit on it, the head, and stores that it is."""
-        edits = self.knowledge.edits(self.state.head) | {edit.number}
-        self.knowledge.add(head, edits)
-        self.state.head = head
-        self.state.commits += 1
-        self.state.edits.append(edit)
-        detail = {"commit": self.state.commits, "edit": edit.number, "edits": sorted(edits)}
-        self.problem.decide(head, "committed", f"{head.note}: committed", detail)
-
-    def replay(self, edits: Sequence[_Edit]) -> None:
-        """Puts edits on the checkpoint that is head again, as far as they still apply."""
-        self.state.edits = []
-        for edit in edits:
-            new = self.merged(edit, "replayed")
-            if new is not None and self.problem.status(new) in (None, "proposed", "accepted"):
-                self.advance(new, edit)
-
-    async def check(self) -> None:
-        """Compares the head with the last checkpoint on common examples, in blocks, and promotes it or takes it back."""
-        head, checkpoint, since = self.state.head, self.state.checkpoints[-1], len(self.state.edits)
-        pool = sorted(self.problem.validation, key=lambda e: not self.problem.started(checkpoint, e))
-        used: list[Example] = []
-        probability = 0.5
-        for block in range(_BLOCKS):
-            examples = pool[block * _BLOCK : (block + 1) * _BLOCK]
-            if not examples:
-                break
-            used += examples
-            await asyncio.gather(self.spend(checkpoint, examples), self.spend(head, examples))
-            differences = [self.worth(head, e) - self.worth(checkpoint, e) for e in used]
-            probability = probability_positive(differences)
-            if not 0.15 < probability < 0.85:
-                break
-        bundle, later = self.state.edits[:since], self.state.edits[since:]
-        if probability >= _PROMOTED and used:
-            self.state.checkpoints.append(head)
-            self.state.edits = later
-            scores = [self.score(head, e) for e in used]
-            score = fmean(scores)
-            self.problem.note_best(scores)
-            verdict = f"checkpoint: {score:.3f} on {len(used)} examples, better with probability {probability:.2f}"
-            self.problem.decide(head, "checkpoint", verdict)  # it keeps the number of its commit: others came meanwhile
-        elif used:
-            verdict = f"{head.note}: taken back, better with probability {probability:.2f} only, on {len(used)} examples"
-            self.problem.decide(head, "rejected", verdict)
-            self.state.head = checkpoint
-            weakest = min(bundle, key=lambda edit: edit.gain, default=None)  # the others get another chance in the next bundle
-            self.replay([edit for edit in (*bundle, *later) if edit is not weakest])
-
-    def score(self, candidate: Candidate, example: Example) -> float:
-        rollout = self.problem.seen(candidate, example)
-        assert rollout is not None
-        return rollout.score
-
-    def worth(self, candidate: Candidate, example: Example) -> float:
-        """Half the score, half the share of checks that are right where scorers say: a steadier measure of the same."""
-        rollout = self.problem.seen(candidate, example)
-        assert rollout is not None
-        checks = [item.ok for score in rollout.scores.values() for item in score.items]
-        return (rollout.score + fmean(checks)) / 2 if checks else rollout.score
-
-    async def race(self) -> Candidate:
-        """The best of the last checkpoints and the head on common validation examples.
-
-        The baseline takes part only when nothing ever beat it; whether the winner beats it is for the held-out proof to say.
-        """
-        finalists = list({c.id: c for c in (*self.state.checkpoints[-_FINALISTS + 1 :], self.state.head)}.values())
-        if len(finalists) == 1:
-            return finalists[0]
-
-        def missing(example: Example) -> int:
-            return sum(self.problem.seen(candidate, example) is None for candidate in finalists)
-
-        common: list[Example] = []
-        left = self.problem.remaining
-        for example in sorted(self.problem.validation, key=missing):
-            if missing(example) <= left:
-                left -= missing(example)
-                common.append(example)
-        if not common:
-            return self.state.checkpoints[-1]
-        await asyncio.gather(*(self.problem.evaluate(candidate, common) for candidate in finalists))
-        means = {c.id: fmean(self.score(c, e) for e in common) for c in finalists}
-        winner = finalists[0]
-        for later in finalists[1:]:
-            # Every edit in a later version passed a test of its own, so it takes some evidence to prefer the earlier one.
-            if probability_positive([self.worth(later, e) - self.worth(winner, e) for e in common]) >= _TRUST:
-                winner = later
-        self.problem.note_best([self.score(winner, e) for e in common])
-        summary = ", ".join(f"{c.note or 'baseline'} {means[c.id]:.3f}" for c in finalists)
-        self.problem.decide(
-            winner, "winner", f"race on {len(common)} examples, won by {winner.note or 'the baseline'}: {summary}"
-        )
-        return winner
-
 
 def _is_blind(known: Sequence[Known]) -> bool:
     """Whether nothing is known of what went wrong but how low the score is, so that no edit can be aimed."""
     return any(one.failing for one in known) and all(kind.startswith(SCORE) for one in known for _, kind in one.known)
-
-
-def _edit(number: int, base: Candidate, child: Candidate, gain: float) -> _Edit:
-    before, after = components(base.templates), components(child.templates)
-    return _Edit(number, {key: (before[key], text) for key, text in after.items() if text != before[key]}, child.note, gain)

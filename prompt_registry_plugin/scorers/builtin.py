@@ -1,13 +1,48 @@
-"""Scorers that need no model."""
+"""Scorers that need no model. They compare the answer with `expectations["expected_response"]` unless they say otherwise.
+
+Each can be named by its text (`scorers=["contains"]`); those with settings are classes, to be named where the defaults do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.errors import InvalidExample, PluginError, UserError
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.scorer import scorer
+from prompt_registry_plugin.tracing import Trace
+
+_WORDS = re.compile(r"\w+")
+_NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")
+
+
+def text_of(value: Any) -> str:
+    """An answer as text: JSON where it is none."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def words_of(value: Any) -> list[str]:
+    """The words of an answer, without case and punctuation."""
+    return _WORDS.findall(text_of(value).casefold())
+
+
+def expected(expectations: Mapping[str, Any], name: str) -> Any:
+    """What is expected. Raises `InvalidExample`, naming the scorer, where nothing is."""
+    if "expected_response" not in expectations:
+        raise InvalidExample(f"{name} needs expectations['expected_response']")
+    return expectations["expected_response"]
+
+
+def shared_words(mine: Sequence[str], theirs: Sequence[str]) -> float:
+    """The F1 measure of the words that two texts share, each as often as it stands in both (as SQuAD scores answers)."""
+    if not mine and not theirs:
+        return 1.0
+    shared = sum((Counter(mine) & Counter(theirs)).values())
+    return 2 * shared / (len(mine) + len(theirs)) if shared else 0.0
 
 
 @scorer
@@ -24,11 +59,230 @@ def exact_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
         raise InvalidExample(
             "exact_match needs expectations['expected_response'], or expectations named like the answer's fields"
         )
-    items = [_compare(key, expected, got) for key, (expected, got) in pairs.items()]
+    items = [_compare(key, wanted, got) for key, (wanted, got) in pairs.items()]
     return Feedback(sum(item.ok for item in items) / len(items), items)
 
 
-def _compare(key: str, expected: Any, got: Any) -> Item:
-    ok = str(expected).strip() == str(got).strip()
-    said = f"{key} is {expected!r}" if ok else f"{key} should be {expected!r} but was {got!r}"
-    return Item(said, ok, key=f"{key}={expected}")
+def _compare(key: str, wanted: Any, got: Any) -> Item:
+    ok = str(wanted).strip() == str(got).strip()
+    said = f"{key} is {wanted!r}" if ok else f"{key} should be {wanted!r} but was {got!r}"
+    return Item(said, ok, key=f"{key}={wanted}")
+
+
+@scorer
+def normalized_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
+    """1 where the answer is the expected one but for case, space and punctuation."""
+    wanted = expected(expectations, "normalized_match")
+    return _verdict(words_of(wanted) == words_of(outputs), f"be {text_of(wanted)!r}", outputs, f"answer={text_of(wanted)}")
+
+
+@scorer
+def contains(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
+    """The share of the expected texts (`expected_facts`, or `expected_response`) that stand in the answer, whatever their case."""
+    wanted = expectations.get("expected_facts", expectations.get("expected_response"))
+    if wanted is None:
+        raise InvalidExample("contains needs expectations['expected_facts'] or expectations['expected_response']")
+    facts = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Sequence) else list(wanted)
+    said = text_of(outputs).casefold()
+    items = []
+    for fact in facts:
+        ok = text_of(fact).casefold() in said
+        items.append(Item(f"{'it says' if ok else 'it should say'} {text_of(fact)!r}", ok, key=f"says {text_of(fact)}"[:80]))
+    return Feedback(sum(item.ok for item in items) / len(items) if items else 1.0, items)
+
+
+@scorer
+def json_equal(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
+    """1 where the answer is the same JSON as the expected one, whatever the order of keys; a text is parsed first."""
+    said = expected(expectations, "json_equal")
+    try:
+        wanted, got = _parsed(said), _parsed(outputs)
+    except ValueError as error:
+        return Feedback(0.0, [Item(f"the answer is not JSON: {error}", False, key="json")])
+    return _verdict(wanted == got, f"equal {text_of(wanted)}", outputs, "json")
+
+
+@scorer
+def token_f1(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
+    """The F1 measure of the words that answer and expected answer share."""
+    wanted = expected(expectations, "token_f1")
+    score = shared_words(words_of(wanted), words_of(outputs))
+    return Feedback(score, rationale=None if score == 1 else f"expected {text_of(wanted)!r}, got {text_of(outputs)!r}")
+
+
+@scorer
+def edit_similarity(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
+    """1 less the normalized edit distance (Levenshtein) of answer and expected answer; needs the extra `scorers`."""
+    try:
+        from rapidfuzz.distance import Levenshtein
+    except ImportError as error:
+        raise PluginError("rapidfuzz is not installed: pip install 'prompt-registry-plugin[scorers]'") from error
+    wanted = expected(expectations, "edit_similarity")
+    score = Levenshtein.normalized_similarity(text_of(wanted), text_of(outputs))
+    return Feedback(score, rationale=None if score == 1 else f"expected {text_of(wanted)!r}, got {text_of(outputs)!r}")
+
+
+class Regex:
+    """1 where a regular expression is found in the answer."""
+
+    def __init__(self, pattern: str) -> None:
+        try:
+            self._pattern = re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"{pattern!r} is no regular expression: {error}") from error
+        self.name = "regex"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict."""
+        return _verdict(self._pattern.search(text_of(outputs)) is not None, f"match {self._pattern.pattern!r}", outputs, "regex")
+
+
+class JSONSchema:
+    """1 where the answer, parsed if it is a text, is valid by a JSON Schema; each violation is an item."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        from jsonschema import SchemaError
+        from jsonschema.validators import validator_for
+
+        kind = validator_for(dict(schema))
+        try:
+            kind.check_schema(dict(schema))
+        except SchemaError as error:
+            raise UserError(f"this is no JSON Schema: {error.message}") from error
+        self._validator = kind(dict(schema))
+        self.name = "json_schema"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict."""
+        try:
+            parsed = _parsed(outputs)
+        except ValueError as error:
+            return Feedback(0.0, [Item(f"the answer is not JSON: {error}", False, key="json")])
+        wrong = [
+            Item(f"{error.json_path}: {error.message}", False, key=f"schema {error.json_path}")
+            for error in self._validator.iter_errors(parsed)
+        ]
+        return Feedback(float(not wrong), wrong or [Item("it fits the schema", True, key="schema")])
+
+
+class Numeric:
+    """1 where the last number in the answer is the expected one, within a `tolerance` (a share of it) or `absolute`."""
+
+    def __init__(self, tolerance: float = 0.0, absolute: float = 1e-9) -> None:
+        self._tolerance, self._absolute = tolerance, absolute
+        self.name = "numeric"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict."""
+        wanted, got = _number(expected(expectations, "numeric")), _number(outputs)
+        if wanted is None:
+            raise InvalidExample("numeric needs a number in expectations['expected_response']")
+        ok = got is not None and abs(got - wanted) <= max(self._absolute, self._tolerance * abs(wanted))
+        return _verdict(ok, f"be {wanted:g}", outputs, "number")
+
+
+class Length:
+    """1 up to `max_words` words; beyond, the share of them that would fit."""
+
+    def __init__(self, max_words: int = 100) -> None:
+        self._most = max_words
+        self.name = "length"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict."""
+        n = len(text_of(outputs).split())
+        item = Item(f"it has {n} words, {self._most} may be", n <= self._most, key="length")
+        return Feedback(min(1.0, self._most / n if n else 1.0), [item])
+
+
+class Latency:
+    """1 up to `seconds` of the recorded run; beyond, the share of its time that would be in time."""
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self._most = seconds
+        self.name = "latency"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict."""
+        ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
+        took = max(ends, default=trace.started_at) - trace.started_at
+        return Feedback(min(1.0, self._most / took if took > 0 else 1.0), rationale=f"{took:.2f} seconds, {self._most:g} may be")
+
+
+class ToolCalls:
+    """How well the tools that were called are `expectations["expected_tools"]`: names, or mappings with `name` and `arguments`.
+
+    In the given order, as a share of the longer of both lists (the longest common subsequence); with `ordered=False`, whatever the order.
+    """
+
+    def __init__(self, *, ordered: bool = True) -> None:
+        self._ordered = ordered
+        self.name = "trajectory" if ordered else "tool_calls"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict, with an item for each tool that is missing or too many."""
+        if "expected_tools" not in expectations:
+            raise InvalidExample(f"{self.name} needs expectations['expected_tools']")
+        wanted = [tool if isinstance(tool, Mapping) else {"name": tool} for tool in expectations["expected_tools"]]
+        made = [{"name": span.name, "arguments": span.attributes.get("inputs")} for span in trace.spans if span.kind == "tool"]
+        same = _common(wanted, made) if self._ordered else _pairs(wanted, made)
+        names, called = Counter(tool["name"] for tool in wanted), Counter(tool["name"] for tool in made)
+        items = [Item(f"tool {name} should be called", called[name] >= n, key=f"tool {name}") for name, n in names.items()]
+        items += [Item(f"tool {name} should not be called", False, key=f"tool {name}") for name in called.keys() - names.keys()]
+        longest = max(len(wanted), len(made))
+        return Feedback(same / longest if longest else 1.0, items)
+
+
+def _fits(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    return wanted["name"] == made["name"] and ("arguments" not in wanted or wanted["arguments"] == made["arguments"])
+
+
+def _common(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
+    """The length of the longest common subsequence."""
+    row = [0] * (len(made) + 1)
+    for one in wanted:
+        above = row
+        row = [0]
+        for i, other in enumerate(made):
+            row.append(above[i] + 1 if _fits(one, other) else max(above[i + 1], row[i]))
+    return row[-1]
+
+
+def _pairs(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
+    left = list(made)
+    for one in wanted:
+        found = next((other for other in left if _fits(one, other)), None)
+        if found is not None:
+            left.remove(found)
+    return len(made) - len(left)
+
+
+def _verdict(ok: bool, wanted: str, got: Any, key: str) -> Feedback:
+    said = f"it does {wanted}" if ok else f"it should {wanted} but was {text_of(got)!r}"
+    return Feedback(float(ok), [Item(said, ok, key=key[:80])])
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return json.loads(json.dumps(value, default=str))
+    fenced = re.search(r"```(?:json)?\s*\n(.*?)```", value, re.S)
+    return json.loads(fenced[1] if fenced else value)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    found = _NUMBER.findall(text_of(value))
+    return float(found[-1].replace(",", "")) if found else None

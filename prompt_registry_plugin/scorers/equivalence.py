@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable
+from prompt_registry_plugin.errors import ModelUnavailable
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Feedback, Item
+from prompt_registry_plugin.scorers.builtin import expected, shared_words, text_of, words_of
 
 _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
-_WORDS = re.compile(r"\w+")
 
 
 class Equivalence:
@@ -31,26 +29,24 @@ class Equivalence:
 
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Any) -> Feedback:
         """The mean over the fields, with an item for each. Raises `InvalidExample` where nothing is expected."""
-        if "expected_response" not in expectations:
-            raise InvalidExample("equivalence needs expectations['expected_response']")
-        expected = expectations["expected_response"]
-        pairs: dict[str, tuple[Any, Any]] = {"answer": (expected, outputs)}
-        if isinstance(expected, Mapping) and isinstance(outputs, Mapping):
-            pairs = {key: (value, outputs.get(key)) for key, value in expected.items()}
+        said_before = expected(expectations, self.name)
+        pairs: dict[str, tuple[Any, Any]] = {"answer": (said_before, outputs)}
+        if isinstance(said_before, Mapping) and isinstance(outputs, Mapping):
+            pairs = {key: (value, outputs.get(key)) for key, value in said_before.items()}
         scores, items = [], []
         for key, (wanted, got) in pairs.items():
-            score, why = await self._compare(_text(wanted), _text(got))
-            said = f"{key} is {_text(got)!r}" if score == 1 else f"{key} should be {_text(wanted)!r} but was {_text(got)!r}"
+            score, why = await self._compare(text_of(wanted), text_of(got))
+            said = f"{key} is {text_of(got)!r}" if score == 1 else f"{key} should be {text_of(wanted)!r} but was {text_of(got)!r}"
             scores.append(score)
-            items.append(Item(f"{said}. {why}" if why else said, score == 1, key=f"{key}={_text(wanted)}"[:80]))
+            items.append(Item(f"{said}. {why}" if why else said, score == 1, key=f"{key}={text_of(wanted)}"[:80]))
         return Feedback(sum(scores) / len(scores), items)
 
     async def _compare(self, wanted: str, got: str) -> tuple[float, str]:
-        mine, theirs = (_WORDS.findall(text.casefold()) for text in (wanted, got))
+        mine, theirs = words_of(wanted), words_of(got)
         if mine == theirs or wanted.strip() == got.strip():
             return 1.0, ""
         if self._model is None:
-            return _f1(mine, theirs), ""
+            return shared_words(mine, theirs), ""
         answer = (await self._model(_question(wanted, got))).text
         verdict = _VERDICT.match(answer)
         if verdict is None:
@@ -64,12 +60,3 @@ def _question(wanted: str, got: str) -> list[dict[str, str]]:
         f"then say in one sentence what differs.\n\nFirst answer:\n{wanted}\n\nSecond answer:\n{got}"
     )
     return [{"role": "user", "content": asked}]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-
-
-def _f1(mine: Sequence[str], theirs: Sequence[str]) -> float:
-    shared = sum((Counter(mine) & Counter(theirs)).values())
-    return 2 * shared / (len(mine) + len(theirs)) if shared else 0.0

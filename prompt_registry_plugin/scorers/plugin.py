@@ -10,8 +10,16 @@ from prompt_registry_plugin.protocols import Scorer
 
 @hookimpl
 def prompt_registry_scorers() -> Sequence[Scorer]:
-    """`exact_match`, and `equivalence` without a judge."""
-    from prompt_registry_plugin.scorers.builtin import exact_match
+    """Those that need no model, at their defaults, and `equivalence` without a judge."""
+    from prompt_registry_plugin.scorers import builtin
     from prompt_registry_plugin.scorers.equivalence import Equivalence
 
-    return [exact_match, Equivalence()]
+    plain: list[Scorer] = [builtin.exact_match, builtin.normalized_match, builtin.contains, builtin.json_equal, builtin.token_f1]
+    made: list[Scorer] = [
+        builtin.Numeric(),
+        builtin.Length(),
+        builtin.Latency(),
+        builtin.ToolCalls(),
+        builtin.ToolCalls(ordered=False),
+    ]
+    return [*plain, builtin.edit_similarity, *made, Equivalence()]

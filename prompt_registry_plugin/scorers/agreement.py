@@ -1,0 +1,68 @@
+"""How far a judge agrees with people: measured before its verdicts steer anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.protocols import Scorer
+from prompt_registry_plugin.scorers.scorer import to_score
+from prompt_registry_plugin.tracing import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Verdicts of a judge beside people's: the share that is the same, and Cohen's kappa, which is 0 where that is what chance
+    would give and 1 where all are the same (Cohen, 1960). `disagreements` are the rows, with what the judge said."""
+
+    n: int
+    accuracy: float
+    kappa: float
+    disagreements: Sequence[tuple[Mapping[str, Any], float]]
+
+    def __str__(self) -> str:
+        return f"accuracy {self.accuracy:.3f}, kappa {self.kappa:.3f} (n={self.n})"
+
+
+async def ajudge_agreement(
+    judge: Scorer, data: Sequence[Mapping[str, Any]], *, threshold: float = 0.5, concurrency: int = 8
+) -> Agreement:
+    """Asks `judge` about every row and compares its verdict with the row's `label`, which a person gave: true or false, or a number.
+
+    A row has `outputs` and `label`, and may have `inputs` and `expectations`. Scores from `threshold` on count as true.
+    Raises `InvalidExample` for rows that lack something.
+    """
+    for number, row in enumerate(data, 1):
+        if missing := [name for name in ("outputs", "label") if row.get(name) is None]:
+            raise InvalidExample(f"row {number} has no {missing[0]!r}")
+    if not data:
+        raise InvalidExample("there are no labelled rows")
+    slots = asyncio.Semaphore(concurrency)
+
+    async def ask(row: Mapping[str, Any]) -> float:
+        async with slots:
+            said = await judge(
+                inputs=row.get("inputs") or {},
+                outputs=row["outputs"],
+                expectations=row.get("expectations") or {},
+                trace=Trace("judged"),
+            )
+        return to_score(said, judge.name).value
+
+    scores = await asyncio.gather(*(ask(row) for row in data))
+    pairs = [(float(row["label"]) >= threshold, score >= threshold) for row, score in zip(data, scores, strict=True)]
+    n = len(pairs)
+    accuracy = sum(mine == theirs for mine, theirs in pairs) / n
+    people, judged = Counter(mine for mine, _ in pairs), Counter(theirs for _, theirs in pairs)
+    chance = sum(people[value] * judged[value] for value in (True, False)) / n**2
+    kappa = 1.0 if chance == 1 else (accuracy - chance) / (1 - chance)
+    apart = [(row, score) for row, score, (mine, theirs) in zip(data, scores, pairs, strict=True) if mine != theirs]
+    return Agreement(n, accuracy, kappa, apart)
+
+
+judge_agreement = blocking(ajudge_agreement)
