@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.api import set_prompt_tag as set_prompt_tag
     from prompt_registry_plugin.api import set_prompt_version_tag as set_prompt_version_tag
     from prompt_registry_plugin.api import unprotect_alias as unprotect_alias
+    from prompt_registry_plugin.comparison import Comparison as Comparison
+    from prompt_registry_plugin.comparison import Variant as Variant
+    from prompt_registry_plugin.comparison import acompare as acompare
+    from prompt_registry_plugin.comparison import compare as compare
     from prompt_registry_plugin.current import current_registry as current_registry
     from prompt_registry_plugin.current import open_registry as open_registry
     from prompt_registry_plugin.current import use_registry as use_registry
@@ -219,6 +223,7 @@ _HOME = {
     "optimize.constraints": ("Constraints",),
     "optimize.front": ("ParetoPoint",),
     "optimize.migrate": ("MigratedPrompt", "MigrationResult", "amigrate_prompts", "migrate_prompts"),
+    "comparison": ("Comparison", "Variant", "acompare", "compare"),
     "scorers.agreement": ("Agreement", "ajudge_agreement", "judge_agreement"),
     "scorers.builtin": ("JSONSchema", "Latency", "Length", "Numeric", "Regex", "ToolCalls"),
     "scorers.equivalence": ("Equivalence",),

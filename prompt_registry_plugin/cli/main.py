@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from prompt_registry_plugin import __version__
+from prompt_registry_plugin.cli.evaluating import evaluate_command
 from prompt_registry_plugin.cli.files import pull, push, resolve, status
 from prompt_registry_plugin.cli.prompts import (
     archive,
@@ -59,7 +60,7 @@ def cli() -> None:
 
 COMMANDS = (
     list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
-    import_, copy, run, traces, runs,
+    import_, copy, run, traces, evaluate_command, runs,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

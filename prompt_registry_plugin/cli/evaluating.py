@@ -1,0 +1,75 @@
+"""The command that measures, and fails a build when a gate is not passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, registry_option
+from prompt_registry_plugin.errors import UserError
+
+
+@click.command("eval")
+@click.option("--target", required=True, help="What is evaluated, as 'package.module:name'.")
+@click.option("--data", required=True, type=click.Path(exists=True, dir_okay=False), help="A JSON Lines file of rows.")
+@click.option(
+    "--scorer", "scorers", multiple=True, required=True, help="A scorer's name, or 'package.module:name'; may be repeated."
+)
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    help="A prompt URI to evaluate with; may be repeated. The gate is about the last.",
+)
+@click.option("--baseline", help="The prompt URI that the others are compared with.")
+@click.option("--model", "models", multiple=True, help="Given to the target as `model`; may be repeated.")
+@click.option("--gate", help='Such as "accuracy >= 0.8 and no regression": exits with 1 and the reason when it is not passed.')
+@click.option("--html", type=click.Path(dir_okay=False), help="Write a page with every row.")
+@click.option("--junit", type=click.Path(dir_okay=False), help="Write JUnit XML.")
+@click.option("--concurrency", default=16, show_default=True, help="Rollouts at once.")
+@json_option
+@registry_option
+def evaluate_command(
+    target: str,
+    data: str,
+    scorers: tuple[str, ...],
+    prompts: tuple[str, ...],
+    baseline: str | None,
+    models: tuple[str, ...],
+    gate: str | None,
+    html: str | None,
+    junit: str | None,
+    concurrency: int,
+    as_json: bool,
+) -> int:
+    """Evaluate a target on a file of rows, with versions of a prompt side by side, and pass or fail a gate."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+    from prompt_registry_plugin.comparison import compare
+    from prompt_registry_plugin.options import RunOptions
+    from prompt_registry_plugin.targets import import_object
+
+    variants = [*([baseline] if baseline else []), *prompts]
+    if baseline and not prompts:
+        raise UserError("--baseline needs a --prompt to compare with it")
+    found = compare(
+        predict_fn=target,
+        data=data,
+        scorers=[import_object(scorer) if ":" in scorer else scorer for scorer in scorers],
+        prompts=variants,
+        models=models,
+        options=RunOptions(concurrency=concurrency),
+    )
+    reasons = found.failures_of(gate) if gate else []
+    for path, content in ((html, found.to_html), (junit, lambda: found.to_junit(gate))):
+        if path is not None:
+            Path(path).write_text(content(), encoding="utf-8")
+    if as_json:
+        print_json({**found.to_json(), "gate": gate, "reasons": reasons})
+    else:
+        print_table(found.columns, found.rows())
+    for reason in reasons:
+        click.echo(f"gate not passed: {reason}", err=True)
+    if gate and not reasons:
+        click.echo(f"gate passed: {gate}", err=True)
+    return 1 if reasons else 0

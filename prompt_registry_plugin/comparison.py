@@ -1,0 +1,276 @@
+"""Comparing variants of an agent on the same rows: versions of its prompts, models, or whole targets, all in pairs with the first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.datasets import Data, load_examples
+from prompt_registry_plugin.errors import UserError, did_you_mean
+from prompt_registry_plugin.evaluation import EvaluationResult, aevaluate
+from prompt_registry_plugin.options import RunOptions
+from prompt_registry_plugin.records import Example, Interval, Template
+from prompt_registry_plugin.reports import page
+from prompt_registry_plugin.rollouts import Aggregation
+from prompt_registry_plugin.stats import PairedDifference, paired_difference
+
+_CONDITION = re.compile(
+    r"\s*(?:(?P<regression>no regression)|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?[\d.]+%?))\s*", re.I
+)
+_MEASURES = ("score", "failures", "seconds", "cost", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One variant with its evaluation, and how much better than the first it is: None for the first itself.
+
+    `p_value` is corrected for the number of variants that are compared (Holm, 1979).
+    """
+
+    name: str
+    result: EvaluationResult
+    difference: PairedDifference | None = None
+    p_value: float | None = None
+
+    @property
+    def regressed(self) -> bool:
+        """Whether the whole interval of the difference lies below zero."""
+        return self.difference is not None and self.difference.difference.high is not None and self.difference.difference.high < 0
+
+    def measure(self, what: str) -> float | None:
+        """A figure by name: `score`, a scorer, `failures`, `seconds` and `cost` and `tokens` of a run; None where it is not known."""
+        result, n = self.result, len(self.result.rollouts)
+        if what == "failures":
+            return float(len(result.failures))
+        if what == "cost":
+            return None if result.cost is None else result.cost / n
+        if what == "tokens":
+            return (result.usage.input_tokens + result.usage.output_tokens) / n
+        found = {"score": result.score, "seconds": result.seconds, **result.scores}.get(what)
+        return None if found is None else found.mean
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Variants on the same rows, the first being what the others are compared with."""
+
+    variants: Sequence[Variant]
+    examples: Sequence[Example]
+
+    @property
+    def columns(self) -> list[str]:
+        """What `rows` tells of each variant."""
+        return [
+            "variant",
+            "score",
+            *self.variants[0].result.scorers,
+            "than the first",
+            "p",
+            "failures",
+            "seconds",
+            "tokens",
+            "cost",
+        ]
+
+    def rows(self) -> list[list[str]]:
+        """The table as texts."""
+        return [self._row(variant) for variant in self.variants]
+
+    def _row(self, variant: Variant) -> list[str]:
+        result, tokens, cost = variant.result, variant.measure("tokens"), variant.measure("cost")
+        return [
+            variant.name,
+            str(result.score),
+            *(str(score) for score in result.scores.values()),
+            "" if variant.difference is None else str(variant.difference.difference),
+            "" if variant.p_value is None else f"{variant.p_value:.4f}",
+            str(len(result.failures)),
+            f"{result.seconds.mean:.2f}",
+            f"{tokens:.0f}" if tokens else "–",
+            "–" if cost is None else f"${cost:.6f}",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure, and every row's scores."""
+        return {
+            "variants": [
+                {
+                    "name": v.name,
+                    "measures": {what: v.measure(what) for what in (*_MEASURES, *v.result.scorers)},
+                    "interval": [v.result.score.low, v.result.score.high],
+                    "difference": v.difference and _bounds(v.difference.difference),
+                    "p_value": v.p_value,
+                    "scores": [rollout.score for rollout in v.result.rollouts],
+                    "errors": [rollout.error for rollout in v.result.rollouts],
+                }
+                for v in self.variants
+            ],
+            "examples": [{"id": e.id, "inputs": dict(e.inputs), "expectations": dict(e.expectations)} for e in self.examples],
+        }  # fmt: skip
+
+    def to_frame(self) -> Any:
+        """A pandas frame with a row for each variant and example. Raises `UserError` without pandas."""
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise UserError("pandas is not installed: pip install pandas") from error
+        return pandas.DataFrame([
+            {"variant": v.name, **e.inputs, "output": r.outputs, "score": r.score, "error": r.error, "seconds": r.seconds,
+             **{name: score.value for name, score in r.scores.items()}}
+            for v in self.variants for e, r in zip(self.examples, v.result.rollouts, strict=True)
+        ])  # fmt: skip
+
+    def to_junit(self, gate: str | None = None) -> str:
+        """JUnit XML: a suite for each variant with a case for each row that failed or scored 0, and one for the gate."""
+        root = ElementTree.Element("testsuites")
+        for v in self.variants:
+            wrong = [(e, r) for e, r in zip(self.examples, v.result.rollouts, strict=True) if r.error is not None]
+            suite = ElementTree.SubElement(root, "testsuite", name=v.name, tests=str(len(self.examples)), errors=str(len(wrong)))
+            for e, r in zip(self.examples, v.result.rollouts, strict=True):
+                case = ElementTree.SubElement(suite, "testcase", name=_short(e), classname=v.name, time=f"{r.seconds:.3f}")
+                if r.error is not None:
+                    ElementTree.SubElement(case, "error", message=_printable(r.error)[:500])
+                else:
+                    ElementTree.SubElement(case, "system-out").text = f"score {r.score:g}"
+        if gate is not None:
+            reasons = self.failures_of(gate)
+            suite = ElementTree.SubElement(root, "testsuite", name="gate", tests="1", failures=str(int(bool(reasons))))
+            case = ElementTree.SubElement(suite, "testcase", name=gate, classname="gate")
+            if reasons:
+                ElementTree.SubElement(case, "failure", message="; ".join(reasons))
+        return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+    def to_html(self) -> str:
+        """One page that loads nothing: the table, and every row with each variant's answer and score."""
+        cells = [
+            (e, [(v.result.rollouts[i], v.result.rollouts[i].score) for v in self.variants]) for i, e in enumerate(self.examples)
+        ]
+        return page("comparison.html.j2", comparison=self, cells=cells)
+
+    def failures_of(self, gate: str) -> list[str]:
+        """Why the last variant does not pass a gate such as `"accuracy >= 0.8 and no regression"`; empty when it does.
+
+        A condition compares a scorer, `score`, `failures`, `seconds`, `cost` or `tokens` (of a run) with a number; `no regression` says
+        that the variant is not worse than the first by more than chance. Raises `UserError` for a gate that cannot be read.
+        """
+        variant, reasons = self.variants[-1], []
+        for part in re.split(r"\s+and\s+", gate.strip(), flags=re.I):
+            read = _CONDITION.fullmatch(part)
+            if read is None:
+                raise UserError(
+                    f"cannot read {part!r} in the gate; write 'accuracy >= 0.8', 'failures < 1' or 'no regression', joined by 'and'"
+                )
+            if read["regression"]:
+                reasons += self._regressions()
+                continue
+            value = variant.measure(read["what"])
+            if value is None:
+                known = [*_MEASURES, *variant.result.scorers]
+                meant = did_you_mean(read["what"], known) or "; there are " + ", ".join(known)
+                raise UserError(f"the gate names {read['what']!r}, which is not known here{meant}")
+            bound = float(read["bound"].rstrip("%")) / (100 if read["bound"].endswith("%") else 1)
+            if not _holds(value, read["op"], bound):  # type: ignore[arg-type]
+                reasons.append(f"{read['what']} is {value:.4g}, not {read['op']} {bound:g}")
+        return reasons
+
+    def _regressions(self) -> list[str]:
+        if len(self.variants) < 2:
+            raise UserError("'no regression' needs something to compare with: name a baseline as well")
+        first, last = self.variants[0], self.variants[-1]
+        if last.difference is None or not last.regressed:
+            return []
+        return [f"{last.name} is worse than {first.name}: {last.difference.difference}"]
+
+
+async def acompare(
+    *,
+    predict_fn: Any,
+    data: Data,
+    scorers: Sequence[Any],
+    prompts: Sequence[str | Sequence[str] | Mapping[str, Template]] = (),
+    models: Sequence[str] = (),
+    aggregation: Aggregation | None = None,
+    options: RunOptions | None = None,
+) -> Comparison:
+    """Evaluates every variant on every row of `data`, and each but the first in pairs with the first.
+
+    `prompts` are prompt URIs (several in a list hold together) or templates by name; `models` are given to `predict_fn` as `model`; a
+    mapping of names to targets may stand for `predict_fn`. Variants are all their combinations. Raises as `evaluate` does.
+    """
+    options = options or RunOptions()
+    examples = load_examples(data)
+    targets = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
+    found: list[tuple[str, EvaluationResult]] = []
+    for target_name, target in targets.items():
+        for prompt_name, templates in [_variant(variant) for variant in prompts] or [("", {})]:
+            for model in models or [""]:
+                name = ", ".join(part for part in (target_name, prompt_name, model) if part) or "as it is"
+                settings = options if not model else replace(options, arguments={**options.arguments, "model": model})
+                result = await aevaluate(
+                    predict_fn=target,
+                    data=examples,
+                    scorers=scorers,
+                    prompts=templates,
+                    aggregation=aggregation,
+                    options=settings,
+                )
+                found.append((name, result))
+    names = [name for name, _ in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{twice[0]!r} is compared twice")
+    first = found[0][1]
+    differences = [
+        paired_difference([r.score for r in first.rollouts], [r.score for r in result.rollouts]) for _, result in found[1:]
+    ]
+    corrected = holm([difference.p_value for difference in differences])
+    rest = [Variant(*one, *two) for one, two in zip(found[1:], zip(differences, corrected, strict=True), strict=True)]
+    return Comparison([Variant(*found[0]), *rest], examples)
+
+
+compare = blocking(acompare)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for how many they are (Holm, 1979), in the given order."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected, least = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, p_values[i] * (len(p_values) - rank)))
+        corrected[i] = least
+    return corrected
+
+
+def _variant(said: str | Sequence[str] | Mapping[str, Template]) -> tuple[str, dict[str, Template]]:
+    if isinstance(said, Mapping):
+        return ", ".join(f"{name} as given" for name in said), dict(said)
+    uris = [said] if isinstance(said, str) else list(said)
+    versions = [current_registry().load_prompt(uri) for uri in uris]
+    if jinja := [version.name for version in versions if version.template_format != "double_brace"]:
+        raise UserError(f"prompt {jinja[0]!r} is a Jinja template; compare those by targets of their own")
+    return ", ".join(uri.removeprefix("prompts:/") for uri in uris), {version.name: version.template for version in versions}
+
+
+def _holds(value: float, op: Literal[">=", "<=", ">", "<"], bound: float) -> bool:
+    return {">=": value >= bound, "<=": value <= bound, ">": value > bound, "<": value < bound}[op]
+
+
+def _bounds(interval: Interval) -> list[float | None]:
+    return [interval.mean, interval.low, interval.high]
+
+
+def _short(example: Example) -> str:
+    return _printable(", ".join(f"{name}={value}" for name, value in example.inputs.items()))[:120]
+
+
+def _printable(text: str) -> str:
+    """XML holds no control characters."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+
+
+__all__ = ["Comparison", "Variant", "acompare", "compare", "holm"]

@@ -1,0 +1,114 @@
+"""Variants side by side on the same rows, and a gate that fails a build for a reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.cli.main import main
+from prompt_registry_plugin.comparison import holm
+from tests import simulated_target as target
+
+QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)
+PLANTS = "\n- plant: " + ", ".join(sorted(target.PLANTS))
+
+
+@pytest.fixture
+def arguments() -> dict[str, Any]:
+    """Three versions of one prompt: as it was, better, and broken."""
+    target.register()
+    pr.register_prompt("sort", target.SORT + PLANTS)
+    pr.register_prompt("sort", "Say plant, whatever it is that you are asked.")
+    uris = ["prompts:/sort/1", "prompts:/sort/2", "prompts:/sort/3"]
+    return {"predict_fn": target.predict, "data": target.rows(4), "scorers": [target.right], "prompts": uris, "options": QUIET}
+
+
+def test_versions_are_compared_in_pairs_with_the_first(arguments: dict[str, Any]) -> None:
+    """With intervals, corrected p-values, and every row."""
+    found = pr.compare(**arguments)
+    assert [variant.name for variant in found.variants] == ["sort/1", "sort/2", "sort/3"]
+    first, better, _ = found.variants
+    assert first.difference is None
+    assert better.difference is not None
+    assert better.difference.proves_gain
+    assert better.p_value is not None
+    assert better.p_value >= better.difference.p_value
+    alone = pr.evaluate(**{**arguments, "prompts": {"sort": target.SORT + PLANTS}})
+    assert better.result.score == alone.score
+    data = json.loads(json.dumps(found.to_json(), default=str))
+    assert len(data["variants"][1]["scores"]) == len(data["examples"]) == 64
+    page = found.to_html()
+    assert "elephant number0" in page
+    assert not re.search(r"(?:src|href)=|@import|url\(", page)
+
+
+def test_models_and_targets_are_variants_too() -> None:
+    """All combinations; one that fails on a row says so."""
+
+    def answers(text: str, model: str) -> str:
+        if model == "b" and text == "2":
+            raise ValueError("<b>no</b>")
+        return text
+
+    data = [{"inputs": {"text": str(n)}, "expectations": {"expected_response": "1"}} for n in range(4)]
+    found = pr.compare(
+        predict_fn={"old": answers, "new": answers}, data=data, scorers=["exact_match"], models=["a", "b"], options=QUIET
+    )
+    assert [variant.name for variant in found.variants] == ["old, a", "old, b", "new, a", "new, b"]
+    assert [variant.measure("failures") for variant in found.variants] == [0, 1, 0, 1]
+    assert "&lt;b&gt;no&lt;/b&gt;" in found.to_html()
+    suites = ElementTree.fromstring(found.to_junit("score >= 0.9"))
+    assert [suite.get("errors") for suite in suites][:4] == ["0", "1", "0", "1"]
+    assert suites[4].get("failures") == "1"
+    with pytest.raises(pr.UserError, match="compared twice"):
+        pr.compare(predict_fn=answers, data=data, scorers=["exact_match"], models=["a", "a"], options=QUIET)
+
+
+def test_a_gate_says_why_it_is_not_passed(arguments: dict[str, Any]) -> None:
+    """By figures and by regression against the first."""
+    broken = pr.compare(**{**arguments, "prompts": ["prompts:/sort/2", "prompts:/sort/3"]})
+    assert broken.failures_of("score >= 10% and failures < 1") == []
+    reasons = broken.failures_of("right >= 0.99 and no regression")
+    assert [reason.split(" is ")[0] for reason in reasons] == ["right", "sort/3"]
+    assert re.search(r"sort/3 is worse than sort/2: -0\.\d+ \[", reasons[1])
+    for gate, said in (
+        ("rihgt > 1", "did you mean 'right'"),
+        ("be good", "cannot read 'be good'"),
+        ("cost < 1", "'cost', which is not known"),
+    ):
+        with pytest.raises(pr.UserError, match=said):
+            broken.failures_of(gate)
+    with pytest.raises(pr.UserError, match="something to compare with"):
+        pr.compare(**{**arguments, "prompts": ["prompts:/sort/2"]}).failures_of("no regression")
+
+
+def test_the_command_exits_with_one_and_the_reason(
+    arguments: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And writes what a build server reads."""
+    rows, junit = tmp_path / "rows.jsonl", tmp_path / "junit.xml"
+    rows.write_text("\n".join(json.dumps(row) for row in target.rows(4)))
+    command = [
+        "eval", "--target", "tests.simulated_target:predict", "--data", str(rows), "--scorer", "tests.simulated_target:right",
+        "--baseline", "prompts:/sort/2", "--gate", "no regression", "--junit", str(junit),
+    ]  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--prompt", "prompts:/sort/3"])
+    assert ended.value.code == 1
+    assert "gate not passed: sort/3 is worse than sort/2" in capsys.readouterr().err
+    assert ElementTree.parse(junit).getroot()[-1].get("failures") == "1"
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--prompt", "prompts:/sort/1", "--gate", "score > 0", "--json"])
+    assert ended.value.code == 0
+
+
+def test_p_values_are_corrected_as_holm_says() -> None:
+    """Checked by hand."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
