@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,15 @@ from prompt_registry_plugin.records import Example, digest
 from prompt_registry_plugin.tracing import Trace
 
 Data = Iterable[Mapping[str, Any] | Example | Trace] | str | PathLike[str]
-"""Rows (`{"inputs": {…}, "expectations": {…}}`), traces, or the path of a JSON Lines file of such rows."""
+"""Rows (`{"inputs": {…}, "expectations": {…}}`), traces, a table (a pandas frame, a Hugging Face `Dataset`), or the path of a `.jsonl`,
+`.csv` or `.parquet` file.
+
+A table has a column for each input; `expected_response`, `expected_facts`, and columns whose names begin with `expectations.`
+are expectations, and an `inputs.` before a name is left out. Columns `inputs` and `expectations` that hold mappings, or JSON, stand as they
+are.
+"""
+
+_EXPECTED = ("expected_response", "expected_facts", "outputs")
 
 
 def load_examples(data: Data, what: str = "data") -> list[Example]:
@@ -25,7 +35,9 @@ def load_examples(data: Data, what: str = "data") -> list[Example]:
     """
     rows: Any = data
     if isinstance(data, str | PathLike):
-        rows, what = _read_json_lines(Path(data)), f"{what} ({data})"
+        rows, what = _read(Path(data)), f"{what} ({data})"
+    elif _is_table(data):
+        rows = _from_table(data)
     if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         raise InvalidExample(f"{what} is a list of rows or the path of a JSON Lines file, not a {type(rows).__name__}")
     examples = [
@@ -82,6 +94,86 @@ def _row_of(trace: Trace, where: str) -> dict[str, Any]:
     raise InvalidExample(
         f"{where} is a trace ({trace.name}) without a step whose inputs and output are known: record a run of a function with @trace"
     )
+
+
+def _is_table(data: Any) -> bool:
+    """Whether it is a pandas frame or a Hugging Face data set: neither has to be installed to tell."""
+    return hasattr(data, "to_dict") and (hasattr(data, "columns") or hasattr(data, "column_names"))
+
+
+def _from_table(data: Any) -> Iterable[Any]:
+    records = data.to_dict("records") if hasattr(data, "columns") else iter(data)
+    return (_structured(record) for record in records)
+
+
+def _structured(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table as a row with inputs and expectations; empty cells are none."""
+    given = {str(name): value for name, value in record.items() if value is not None and value == value}  # NaN is not itself
+    inputs, expectations = _mapping(given.pop("inputs", {})), _mapping(given.pop("expectations", {}))
+    for name, value in given.items():
+        if name.startswith("expectations."):
+            expectations[name.removeprefix("expectations.")] = value
+        elif name == "outputs":
+            expectations["expected_response"] = value
+        elif name in _EXPECTED:
+            expectations[name] = _listed(value) if name == "expected_facts" else value
+        else:
+            inputs[name.removeprefix("inputs.")] = value
+    return {"inputs": {name: _plain(value) for name, value in inputs.items()}, "expectations": expectations and {
+        name: _plain(value) for name, value in expectations.items()
+    }}  # fmt: skip
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise InvalidExample(
+                f"a cell of the column 'inputs' or 'expectations' is not JSON: {value!r:.60}: {error}"
+            ) from error
+    if not isinstance(value, Mapping):
+        raise InvalidExample(f"a cell of the column 'inputs' or 'expectations' is not a mapping: {value!r:.60}")
+    return dict(value)
+
+
+def _listed(value: Any) -> Any:
+    """Facts in a cell of text: a JSON list, or one fact a line."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else [line for line in value.splitlines() if line.strip()]
+
+
+def _plain(value: Any) -> Any:
+    """A number or a list of a table as Python has them."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _read(path: Path) -> Iterable[Any]:
+    """The rows of a file, by its ending; JSON Lines where that says nothing."""
+    if path.suffix == ".csv":
+        return _read_csv(path)
+    if path.suffix == ".parquet":
+        try:
+            return _from_table(import_module("pandas").read_parquet(path))
+        except ImportError as error:
+            raise InvalidExample(f"reading {path} needs pandas and pyarrow: pip install pandas pyarrow") from error
+        except OSError as error:
+            raise InvalidExample(f"cannot read {path}: {error}") from error
+    return _read_json_lines(path)
+
+
+def _read_csv(path: Path) -> Iterable[Any]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for record in csv.DictReader(file, strict=True):
+                if None in record or None in record.values():
+                    raise InvalidExample(f"a row of {path} has another number of cells than the heading: {record!r:.120}")
+                yield _structured({name: value for name, value in record.items() if value != ""})
+    except OSError as error:
+        raise InvalidExample(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidExample(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
 def _read_json_lines(path: Path) -> Iterable[Any]:
