@@ -226,7 +226,8 @@ class Candidate:
 class Rollout:
     """One run of the target on one example, scored. A failed one has `error` and scores 0; it is never scored as text.
 
-    `outputs_by_prompt` holds what the model answered to each prompt, `renders` how often each prompt was rendered.
+    `outputs_by_prompt` holds what the model answered to each prompt, `renders` how often each prompt was rendered. `usage` and `cost`
+    are the target's, `judging` and `judging_cost` those of the judges that scored it.
     """
 
     example_id: str
@@ -240,6 +241,8 @@ class Rollout:
     outputs_by_prompt: Mapping[str, str] = EMPTY
     renders: Mapping[str, int] = EMPTY
     cost: float | None = None
+    judging: Usage = field(default_factory=Usage)
+    judging_cost: float | None = 0.0
 
 
 __all__ = [

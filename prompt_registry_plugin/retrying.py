@@ -19,6 +19,14 @@ _PASSING_NAMES = {
 _LONGEST = 60.0  # seconds that a server may ask us to wait
 
 
+def is_worth_waiting_for(error: BaseException) -> bool | float:
+    """Whether to try again, or after how many seconds a server asked us to; for `stamina`. A cancelled task is never tried again."""
+    if not isinstance(error, Exception) or not is_passing(error):
+        return False
+    asked = retry_after(error)
+    return True if asked is None else asked
+
+
 def is_rate_limit(error: BaseException) -> bool:
     """Whether a server said that it is asked too much."""
     return any(_status(e) in _RATE_LIMITS or _names(e) & _RATE_LIMIT_NAMES for e in _chain(error))
@@ -52,7 +60,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if seen is None:
             return
         yield seen
-        seen = seen.__cause__ or seen.__context__
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
 def _status(error: BaseException) -> int | None:

@@ -22,7 +22,7 @@ from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prices import cost_of, model_of
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
-from prompt_registry_plugin.retrying import is_passing, is_rate_limit, retry_after
+from prompt_registry_plugin.retrying import is_rate_limit, is_worth_waiting_for
 from prompt_registry_plugin.scope import not_rendered, override_prompts, recording
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
 from prompt_registry_plugin.store.sql.runs import rollout_of
@@ -129,15 +129,19 @@ class Runner:
         one does that is to be `local`."""
         if self._executor is not None and not strict and not local:
             return await self._elsewhere(self._executor, candidate, example)
-        trace, started, outputs, error = Trace("rollout"), time.perf_counter(), None, None
+        attempts: list[tuple[Trace, float]] = []
+        outputs, error = None, None
         scores: dict[str, Score] = {}
-        score = 0.0
-        with (
-            override_prompts(candidate.templates, unrendered="ignore", template_formats=self._formats) as scope,
-            recording(trace),
-        ):
+        score, judged = 0.0, Trace("judging")
+
+        async def attempt() -> Any:
+            attempts.append((Trace("rollout"), time.perf_counter()))
+            with recording(attempts[-1][0]):
+                return await self.target(example.inputs)
+
+        with override_prompts(candidate.templates, unrendered="ignore", template_formats=self._formats) as scope:
             try:
-                outputs = await self._patiently(lambda: self.target(example.inputs))
+                outputs = await self._patiently(attempt)
             except asyncio.CancelledError as caught:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -145,11 +149,14 @@ class Runner:
                 error = f"CancelledError: {caught}"
             except (Exception, SystemExit) as caught:  # noqa: BLE001  the boundary of one rollout: whatever a user's agent raises
                 error = f"{type(caught).__name__}: {caught}"
+        trace, started = attempts[-1]  # what came of earlier attempts is paid for, and not judged
         seconds, renders = time.perf_counter() - started, scope.renders
         if error is None and candidate.templates and not any(renders.values()):
             error = str(not_rendered(sorted(renders)))
         if error is None:
-            scores, score, error = await self._score(example, outputs, trace, strict)
+            with recording(judged):
+                scores, score, error = await self._score(example, outputs, trace, strict)
+        costs = [self._cost(each) for each, _ in attempts]
         return Rollout(
             example_id=example.id,
             candidate_id=candidate.id,
@@ -157,11 +164,13 @@ class Runner:
             scores=scores,
             score=score,
             seconds=seconds,
-            usage=trace.usage,
+            usage=sum((each.usage for each, _ in attempts), Usage()),
             error=error,
             outputs_by_prompt=trace.outputs_by_prompt() or _by_prompt(outputs, candidate),
             renders=renders,
-            cost=self._cost(trace),
+            cost=None if costs[-1] is None else sum(cost or 0.0 for cost in costs),
+            judging=judged.usage,
+            judging_cost=self._cost(judged) if judged.usage.calls else 0.0,
         )
 
     async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
@@ -169,12 +178,11 @@ class Runner:
         from stamina import retry_context
 
         def wait(error: Exception) -> bool | float:
-            if not is_passing(error):
-                return False
-            if is_rate_limit(error):
+            waited = is_worth_waiting_for(error)
+            if waited and is_rate_limit(error):
                 self.slots.slow_down()
-            asked = retry_after(error)
-            return True if asked is None else asked + random.uniform(0, 0.1 + asked / 4)  # noqa: S311  so that not all come back at once
+            # Not all that were refused should come back at once.
+            return waited if isinstance(waited, bool) else waited + random.uniform(0, 0.1 + waited / 4)  # noqa: S311
 
         async for attempt in retry_context(
             on=wait, attempts=self._options.attempts, timeout=_PATIENCE, wait_initial=0.2, wait_max=20

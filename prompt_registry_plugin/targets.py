@@ -30,8 +30,8 @@ class FunctionTarget:
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The function's answer; a plain function runs in a thread of our pool, which keeps the context."""
         if inspect.iscoroutinefunction(self._function):
-            return await self._function(**{**self._arguments, **inputs})
-        answer = await self._pool.run(partial(self._function, **{**self._arguments, **inputs}))
+            return await self._function(**{**inputs, **self._arguments})
+        answer = await self._pool.run(partial(self._function, **{**inputs, **self._arguments}))
         return await answer if inspect.isawaitable(answer) else answer
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
@@ -39,9 +39,9 @@ class FunctionTarget:
         if self._signature is None:
             return None
         try:
-            self._signature.bind(**{**self._arguments, **inputs})
+            self._signature.bind(**{**inputs, **self._arguments})
         except TypeError as error:
-            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, {**self._arguments, **inputs}))}"
+            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, {**inputs, **self._arguments}))}"
         return None
 
 

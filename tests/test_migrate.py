@@ -14,7 +14,7 @@ QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)
 
 def predict(text: str, model: str) -> dict[str, str]:
     """Two simulated models: the old one knows the world by itself, the new one only what its prompt says."""
-    if model == "old:wise":
+    if model == "openai:wise":
         for name in ("sort", "name"):
             pr.load_prompt(name, 1).format()
         thing = text.split()[0]
@@ -35,7 +35,7 @@ def arguments() -> dict[str, Any]:
     """A migration that finds something."""
     return {
         "prompt_uris": target.register(), "predict_fn": predict, "train_data": rows(8), "eval_data": rows(4, start=100),
-        "from_model": "old:wise", "to_model": "new/lab:blank", "reflection_model": target.reflect, "budget": 250, "options": QUIET,
+        "from_model": "openai:wise", "to_model": "ollama:blank:1b", "reflection_model": target.reflect, "budget": 250, "options": QUIET,
     }  # fmt: skip
 
 
@@ -49,25 +49,25 @@ def test_prompts_are_carried_to_another_model(registry: pr.PromptRegistry, argum
     assert result.after.mean > result.before.mean
     assert [(p.name, p.source.version, p.target.version) for p in result.prompts] == [("sort", 1, 2), ("name", 1, 2)]
     assert pr.load_prompt("prompts:/sort@wise").version == 1
-    assert pr.load_prompt("prompts:/sort@blank").version == 2
-    assert pr.load_prompt("prompts:/sort@blank").tags["model"] == "new/lab:blank"
-    assert "new/lab:blank" in str(result)
+    assert pr.load_prompt("prompts:/sort@blank-1b").version == 2
+    assert pr.load_prompt("prompts:/sort@blank-1b").tags["model"] == "ollama:blank:1b"
+    assert "ollama:blank:1b" in str(result)
     run = registry.store.runs.get(result.optimization.run_id)
     assert run is not None
-    assert run.config["arguments"] == {"model": "new/lab:blank"}
+    assert run.config["arguments"] == {"model": "ollama:blank:1b"}
     assert registry.store.runs.examples(run.id)["train"][0].expectations["expected_response"]
 
 
 def test_traces_of_the_old_model_are_examples(arguments: dict[str, Any]) -> None:
     """What its outermost step was given and gave back; the old model is not run again."""
-    traced, traces = pr.trace(lambda text: predict(text, "old:wise")), []
+    traced, traces = pr.trace(predict), []
     for row in rows(4):
         with pr.record() as trace:
-            traced(**row["inputs"])
+            traced(**row["inputs"], model="openai:wise")
         traces.append(trace)
 
     def only_new(text: str, model: str) -> dict[str, str]:
-        assert model == "new/lab:blank"
+        assert model == "ollama:blank:1b"
         return target.predict(text)
 
     changes = {"predict_fn": only_new, "train_data": traces, "eval_data": [], "budget": 60, "aliases": ("before", "after")}
@@ -85,6 +85,10 @@ def test_mistakes_are_told_at_once(arguments: dict[str, Any]) -> None:
     """The same model twice; a function that takes no model; a source model that fails."""
     with pytest.raises(pr.UserError, match="both 'x'"):
         pr.migrate_prompts(**{**arguments, "from_model": "x", "to_model": "x"})
+    with pytest.raises(pr.UserError, match="both models would get the alias 'gpt-5'"):
+        pr.migrate_prompts(**{**arguments, "from_model": "openai:gpt-5", "to_model": "azure:gpt-5"})
+    with pytest.raises(pr.UserError, match="alias"):
+        pr.migrate_prompts(**{**arguments, "aliases": ("ok", "not ok")})
     with pytest.raises(pr.InvalidExample, match="model"):
         pr.migrate_prompts(**{**arguments, "predict_fn": target.predict})
 
@@ -93,7 +97,7 @@ def test_mistakes_are_told_at_once(arguments: dict[str, Any]) -> None:
             raise ValueError("out of order")
         return predict(text, model)["kind"]
 
-    with pytest.raises(pr.TargetFailed, match=r"old:wise failed on 8 of 128 rows.*out of order"):
+    with pytest.raises(pr.TargetFailed, match=r"openai:wise failed on 8 of 128 rows.*out of order"):
         pr.migrate_prompts(**{**arguments, "predict_fn": failing})
 
 

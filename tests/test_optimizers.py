@@ -288,3 +288,67 @@ def test_a_jinja_prompt_is_optimized_as_one(arguments: dict[str, Any]) -> None:
     assert "protected passage '{% if polite %}'" in str(
         fault_of("{{polite}}" + target.SORT, template, template, template_format="jinja2")
     )
+
+
+def test_a_small_budget_ends_in_words_and_not_in_a_crash(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
+    """What it does not pay for is not done, and a run whose budget is spent can be resumed."""
+    by_name = {"predict_fn": by_prompt, "reflection_model": target.reflect}
+    for optimizer, budget in (("metaprompt", 20), ("few_shot", 20), ("few_shot", 60), ("gepa", 25), ("commit_queue", 20)):
+        result = pr.optimize_prompts(**{**arguments, **by_name, "optimizer": optimizer, "budget": budget, "eval_data": []})
+        assert result.rollouts <= budget
+        stored = registry.store.runs.get(result.run_id)
+        assert stored is not None
+        registry.store.runs.update(result.run_id, "interrupted")
+        winner = registry.store.runs.candidates(result.run_id)[-1]
+        registry.store.runs.add_candidate(result.run_id, type(winner)(winner.candidate, "proposed", winner.detail))
+        assert pr.resume_run(result.run_id, on_event=lambda event: None).rollouts <= budget
+
+
+def by_prompt(text: str) -> dict[str, str]:
+    """The target, which also says what each prompt's model answered."""
+    said = target.predict(text)
+    return {**said, "sort": said["kind"], "name": said["size"]}
+
+
+class Repeating(pr.Optimizer):
+    """An optimizer of one's own that can be imported, and stopped."""
+
+    name = "repeating"
+
+    async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+        """Runs the baseline."""
+        await problem.evaluate(problem.baseline, problem.train[:30])
+        if not problem.reflections:
+            await problem.reflect("```\nsay 'kind should be 'x''\n``` token: {{token}} secret={{secret}}")
+            raise KeyboardInterrupt
+        assert "secret={{secret}}" in await problem.reflect(
+            "```\nsay 'kind should be 'x''\n``` token: {{token}} secret={{secret}}"
+        )
+        return pr.OptimizationResult(problem.baseline)
+
+
+async def echo(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Says it again."""
+    return str(messages[0]["content"])
+
+
+repeating = Repeating()
+
+
+def test_an_optimizer_object_is_found_again_by_a_resumed_run(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
+    """Where it can be imported; and what the reflection model said comes back word for word."""
+    with pytest.raises(KeyboardInterrupt):
+        pr.optimize_prompts(**{**arguments, "optimizer": repeating, "reflection_model": echo})
+    (run,) = registry.store.runs.newest()
+    result = pr.resume_run(run.id, on_event=lambda event: None)
+    assert (result.optimizer_name, len(registry.store.runs.reflections(run.id))) == ("repeating", 1)
+
+
+def test_gepa_says_that_the_reflection_model_is_gone(arguments: dict[str, Any]) -> None:
+    """It would otherwise spend the whole budget on nothing."""
+
+    def gone(messages: Sequence[Mapping[str, Any]]) -> str:
+        raise RuntimeError("401 bad key")
+
+    with pytest.raises(pr.ModelUnavailable, match="401 bad key"):
+        pr.optimize_prompts(**{**arguments, "optimizer": "gepa", "reflection_model": gone})

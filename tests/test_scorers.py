@@ -24,6 +24,12 @@ async def score(
     [
         (builtin.normalized_match, "Yes, it IS.", "yes it is", 1.0),
         (builtin.normalized_match, "no", "yes", 0.0),
+        (builtin.normalized_match, "👍", "👎", 0.0),
+        (builtin.normalized_match, "-5", "5", 0.0),
+        (builtin.normalized_match, "C++", "C#", 0.0),
+        (builtin.normalized_match, "की", "का", 0.0),
+        (builtin.normalized_match, "«Oui!»", "oui", 1.0),
+        (builtin.json_equal, {"a": True}, {"a": 1}, 0.0),
         (builtin.contains, "Lisbon, of course", "lisbon", 1.0),
         (builtin.json_equal, '```json\n{"a": 1, "b": [2]}\n```', {"b": [2], "a": 1}, 1.0),
         (builtin.json_equal, "not json", {"a": 1}, 0.0),

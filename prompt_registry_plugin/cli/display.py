@@ -158,10 +158,8 @@ def trace_tree(trace: Trace) -> Tree:
 def run_tree(report: RunReport, *, edits: bool) -> Tree:
     """A run's candidates, each under the one it came from; with `edits`, what each changed and the failures that caused it."""
     tree = Tree(Text(f"run {report.run.id}", style="bold"))
-    children = report.children()
-    stack = [(tree, step) for step in reversed(children.get(None, []))]
-    while stack:
-        parent, step = stack.pop()
+    nodes: list[Tree] = [tree]
+    for depth, step in report.walk():
         state = step.record.status
         said = Text.assemble((f"{state} ", _STATES.get(state, "")), step.said, (f"  {step.record.candidate.id[:8]}", "dim"))
         parts: list[RenderableType] = [said]
@@ -169,8 +167,8 @@ def run_tree(report: RunReport, *, edits: bool) -> Tree:
             parts += [Text(key, style="dim"), word_diff(before, after)]
         for cause in step.causes if edits else ():
             parts.append(Text(f"because of {_short(cause.inputs)}: {_short('; '.join(cause.wrong))}", style="dim"))
-        node = parent.add(Group(*parts))
-        stack += [(node, child) for child in reversed(children.get(step.record.candidate.id, []))]
+        del nodes[depth + 1 :]
+        nodes.append(nodes[depth].add(Group(*parts)))
     return tree
 
 

@@ -9,6 +9,8 @@ from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply
+from prompt_registry_plugin.scope import current_recorder
+from prompt_registry_plugin.tracing import span
 
 
 def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model:
@@ -27,6 +29,17 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
         f"no installed plugin knows the model {spec!r}; write 'openai:<name>', 'offline:task' or 'offline:reflection' (simulated), "
         "or pass a function of the messages"
     )
+
+
+async def ask(model: Model, messages: Sequence[Mapping[str, Any]]) -> Reply:
+    """The model's answer, as a span with its tokens where somebody records."""
+    with span("llm", model.name, {"model": model.name}) as span_id:
+        reply = await model(messages)
+        recorder = current_recorder()
+        if recorder is not None:
+            used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
+            recorder.finish(span_id, attributes={**used, "output": reply.text})
+        return reply
 
 
 class FunctionModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from prompt_registry_plugin.errors import UserError
@@ -20,7 +20,8 @@ _FIRST_ANSWER = 1500  # tokens of the first reflection's answer
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a search may spend at most: rollouts (runs of the target on one example), tokens and US dollars of rollouts and reflections
-    together, and seconds of work. Any of them, or several; 300 rollouts where none is named.
+    together, with the judges of this package (what a scorer of yours asks by itself is not seen), and seconds of work. Any of them, or
+    several; 300 rollouts where none is named.
 
     The held-out proof comes on top, two rollouts for every held-out example: it is announced when the run starts.
     """
@@ -114,11 +115,12 @@ class Meter:
         """A rollout ended."""
         self._running -= 1
         self._finished += 1
-        used = rollout.usage.input_tokens + rollout.usage.output_tokens
+        usage, cost = rollout.usage + rollout.judging, (rollout.cost or 0.0) + (rollout.judging_cost or 0.0)
+        used = usage.input_tokens + usage.output_tokens
         self.tokens += used
-        self.dollars += rollout.cost or 0.0
+        self.dollars += cost
         self._most_tokens = max(self._most_tokens, used)
-        self._most_dollars = max(self._most_dollars, rollout.cost or 0.0)
+        self._most_dollars = max(self._most_dollars, cost)
         self._longest = max(self._longest, rollout.seconds)
 
     def check(self, rollout: Rollout) -> None:
@@ -127,16 +129,27 @@ class Meter:
             raise UserError(
                 "the budget is in tokens, and the target reports none: enable its framework's adapter, or use rollouts or seconds"
             )
-        if self.budget.dollars is not None and rollout.cost is None:
+        if self.budget.dollars is not None and (rollout.cost is None or rollout.judging_cost is None):
             raise UserError(
-                "the budget is in dollars, and what the target's model calls cost is not known: name the price in "
+                "the budget is in dollars, and what the target's or a judge's model calls cost is not known: name the price in "
                 "RunOptions(prices={'model': Price(input=…, output=…)}), install the extra 'prices', or use rollouts or tokens"
             )
+
+    def check_reflections(self, prices: Sequence[float | None]) -> None:
+        """Takes over what a thousand input and a thousand output tokens of the reflection model cost. Raises `UserError` when a
+        budget in dollars cannot be kept, since that is not known."""
+        known = [price for price in prices if price is not None]
+        if self.budget.dollars is not None and len(known) < len(prices):
+            raise UserError(
+                "the budget is in dollars, and what the reflection model costs is not known: name its price in "
+                "RunOptions(prices={'model': Price(input=…, output=…)}), or use rollouts or tokens"
+            )
+        self._rate = max([self._rate, *(price / 1000 for price in known)])
 
     def set_aside(self, prompt: str) -> Aside | None:
         """What a reflection is reckoned to take, which is now set aside; None when it does not fit any more."""
         tokens = len(prompt) // _CHARACTERS + round((self._answer or _FIRST_ANSWER) * _MARGIN)
-        wanted = Aside(tokens, tokens * self._rate * _MARGIN)
+        wanted = Aside(tokens, tokens * self._rate)
         if self.budget.seconds is not None and self.seconds > self.budget.seconds:
             return None
         running = self._running * _MARGIN
@@ -163,6 +176,8 @@ class Meter:
             self._rate = max(self._rate, cost / used)
 
     def _fit(self, free: float, most: float) -> int:
+        if not most and self._finished:  # they cost nothing
+            return 10**9
         if not most:  # nothing is known yet: one at a time
             return 0 if free <= 0 or self._running else 1
         return math.floor(free / (most * _MARGIN)) - self._running

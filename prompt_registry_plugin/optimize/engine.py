@@ -68,8 +68,9 @@ async def aoptimize_prompts(
     if not splits["train"]:
         if getattr(chosen, "needs_data", True):
             raise InvalidExample(f"{chosen.name} learns from examples, and there are none; 'metaprompt' needs none")
-        predict_fn, scorers = predict_fn or _unasked, scorers or ["exact_match"]
-    elif predict_fn is None:
+        if "held_out" not in splits:
+            predict_fn, scorers = predict_fn or _unasked, scorers or ["exact_match"]
+    if predict_fn is None:
         raise UserError("predict_fn is needed: the function, or the framework's object, whose prompts are improved")
     if limits.rollouts is not None and limits.rollouts < MIN_ROLLOUTS:
         raise BudgetTooSmall(
@@ -96,6 +97,7 @@ async def aoptimize_prompts(
             "custom_aggregation": aggregation is not None,
             "prompts": [source.uri for source in sources],
             "optimizer": chosen.name,
+            "optimizer_object": None if isinstance(optimizer, str) else [reference_to(optimizer)],
             "reflection_model": _model_reference(reflection_model),
             "models": {"reflection": model.name, "reflection_simulated": model.simulated},
             "budget": {name: value for name, value in asdict(limits).items() if value is not None},
@@ -160,7 +162,8 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
     ) as runner:
         await model.check()
         splits = registry.store.runs.examples(run_id)
-        optimizer = _optimizer(registry, config["optimizer"])
+        named = config.get("optimizer_object")
+        optimizer = _optimizer(registry, config["optimizer"] if named is None else import_object(named[0]))
         constraints = Constraints(**config.get("constraints", {}))
         return await carry_out(Job(registry, run, sources, splits, optimizer, model, runner, options, constraints))
 
@@ -186,7 +189,8 @@ def _unasked(**_inputs: Any) -> None:
 
 def _splits(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[str, list[Example]]:
     if train_data is None or (isinstance(train_data, Sequence) and not isinstance(train_data, str) and not train_data):
-        return {"train": []}
+        given = eval_data is not None and not (isinstance(eval_data, Sequence) and not eval_data)
+        return {"train": [], **({"held_out": unique(load_examples(eval_data, "eval_data"))} if given else {})}  # type: ignore[arg-type]
     train = unique(load_examples(train_data, "train_data"))
     if eval_data is None:
         if len(train) < _ENOUGH_TO_SPLIT:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of
-from prompt_registry_plugin.errors import BudgetExhausted, InvalidTemplate
+from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.optimize.components import demonstrations
 from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.reflection import shown_text
@@ -17,7 +17,7 @@ from prompt_registry_plugin.templates import compile_template
 
 _SIZES = (2, 3, 4, 6)  # demonstrations in a set
 _SETS = 8
-_BLOCK = 8  # examples of a round of the race
+_BLOCK, _LEAST = 8, 4  # examples of a round of the race; fewer than so many tell nothing
 _LOOKED_AT = 0.4  # share of the budget that the baseline's runs may take
 
 
@@ -28,7 +28,10 @@ class FewShot:
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
         """The set that won the race, which the baseline takes part in."""
-        looked_at = list(problem.train)[: max(1, round(problem.budget * _LOOKED_AT))][: problem.remaining]
+        wanted = list(problem.train)[: max(1, round(problem.budget * _LOOKED_AT))]
+        looked_at = problem.affordable(wanted, problem.baseline)
+        if not looked_at:
+            return OptimizationResult(problem.baseline)
         rollouts = await problem.evaluate(problem.baseline, looked_at)
         runs = [(e, r) for e, r in zip(looked_at, rollouts, strict=True) if r.error is None]
         best = max((rollout.score for _, rollout in runs), default=0.0)
@@ -48,26 +51,26 @@ class FewShot:
 
     async def _race(self, problem: Problem, field: list[Candidate]) -> OptimizationResult:
         examples: list[Example] = []
-        means = {problem.baseline.id: 0.0}
-        while len(field) > 1 or not examples:
-            block = list(problem.validation)[len(examples) : len(examples) + _BLOCK]
-            if not block:
+        means: dict[str, float] = {}
+        while len(field) > 1:
+            wanted = list(problem.validation)[: len(examples) + _BLOCK]
+            while len(field) > 1 and len(problem.affordable(wanted, *field)) < min(len(wanted), _LEAST):
+                field.pop()  # the worst so far, or one of those that nothing is known of
+            block = problem.affordable(wanted, *field)
+            if len(field) == 1 or len(block) <= len(examples):
                 break
-            examples += block
-            try:
-                results = await all_of(problem.evaluate(candidate, examples) for candidate in field)
-            except BudgetExhausted:
-                break
+            examples = block
+            results = await all_of(problem.evaluate(candidate, examples) for candidate in field)
             means = {c.id: fmean(r.score for r in done) for c, done in zip(field, results, strict=True)}
             field.sort(key=lambda candidate: -means[candidate.id])
             for candidate in field[max(1, len(field) // 2) :]:
                 if candidate is not problem.baseline:
-                    problem.decide(
-                        candidate, "rejected", f"{candidate.note}: {means[candidate.id]:.3f} on {len(examples)} examples"
-                    )
+                    said = f"{candidate.note}: {means[candidate.id]:.3f} on {len(examples)} examples"
+                    problem.decide(candidate, "rejected", said)
             field = field[: max(1, len(field) // 2)]
             problem.note_best(means[field[0].id])
-        return OptimizationResult(field[0], means.get(field[0].id))
+        best = field[0] if means else problem.baseline  # nothing was compared
+        return OptimizationResult(best, means.get(best.id))
 
     def _with(self, problem: Problem, runs: Sequence[tuple[Example, Rollout]]) -> Candidate:
         templates = dict(problem.baseline.templates)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from prompt_registry_plugin.errors import BudgetExhausted, PluginError
+from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, PluginError
 from prompt_registry_plugin.optimize.bridge import Bridge
 from prompt_registry_plugin.optimize.components import components, with_component
 from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
@@ -21,6 +21,9 @@ from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch
+
+
+_MAX_SILENT = 3
 
 
 class Gepa:
@@ -42,7 +45,13 @@ class Gepa:
 
         def reflect(prompt: str | Sequence[Mapping[str, Any]]) -> str:
             text = prompt if isinstance(prompt, str) else "\n\n".join(str(message["content"]) for message in prompt)
-            return bridge.wait_for(problem.reflect(text))
+            try:
+                answer = bridge.wait_for(problem.reflect(text))
+            except ModelUnavailable as error:
+                adapter.silent.append(error)
+                raise
+            adapter.silent.clear()
+            return answer
 
         def search() -> None:
             # Some of its calls cost nothing here, so it does not know by itself when the budget is spent.
@@ -77,6 +86,7 @@ class _Adapter:
     def __init__(self, problem: Problem, bridge: Bridge) -> None:
         self._problem, self._bridge = problem, bridge
         self._validation = {example.id for example in problem.validation}
+        self.silent: list[ModelUnavailable] = []  # reflections in a row that failed, which gepa only notes in a log
         self._means: dict[str, tuple[float, Candidate]] = {}
 
     def evaluate(
@@ -85,6 +95,8 @@ class _Adapter:
         """The scores of a candidate; one that breaks a constraint scores 0, and costs nothing."""
         from gepa.core.adapter import EvaluationBatch
 
+        if len(self.silent) >= _MAX_SILENT:
+            raise self.silent[-1]
         made, fault = self._candidate(candidate)
         if fault is not None:
             self._problem.tell("message", f"a proposal of gepa could not be used: {fault}")

@@ -53,6 +53,7 @@ class Head:
         self.commits = 0
         self.edits: list[Edit] = []  # since the last checkpoint
         self._checking = False
+        self._undone: set[str] = set()
 
     def restore(self) -> None:
         """The head that the stored decisions of an earlier process lead to."""
@@ -106,12 +107,25 @@ class Head:
         detail = {"commit": self.commits, "edit": edit.number, "edits": sorted(edits)}
         self._problem.decide(head, "committed", f"{head.note}: committed", detail)
 
-    def _replay(self, edits: Sequence[Edit]) -> None:
-        """Puts edits on the checkpoint that is head again, as far as they still apply."""
+    def _undo(self, judged: Candidate, verdict: str) -> None:
+        """Stores that what was committed since the last checkpoint is no part of the head any more, so that a resume knows."""
+        kept = self._knowledge.edits(self.checkpoints[-1])
+        self._undone = set()
+        for record in list(self._problem.history):
+            is_it = record.candidate.id == judged.id
+            if is_it or (record.status == "committed" and not frozenset(record.detail["edits"]) <= kept):
+                self._undone.add(record.candidate.id)
+                said = verdict if is_it else f"{record.candidate.note}: taken back with the others"
+                self._problem.decide(record.candidate, "rejected", said)
+
+    def _replay(self, edits: Sequence[Edit], judged: Candidate) -> None:
+        """Puts edits on the checkpoint that is head again, as far as they still apply; not to the very text that was taken back."""
         self.edits = []
         for edit in edits:
             new = self._merged(edit, "replayed")
-            if new is not None and self._problem.status(new) in (None, "proposed", "accepted"):
+            if new is None or new.id == judged.id:
+                continue
+            if new.id in self._undone or self._problem.status(new) in (None, "proposed", "accepted"):
                 self._advance(new, edit)
 
     async def _check(self) -> None:
@@ -141,10 +155,10 @@ class Head:
             self._problem.decide(head, "checkpoint", verdict)  # it keeps the number of its commit: others came meanwhile
         elif used:
             verdict = f"{head.note}: taken back, better with probability {probability:.2f} only, on {len(used)} examples"
-            self._problem.decide(head, "rejected", verdict)
+            self._undo(head, verdict)
             self.candidate = checkpoint
             weakest = min(bundle, key=lambda edit: edit.gain, default=None)  # the others get another chance in the next bundle
-            self._replay([edit for edit in (*bundle, *later) if edit is not weakest])
+            self._replay([edit for edit in (*bundle, *later) if edit is not weakest], head)
 
     def _score(self, candidate: Candidate, example: Example) -> float:
         rollout = self._problem.seen(candidate, example)

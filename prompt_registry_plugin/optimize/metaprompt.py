@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from prompt_registry_plugin.concurrency import all_of
-from prompt_registry_plugin.errors import BudgetExhausted
 from prompt_registry_plugin.optimize.components import components, with_component
 from prompt_registry_plugin.optimize.failures import Blame
 from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
@@ -36,11 +35,11 @@ class MetaPrompt:
             return OptimizationResult(made)
         made = Candidate(made.templates, problem.baseline.id, "rewritten")
         problem.decide(made, "proposed")
-        examples = list(problem.validation)[: problem.remaining // 2]
-        try:
-            before, after = await all_of(problem.evaluate(candidate, examples) for candidate in (problem.baseline, made))
-        except BudgetExhausted:
+        examples = problem.affordable(problem.validation, problem.baseline, made)
+        if not examples:
+            problem.tell("message", "the budget does not pay for comparing the rewrite with the baseline, so the baseline stays")
             return OptimizationResult(problem.baseline)
+        before, after = await all_of(problem.evaluate(candidate, examples) for candidate in (problem.baseline, made))
         scores = [fmean(rollout.score for rollout in rollouts) for rollouts in (before, after)]
         better = scores[1] > scores[0]
         verdict = f"{scores[0]:.3f} → {scores[1]:.3f} on {len(examples)} examples"
@@ -48,13 +47,12 @@ class MetaPrompt:
         return OptimizationResult(made if better else problem.baseline, max(scores))
 
     async def _failures(self, problem: Problem, examples: Sequence[Example]) -> dict[str, list[Evidence]]:
-        if not examples:
-            return {}
-        rollouts = await problem.evaluate(problem.baseline, examples[: problem.remaining])
+        examples = problem.affordable(examples, problem.baseline)
+        rollouts = await problem.evaluate(problem.baseline, examples)
         blame = Blame(problem.baseline_components)
         blame.set_marks(rollouts)
         found: dict[str, list[Evidence]] = {}
-        for example, rollout in zip(examples, rollouts, strict=False):
+        for example, rollout in zip(examples, rollouts, strict=True):
             for (component, _), items in blame.blamed(rollout).items():
                 listed = found.setdefault(component, [])
                 if len(listed) < _SHOWN and example not in [evidence.example for evidence in listed]:

@@ -23,7 +23,9 @@ from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Example, Feedback, Interval
 from prompt_registry_plugin.rollouts import Aggregation
 from prompt_registry_plugin.scorers.scorer import scorer
+from prompt_registry_plugin.uri import check_alias
 
+_PROVIDERS = frozenset("openai azure anthropic google vertex bedrock mistral groq ollama litellm databricks offline".split())
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -122,6 +124,10 @@ async def amigrate_prompts(
     if from_model == to_model:
         raise UserError(f"from_model and to_model are both {to_model!r}; name the model that the prompts go to")
     named = aliases or (_alias(from_model), _alias(to_model))
+    for alias in named:
+        check_alias(alias)
+    if named[0] == named[1]:
+        raise UserError(f"both models would get the alias {named[0]!r}; name two: aliases=('…', '…')")
     registry = current_registry()
     sources = [registry.load_prompt(uri) for uri in prompt_uris]
     train = await _expected(load_examples(train_data, "train_data"), predict_fn, from_model, options)
@@ -158,8 +164,9 @@ migrate_prompts = blocking(amigrate_prompts)
 
 
 async def _expected(examples: list[Example], predict_fn: Any, model: str, options: RunOptions) -> list[Example]:
-    """The examples with the source model's answers where nothing was expected yet."""
-    bare = [example for example in examples if not example.expectations]
+    """The examples with the source model's answers where no response was expected yet; without a recorded `model`, which is given."""
+    examples = [Example({k: v for k, v in e.inputs.items() if k != "model"}, e.expectations) for e in examples]
+    bare = [example for example in examples if "expected_response" not in example.expectations]
     if not bare:
         return examples
     settings = replace(options, arguments={**options.arguments, "model": model})
@@ -168,7 +175,9 @@ async def _expected(examples: list[Example], predict_fn: Any, model: str, option
         raise TargetFailed(f"{model} failed on {len(done.failures)} of {len(bare)} rows; {done.failures[0].error}")
     answers = {rollout.example_id: rollout.outputs for rollout in done.rollouts}
     return [
-        Example(example.inputs, {"expected_response": answers[example.id]}) if example.id in answers else example
+        Example(example.inputs, {**example.expectations, "expected_response": answers[example.id]})
+        if example.id in answers
+        else example
         for example in examples
     ]
 
@@ -179,6 +188,8 @@ def _answered(outputs: Any) -> Feedback:
 
 
 def _alias(model: str) -> str:
-    """A model's name as an alias: `openai:gpt-5` becomes `gpt-5`."""
-    short = _UNFIT.sub("-", model.rpartition("/")[2].rpartition(":")[2]).strip("-.")
+    """A model's name as an alias, without who provides it: `openai:gpt-5` becomes `gpt-5`, `ollama:llama3:8b` becomes `llama3-8b`."""
+    short = model.rpartition("/")[2]
+    provider, _, name = short.partition(":")
+    short = _UNFIT.sub("-", name if name and provider in _PROVIDERS else short).strip("-.")
     return short if short[:1].isalpha() else f"model-{short}"

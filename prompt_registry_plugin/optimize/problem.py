@@ -30,7 +30,7 @@ from prompt_registry_plugin.records import (
     Usage,
     digest,
 )
-from prompt_registry_plugin.retrying import is_passing, retry_after
+from prompt_registry_plugin.retrying import is_worth_waiting_for
 from prompt_registry_plugin.stats import mean_interval
 from prompt_registry_plugin.templates import compile_template
 
@@ -98,9 +98,22 @@ class Problem:
         """Rollouts that are done."""
         return self._ledger.finished
 
-    def check_budget(self, rollout: Rollout) -> None:
-        """Raises `UserError` when the budget is in something that this target does not report."""
-        self._ledger.meter.check(rollout)
+    def check_budget(self, rollout: Rollout | None = None) -> None:
+        """Raises `UserError` when the budget is in something that the reflection model, or the target of a rollout, does not report."""
+        if rollout is not None:
+            self._ledger.meter.check(rollout)
+        else:
+            self._ledger.meter.check_reflections([self._price(Usage(1000, 0, 1)), self._price(Usage(0, 1000, 1))])
+
+    def affordable(self, examples: Sequence[Example], *candidates: Candidate, share: float = 1.0) -> list[Example]:
+        """The first of the examples on which all candidates can be run with a share of what is left; what was run already is free."""
+        left, found = int(self.remaining * share), []
+        for example in examples:
+            left -= sum(not self.started(candidate, example) for candidate in candidates)
+            if left < 0:
+                break
+            found.append(example)
+        return found
 
     @property
     def baseline_components(self) -> dict[str, str]:
@@ -180,7 +193,7 @@ class Problem:
     async def _ask(self, prompt: str) -> Reply:
         from stamina import retry_context
 
-        async for attempt in retry_context(on=_is_worth_waiting_for, attempts=3, timeout=120, wait_initial=0.2, wait_max=20):
+        async for attempt in retry_context(on=is_worth_waiting_for, attempts=3, timeout=120, wait_initial=0.2, wait_max=20):
             with attempt:
                 return await self._reflection_model([{"role": "user", "content": prompt}])
         raise AssertionError("retry_context returns or raises")
@@ -238,11 +251,6 @@ class Problem:
             "interval": None if self.best is None or self.best.low is None else [self.best.low, self.best.high],
         }  # fmt: skip
         self._on_event(Event(kind, "optimize", self._ledger.finished, meter.total, self.best_score, text, detail))
-
-
-def _is_worth_waiting_for(error: Exception) -> bool | float:
-    asked = retry_after(error)
-    return is_passing(error) and (True if asked is None else asked)
 
 
 __all__ = ["BudgetExhausted", "OptimizationResult", "Optimizer", "Problem"]

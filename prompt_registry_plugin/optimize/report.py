@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,14 +64,18 @@ class RunReport:
     reflections: int
     tokens: int
 
-    def children(self) -> dict[str | None, list[Step]]:
-        """The steps by the candidate that each came from; None for those whose parent is not of this run."""
+    def walk(self) -> Iterator[tuple[int, Step]]:
+        """The steps as a tree, each with its depth, under the candidate that it came from."""
         known = {step.record.candidate.id for step in self.steps}
-        found: dict[str | None, list[Step]] = {}
+        children: dict[str | None, list[Step]] = {}
         for step in self.steps:
             parent = step.record.candidate.parent_id
-            found.setdefault(parent if parent in known and parent != step.record.candidate.id else None, []).append(step)
-        return found
+            children.setdefault(parent if parent in known and parent != step.record.candidate.id else None, []).append(step)
+        stack = [(0, step) for step in reversed(children.pop(None, []))]
+        while stack:
+            depth, step = stack.pop()
+            yield depth, step
+            stack += [(depth + 1, child) for child in reversed(children.pop(step.record.candidate.id, []))]
 
     def chart(self) -> str:
         """The score over rollouts, as an SVG text."""
@@ -84,7 +88,7 @@ class RunReport:
 
     def html(self) -> str:
         """All of it as one page that loads nothing."""
-        return page("run.html.j2", report=self, children=self.children(), chart=self.chart())
+        return page("run.html.j2", report=self, chart=self.chart())
 
 
 def report_of(runs: RunTable, run: RunRecord) -> RunReport:

@@ -154,6 +154,7 @@ async def _search(job: Job, problem: Problem) -> Candidate:
     problem.tell("started", f"run {job.run.id}: at most {budget_of(job.run)}, then {proof} rollouts for the held-out proof")
     if nameless := nameless_parts(job.run.config):
         problem.tell("message", f"if it is stopped it cannot be resumed: its {nameless}")
+    problem.check_budget()
     await _probe(job, problem)
     found = await job.optimizer.optimize(problem)
     if not isinstance(found, OptimizationResult):
@@ -317,6 +318,7 @@ def nameless_parts(config: Mapping[str, Any]) -> str:
     """What of a run another process cannot import, with the remedy; empty when there is nothing."""
     nameless = [key for key in ("predict_fn", "reflection_model") if config[key] is None]
     nameless += ["scorers"] if None in config["scorers"] else []
+    nameless += ["optimizer"] if config.get("optimizer_object") == [None] else []
     nameless += ["aggregation"] if config["custom_aggregation"] and config["aggregation"] is None else []
     if not nameless:
         return ""

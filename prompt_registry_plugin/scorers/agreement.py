@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.errors import InvalidExample, UserError
 from prompt_registry_plugin.protocols import Scorer
 from prompt_registry_plugin.scorers.scorer import to_score
 from prompt_registry_plugin.tracing import Trace
@@ -40,6 +40,8 @@ async def ajudge_agreement(
     for number, row in enumerate(data, 1):
         if missing := [name for name in ("outputs", "label") if row.get(name) is None]:
             raise InvalidExample(f"row {number} has no {missing[0]!r}")
+    if concurrency < 1:
+        raise UserError(f"concurrency is a whole number from 1 on, not {concurrency!r}")
     if not data:
         raise InvalidExample("there are no labelled rows")
     slots = asyncio.Semaphore(concurrency)

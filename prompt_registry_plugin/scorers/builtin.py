@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,18 +17,39 @@ from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.tracing import Trace
 
-_WORDS = re.compile(r"\w+")
+_NEGATIVE = re.compile(r"-\d")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")
 
 
 def text_of(value: Any) -> str:
     """An answer as text: JSON where it is none."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except (TypeError, ValueError):  # keys of several kinds, or a circle
+        return repr(value)
 
 
 def words_of(value: Any) -> list[str]:
-    """The words of an answer, without case and punctuation."""
-    return _WORDS.findall(text_of(value).casefold())
+    """The words of an answer, without case and without the punctuation around them; signs (`+`, `👍`, a minus) are part of them."""
+    words = (_bare(word) for word in unicodedata.normalize("NFC", text_of(value)).casefold().split())
+    return [word for word in words if word]
+
+
+def _bare(word: str) -> str:
+    start, end = 0, len(word)
+    while end > start and unicodedata.category(word[end - 1]).startswith("P"):
+        end -= 1
+    while start < end and unicodedata.category(word[start]).startswith("P") and not _NEGATIVE.match(word, start):
+        start += 1
+    return word[start:end]
+
+
+def same_words(one: Any, other: Any) -> bool:
+    """Whether two answers have the same words; where there are none, whether they are the same text."""
+    mine, theirs = words_of(one), words_of(other)
+    return mine == theirs if mine or theirs else text_of(one).strip() == text_of(other).strip()
 
 
 def expected(expectations: Mapping[str, Any], name: str) -> Any:
@@ -73,7 +95,7 @@ def _compare(key: str, wanted: Any, got: Any) -> Item:
 def normalized_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """1 where the answer is the expected one but for case, space and punctuation."""
     wanted = expected(expectations, "normalized_match")
-    return _verdict(words_of(wanted) == words_of(outputs), f"be {text_of(wanted)!r}", outputs, f"answer={text_of(wanted)}")
+    return _verdict(same_words(wanted, outputs), f"be {text_of(wanted)!r}", outputs, f"answer={text_of(wanted)}")
 
 
 @scorer
@@ -96,10 +118,16 @@ def json_equal(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """1 where the answer is the same JSON as the expected one, whatever the order of keys; a text is parsed first."""
     said = expected(expectations, "json_equal")
     try:
-        wanted, got = _parsed(said), _parsed(outputs)
+        wanted = _parsed(said)
+    except ValueError as error:
+        raise InvalidExample(f"json_equal needs JSON in expectations['expected_response']: {error}") from error
+    try:
+        got = _parsed(outputs)
     except ValueError as error:
         return Feedback(0.0, [Item(f"the answer is not JSON: {error}", False, key="json")])
-    return _verdict(wanted == got, f"equal {text_of(wanted)}", outputs, "json")
+    return _verdict(
+        json.dumps(wanted, sort_keys=True) == json.dumps(got, sort_keys=True), f"equal {text_of(wanted)}", outputs, "json"
+    )
 
 
 @scorer

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from prompt_registry_plugin.errors import ModelUnavailable
-from prompt_registry_plugin.models.resolve import resolve_model
+from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Feedback, Item
-from prompt_registry_plugin.scorers.builtin import expected, shared_words, text_of, words_of
+from prompt_registry_plugin.scorers.builtin import expected, same_words, shared_words, text_of, words_of
 
 _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
 
@@ -31,7 +31,7 @@ class Equivalence:
         """The mean over the fields, with an item for each. Raises `InvalidExample` where nothing is expected."""
         said_before = expected(expectations, self.name)
         pairs: dict[str, tuple[Any, Any]] = {"answer": (said_before, outputs)}
-        if isinstance(said_before, Mapping) and isinstance(outputs, Mapping):
+        if isinstance(said_before, Mapping) and isinstance(outputs, Mapping) and said_before:
             pairs = {key: (value, outputs.get(key)) for key, value in said_before.items()}
         scores, items = [], []
         for key, (wanted, got) in pairs.items():
@@ -42,12 +42,11 @@ class Equivalence:
         return Feedback(sum(scores) / len(scores), items)
 
     async def _compare(self, wanted: str, got: str) -> tuple[float, str]:
-        mine, theirs = words_of(wanted), words_of(got)
-        if mine == theirs or wanted.strip() == got.strip():
+        if same_words(wanted, got):
             return 1.0, ""
         if self._model is None:
-            return shared_words(mine, theirs), ""
-        answer = (await self._model(_question(wanted, got))).text
+            return shared_words(words_of(wanted), words_of(got)), ""
+        answer = (await ask(self._model, _question(wanted, got))).text
         verdict = _VERDICT.match(answer)
         if verdict is None:
             raise ModelUnavailable(f"the judge {self._model.name!r} said neither yes nor no: {answer!r:.200}")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable, UserError
-from prompt_registry_plugin.models.resolve import resolve_model
+from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.builtin import text_of
@@ -55,7 +55,7 @@ class Judge:
         data = "\n\n".join(f"{name}:\n{text_of(value)}" for name, value in seen.items()).replace("</data>", "< /data>")
         said = ""
         for _ in range(_ATTEMPTS):
-            reply = await self._model([{"role": "user", "content": f"{question}\n\n{_ANSWER}\n\n<data>\n{data}\n</data>"}])
+            reply = await ask(self._model, [{"role": "user", "content": f"{question}\n\n{_ANSWER}\n\n<data>\n{data}\n</data>"}])
             said = reply.text
             if (read := _read(said)) is not None:
                 return read

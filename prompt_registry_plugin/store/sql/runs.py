@@ -128,7 +128,7 @@ class SQLRuns:
             transaction.execute(
                 "INSERT INTO reflections (run_id, purpose, detail, answer, input_tokens, output_tokens, cost) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run_id, record.purpose, canonical_json(record.detail), clean(record.answer),
+                (run_id, record.purpose, canonical_json(record.detail), _storable(record.answer),
                  record.usage.input_tokens, record.usage.output_tokens, record.cost),
             )  # fmt: skip
 
@@ -159,12 +159,17 @@ def body_of(rollout: Rollout) -> str:
     """A rollout as JSON; an agent may answer with anything, so what JSON cannot hold becomes its text."""
     fields = {field.name: getattr(rollout, field.name) for field in dataclasses.fields(rollout)}
     fields["scores"] = {name: asdict(score) for name, score in rollout.scores.items()}
-    fields["usage"] = asdict(rollout.usage)
+    fields["usage"], fields["judging"] = asdict(rollout.usage), asdict(rollout.judging)
     fields["error"] = None if rollout.error is None else clean(rollout.error)
     try:
         return json.dumps(fields, default=repr)
     except (TypeError, ValueError, RecursionError):
         return json.dumps({**fields, "outputs": repr(rollout.outputs)}, default=repr)
+
+
+def _storable(text: str) -> str:
+    """A text as it was, but for what not every database takes. Secrets are masked where it is shown: a resume needs the very words."""
+    return text.replace("\0", "�").encode("utf-8", "replace").decode()
 
 
 def rollout_of(body: dict[str, Any]) -> Rollout:
@@ -173,4 +178,5 @@ def rollout_of(body: dict[str, Any]) -> Rollout:
         name: Score(**{**score, "items": tuple(Item(**item) for item in score["items"])})
         for name, score in body["scores"].items()
     }
-    return Rollout(**{**body, "scores": scores, "usage": Usage(**body["usage"])})
+    judging = Usage(**body.get("judging", {}))
+    return Rollout(**{**body, "scores": scores, "usage": Usage(**body["usage"]), "judging": judging})
