@@ -344,3 +344,25 @@ def test_a_failed_import_makes_no_registry(run: Run, tmp_path: Any, monkeypatch:
     for arguments in (("langfuse", "x"), ("jsonl", "x")):
         assert run("import", *arguments)[0] == 2
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_run_that_is_not_finished_is_a_page_too(run: Run, registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """It is the one that one wants to look into; a long line of candidates is no matter."""
+    from prompt_registry_plugin.protocols import CandidateRecord
+
+    config = {
+        "prompts": ["prompts:/p/1"], "optimizer": "x", "predict_fn": None, "budget": {"rollouts": 5}, "seed": 0,
+        "models": {"reflection": "m", "reflection_simulated": True},
+    }  # fmt: skip
+    stored = registry.store.runs.create(config, {"train": [pr.Example({"q": "<script>"})]})
+    parent = None
+    for n in range(400):
+        candidate = pr.Candidate({"p": f"text {n} <b>"}, parent)
+        registry.store.runs.add_candidate(stored.id, CandidateRecord(candidate, "proposed", {"text": f"<i>{n}"}))
+        parent = candidate.id
+    assert run("runs", "show", stored.id, "--html", str(tmp_path / "run.html"))[0] == 0
+    page = (tmp_path / "run.html").read_text()
+    assert "text 399 &lt;b&gt;" in page or "399" in page
+    assert "<i>3" not in page
+    assert "(simulated)" in page
+    assert run("runs", "show", stored.id, "--edits")[0] == 0
