@@ -56,12 +56,15 @@ class Variant:
         return None if found is None else found.mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Variants on the same rows, the first being what the others are compared with."""
 
     variants: Sequence[Variant]
     examples: Sequence[Example]
+
+    def __repr__(self) -> str:
+        return "\n".join(" | ".join(row) for row in [self.columns, *self.rows()])
 
     @property
     def columns(self) -> list[str]:
@@ -208,7 +211,7 @@ async def acompare(
     targets = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
     found: list[tuple[str, EvaluationResult]] = []
     for target_name, target in targets.items():
-        for prompt_name, templates in [_variant(variant) for variant in prompts] or [("", {})]:
+        for prompt_name, templates in [_variant(variant) for variant in prompts or ()] or [("", {})]:
             for model in models or [""]:
                 name = ", ".join(part for part in (target_name, prompt_name, model) if part) or "as it is"
                 settings = options if not model else replace(options, arguments={**options.arguments, "model": model})

@@ -17,12 +17,16 @@ from prompt_registry_plugin.scope import not_rendered
 from prompt_registry_plugin.stats import mean_interval
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EvaluationResult:
     """The rollouts, in the order of the examples, and what they add up to."""
 
     rollouts: Sequence[Rollout]
     scorers: Sequence[str]
+
+    def __repr__(self) -> str:
+        each = ", ".join(f"{name} {score}" for name, score in self.scores.items())
+        return f"<evaluation of {len(self.rollouts)} rows: score {self.score}; {each}; {len(self.failures)} failed>"
 
     @property
     def score(self) -> Interval:

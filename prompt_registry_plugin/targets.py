@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,6 +16,8 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
 from prompt_registry_plugin.records import EMPTY
+
+_GUARD = re.compile(r"if\s+__name__\s*==")
 
 
 class FunctionTarget:
@@ -108,7 +111,7 @@ def _importable_name(module_name: str) -> str | None:
         return module_name
     main = sys.modules["__main__"]
     path = Path(getattr(main, "__file__", None) or "")
-    if path.suffix != ".py" or "if __name__ ==" not in path.read_text(encoding="utf-8", errors="replace"):
+    if path.suffix != ".py" or not _GUARD.search(path.read_text(encoding="utf-8", errors="replace")):
         return None
     spec = getattr(main, "__spec__", None)
     if spec is not None:

@@ -129,3 +129,13 @@ async def test_equivalence_with_a_judge() -> None:
         said = await equivalence(inputs={}, outputs=got, expectations={"expected_response": "it is late"}, trace=None)
         assert said.score == score or "money" in got
     assert len(asked) == 2
+
+
+def test_a_migration_that_proves_nothing_moves_no_alias_back(arguments: dict[str, Any]) -> None:
+    """What an earlier one found stays; an alias that was not there yet is set."""
+    pr.register_prompt("sort", target.SORT + " Found before.")
+    pr.set_prompt_alias("sort", "blank-1b", 2)
+    result = pr.migrate_prompts(**{**arguments, "budget": 60, "reflection_model": lambda messages: "hm"})
+    assert result.optimization.optimized_prompts == []
+    assert pr.load_prompt("prompts:/sort@blank-1b").version == 2
+    assert pr.load_prompt("prompts:/name@blank-1b").version == 1

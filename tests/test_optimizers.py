@@ -352,3 +352,51 @@ def test_gepa_says_that_the_reflection_model_is_gone(arguments: dict[str, Any]) 
 
     with pytest.raises(pr.ModelUnavailable, match="401 bad key"):
         pr.optimize_prompts(**{**arguments, "optimizer": "gepa", "reflection_model": gone})
+
+
+def test_proposals_that_cannot_be_used_end_the_search(arguments: dict[str, Any]) -> None:
+    """Reflections cost money, which a budget in rollouts says nothing about."""
+    asked = 0
+
+    def useless(messages: Sequence[Mapping[str, Any]]) -> str:
+        nonlocal asked
+        asked += 1
+        return "hm"
+
+    said: list[str] = []
+    options = pr.RunOptions(concurrency=8, on_event=lambda event: said.append(event.text))
+    result = pr.optimize_prompts(**{**arguments, "reflection_model": useless, "budget": 1000, "options": options})
+    assert result.winner.id == result.baseline.id
+    assert asked < 60
+    assert any("the last 12 proposals could not be used" in text for text in said)
+
+
+def test_an_optimizer_that_runs_into_its_budget_keeps_what_it_decided(arguments: dict[str, Any]) -> None:
+    """And mistakes in one are told in words."""
+
+    class Endless:
+        name = "endless"
+
+        async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+            child = problem.replace(problem.baseline, "sort", target.SORT + "\n- plant: " + ", ".join(sorted(target.PLANTS)))
+            problem.decide(child, "accepted", "better")
+            with pytest.raises(pr.UserError, match="did you mean 'sort'"):
+                problem.replace(child, "sorte", "x")
+            while True:
+                await problem.evaluate(child, problem.train)
+                child = problem.replace(child, "name", problem.baseline_components["name"] + f" {problem.remaining}")
+
+    result = pr.optimize_prompts(**{**arguments, "optimizer": Endless(), "budget": 100})
+    assert "plant: baobab" in str(result.winner.templates["sort"])
+    assert "gain proven" in result.registered_because
+
+    class Nameless:
+        async def optimize(self, problem: pr.Problem) -> Any:
+            return None
+
+    with pytest.raises(pr.UserError, match="an optimizer has a name"):
+        pr.optimize_prompts(**{**arguments, "optimizer": Nameless()})
+    with pytest.raises(pr.UserError, match="needs a reflection_model"):
+        pr.optimize_prompts(**{**arguments, "reflection_model": None})
+    with pytest.raises(pr.UserError, match="constraints are Constraints"):
+        pr.optimize_prompts(**{**arguments, "constraints": {"max_words": 10}})

@@ -26,9 +26,10 @@ _STATES = {"winner": "bold green", "checkpoint": "green", "committed": "green", 
 _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}
 
 
-def console() -> Console:
-    """A console on standard output."""
-    return Console(highlight=False)
+def console(at_least: int = 0) -> Console:
+    """A console on standard output; where that is no terminal, `at_least` so many columns wide."""
+    made = Console(highlight=False)
+    return made if made.is_terminal or made.width >= at_least else Console(highlight=False, width=at_least)
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from prompt_registry_plugin.cli.settings import json_option, registry_option
+from prompt_registry_plugin.cli.prompts import as_uri
+from prompt_registry_plugin.cli.settings import json_option, registry_option, writable
 from prompt_registry_plugin.errors import UserError
 
 
@@ -25,8 +26,8 @@ from prompt_registry_plugin.errors import UserError
 @click.option("--baseline", help="The prompt URI that the others are compared with.")
 @click.option("--model", "models", multiple=True, help="Given to the target as `model`; may be repeated.")
 @click.option("--gate", help='Such as "accuracy >= 0.8 and no regression": exits with 1 and the reason when it is not passed.')
-@click.option("--html", type=click.Path(dir_okay=False), help="Write a page with every row.")
-@click.option("--junit", type=click.Path(dir_okay=False), help="Write JUnit XML.")
+@click.option("--html", type=click.Path(dir_okay=False), callback=writable, help="Write a page with every row.")
+@click.option("--junit", type=click.Path(dir_okay=False), callback=writable, help="Write JUnit XML.")
 @click.option("--concurrency", default=16, show_default=True, help="Rollouts at once.")
 @json_option
 @registry_option
@@ -44,12 +45,12 @@ def evaluate_command(
     as_json: bool,
 ) -> int:
     """Evaluate a target on a file of rows, with versions of a prompt side by side, and pass or fail a gate."""
-    from prompt_registry_plugin.cli.display import print_json, print_table
+    from prompt_registry_plugin.cli.display import console, make_table, print_json
     from prompt_registry_plugin.comparison import compare
     from prompt_registry_plugin.options import RunOptions
     from prompt_registry_plugin.targets import import_object
 
-    variants = [*([baseline] if baseline else []), *prompts]
+    variants = [as_uri(reference) for reference in (*([baseline] if baseline else []), *prompts)]
     if baseline and not prompts:
         raise UserError("--baseline needs a --prompt to compare with it")
     found = compare(
@@ -67,7 +68,7 @@ def evaluate_command(
     if as_json:
         print_json({**found.to_json(), "gate": gate, "reasons": reasons})
     else:
-        print_table(found.columns, found.rows())
+        console(at_least=160).print(make_table(found.columns, found.rows()))
     for reason in reasons:
         click.echo(f"gate not passed: {reason}", err=True)
     if gate and not reasons:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
+from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, writable
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.protocols import RunRecord
 from prompt_registry_plugin.registry import PromptRegistry
@@ -38,8 +38,10 @@ def list_runs(as_json: bool) -> None:
 @runs.command("show")
 @click.argument("run_id")
 @click.option("--edits", is_flag=True, help="With each edit's diff and the failures that caused it.")
-@click.option("--html", type=click.Path(dir_okay=False), help="Write all of it to one HTML file, which loads nothing.")
-@click.option("--svg", type=click.Path(dir_okay=False), help="Write the score over rollouts as a picture.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False), callback=writable, help="Write all of it to one HTML file, which loads nothing."
+)
+@click.option("--svg", type=click.Path(dir_okay=False), callback=writable, help="Write the score over rollouts as a picture.")
 @json_option
 @registry_option
 def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_json: bool) -> None:

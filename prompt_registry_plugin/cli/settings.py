@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,6 +29,13 @@ def registry_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_set_url,
         help="The registry; default: PROMPT_REGISTRY_URL, else sqlite:///prompts.db",
     )(command)
+
+
+def writable(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A file that can be written, told before anything is spent on what goes into it."""
+    if value is not None and not Path(value).absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {Path(value).absolute().parent}", param=parameter)
+    return value
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -48,6 +48,7 @@ _BEST_SHARE, _BEST_SHOWN, _OTHERS = 0.34, 6, 6
 _WORKERS = 12  # edits at once, at most
 _BLIND_AT_ONCE = 2  # where no edit can be aimed: they all change everything
 _MAX_TREATED = (2, 10)  # edits aimed at one failure before others come first, and before it counts as beyond repair
+_MAX_UNUSABLE = 12  # proposals in a row that break a constraint or are none: reflections cost money, too
 _MAX_SILENT = 5  # failed reflections in a row that end a run: the model is gone, not merely busy
 
 
@@ -88,6 +89,7 @@ class _Search:
         self.knowledge.add(problem.baseline, frozenset())
         self.head = Head(problem, self.knowledge, self.spend)
         self.silent = 0  # reflections in a row that failed
+        self.unusable = 0  # proposals in a row that could not be used at all
         self.fruitless = 0  # proposals in a row that could not be used, where no edit can be aimed
         self.gathering = False
         self.blind = asyncio.Semaphore(_BLIND_AT_ONCE)
@@ -132,7 +134,7 @@ class _Search:
         self.changed = asyncio.Event()
 
     async def work(self) -> None:
-        while self.problem.remaining > self.reserve:
+        while self.problem.remaining > self.reserve and self.unusable < _MAX_UNUSABLE:
             try:
                 known = self.knowledge.of(self.head.candidate)
                 clusters = clusters_of(known)
@@ -364,6 +366,10 @@ class _Search:
                 raise
             return None
         self.silent = 0
+        self.unusable = self.unusable + 1 if text is None else 0
+        if self.unusable == _MAX_UNUSABLE:
+            said = f"the last {_MAX_UNUSABLE} proposals could not be used, so the search ends; the reasons stand above"
+            self.problem.tell("message", said)
         if text is None:
             return None
         self.state.proposals += 1

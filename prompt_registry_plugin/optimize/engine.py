@@ -38,7 +38,7 @@ async def aoptimize_prompts(
     train_data: Data | None,
     prompt_uris: Sequence[str],
     scorers: Sequence[Any] = (),
-    reflection_model: AnyModel,
+    reflection_model: AnyModel | None = None,
     optimizer: str | Optimizer = "commit_queue",
     aggregation: Aggregation | None = None,
     eval_data: Data | None = None,
@@ -78,6 +78,13 @@ async def aoptimize_prompts(
         )
     if register not in get_args(Register):
         raise UserError(f"register is one of {', '.join(get_args(Register))}, not {register!r}")
+    if constraints is not None and not isinstance(constraints, Constraints):
+        raise UserError(f"constraints are Constraints(max_words=…), not {constraints!r:.80}")
+    if reflection_model is None and getattr(chosen, "reflects", True):
+        raise UserError(
+            f"{chosen.name} needs a reflection_model: 'openai:<name>', or a function of the messages; see docs/optimizer.md"
+        )
+    reflection_model = _no_reflection if reflection_model is None else reflection_model
     model = resolve_model(reflection_model, registry.plugins)
     with Runner(
         predict_fn,
@@ -183,6 +190,11 @@ def _sources(registry: PromptRegistry, prompt_uris: Sequence[str]) -> list[Promp
     return sources
 
 
+def _no_reflection(messages: Any) -> str:
+    """Stands for a reflection model where none is asked."""
+    raise UserError("this run was started without a reflection model")
+
+
 def _unasked(**_inputs: Any) -> None:
     """Stands for a target where nothing is run."""
 
@@ -214,6 +226,8 @@ def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
             return MLflowShaped(chosen)
         if inspect.isclass(chosen) or not inspect.iscoroutinefunction(getattr(chosen, "optimize", None)):
             raise UserError(f"an optimizer is a name or an object with `async def optimize(problem)`, not {chosen!r:.80}")
+        if not isinstance(getattr(chosen, "name", None), str):
+            raise UserError(f"an optimizer has a name, which runs are listed with; {chosen!r:.80} has none")
         return chosen
     known: dict[str, Any] = {}
     for listed in registry.plugins.hook.prompt_registry_optimizers():

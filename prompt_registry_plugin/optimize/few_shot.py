@@ -25,6 +25,7 @@ class FewShot:
     """See the module. Every prompt that the best runs tell an answer of gets demonstrations; none is invented."""
 
     name = "few_shot"
+    reflects = False
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
         """The set that won the race, which the baseline takes part in."""

@@ -10,7 +10,7 @@ from typing import Any
 from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import Data, load_examples
-from prompt_registry_plugin.errors import TargetFailed, UserError
+from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserError
 from prompt_registry_plugin.evaluation import aevaluate
 from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.constraints import Constraints
@@ -21,6 +21,7 @@ from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Example, Feedback, Interval
+from prompt_registry_plugin.registry import PromptRegistry
 from prompt_registry_plugin.rollouts import Aggregation
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.uri import check_alias
@@ -116,7 +117,8 @@ async def amigrate_prompts(
     model. Rows without `expected_response` are run with `from_model` first, and what it answers is expected of `to_model`; scored with
     `Equivalence()`, which you may give a judge. The rest is `optimize_prompts`, with its proof on `eval_data` or held-out rows.
     New versions are tagged with the model; a prompt that did not have to change keeps its version. `aliases` are the names for the
-    source's and the target's versions; made of the models' names where they are not given.
+    source's and the target's versions; made of the models' names where they are not given. The target's moves to a version that was
+    registered; otherwise an alias is only set where there was none.
 
     Raises as `optimize_prompts` does, and `TargetFailed` when the source model fails on a row.
     """
@@ -155,9 +157,20 @@ async def amigrate_prompts(
         if target is not source:
             registry.set_prompt_version_tag(target.name, target.version, "model", to_model)
         for alias, version in zip(named, (source, target), strict=True):
-            registry.set_prompt_alias(source.name, alias, version.version, reason=reason)
+            if version is not source or not _is_set(
+                registry, source.name, alias
+            ):  # an alias is never moved back to what the run began with
+                registry.set_prompt_alias(source.name, alias, version.version, reason=reason)
         migrated.append(MigratedPrompt(source.name, source, registry.load_prompt(target.uri)))
     return MigrationResult(from_model, to_model, named, migrated, result)
+
+
+def _is_set(registry: PromptRegistry, name: str, alias: str) -> bool:
+    try:
+        registry.load_prompt(f"prompts:/{name}@{alias}")
+    except PromptNotFound:
+        return False
+    return True
 
 
 migrate_prompts = blocking(amigrate_prompts)

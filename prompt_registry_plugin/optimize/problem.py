@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prompt_registry_plugin.errors import BudgetExhausted, UserError
+from prompt_registry_plugin.errors import BudgetExhausted, UserError, did_you_mean
 from prompt_registry_plugin.optimize.budget import Meter
 from prompt_registry_plugin.optimize.components import components, with_component
 from prompt_registry_plugin.optimize.constraints import Constraints, fault_of
@@ -138,7 +138,10 @@ class Problem:
 
     def replace(self, candidate: Candidate, key: str, text: str, note: str = "") -> Candidate:
         """The child of `candidate` in which component `key` reads `text`. Raises `UserError` for a text that may not stand there."""
-        current = components(candidate.templates)[key]
+        known = components(candidate.templates)
+        if key not in known:
+            raise UserError(f"no component is called {key!r}{did_you_mean(key, known) or '; there are ' + ', '.join(known)}")
+        current = known[key]
         if text != current and (fault := self.fault(key, text, current)):
             raise UserError(f"{key} cannot become {text!r:.60}: {fault}")
         return with_component(candidate, key, text, note)

@@ -12,13 +12,18 @@ from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout
 from prompt_registry_plugin.stats import PairedDifference, paired_difference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HeldOut:
     """Both evaluations, and their paired difference with its 95 % interval and permutation p-value."""
 
     before: EvaluationResult
     after: EvaluationResult
     paired: PairedDifference
+
+    def __repr__(self) -> str:
+        return (
+            f"<held out: {self.before.score} → {self.after.score}, difference {self.difference}, p = {self.paired.p_value:.4f}>"
+        )
 
     @property
     def difference(self) -> Interval:

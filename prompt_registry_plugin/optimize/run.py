@@ -152,18 +152,32 @@ async def _search(job: Job, problem: Problem) -> Candidate:
         problem.decide(problem.baseline, "baseline")
     proof = 2 * len(job.splits.get("held_out", ()))
     problem.tell("started", f"run {job.run.id}: at most {budget_of(job.run)}, then {proof} rollouts for the held-out proof")
+    if not proof and job.run.config["register"] == "if_proven":
+        problem.tell("message", "there are no held-out examples, so no gain can be proven and nothing will be registered")
     if nameless := nameless_parts(job.run.config):
         problem.tell("message", f"if it is stopped it cannot be resumed: its {nameless}")
-    problem.check_budget()
+    if getattr(job.optimizer, "reflects", True):
+        problem.check_budget()
     await _probe(job, problem)
-    found = await job.optimizer.optimize(problem)
-    if not isinstance(found, OptimizationResult):
+    try:
+        found = await job.optimizer.optimize(problem)
+    except BudgetExhausted as error:
+        found = OptimizationResult(_last_kept(problem), problem.best_score)
+        said = f"{job.optimizer.name} went on until the budget was spent ({error}); the last candidate that it kept stands"
+        problem.tell("message", said)
+    if not isinstance(found, OptimizationResult) or not isinstance(found.best, Candidate):
         raise UserError(f"optimizer {job.optimizer.name!r} returned {found!r:.60}; it has to return an OptimizationResult")
     if found.score is not None and found.score != problem.best_score:
         problem.note_best(found.score)
     problem.decide(found.best, "winner", detail={"search_score": problem.best_score})
     problem.tell("finished")
     return found.best
+
+
+def _last_kept(problem: Problem) -> Candidate:
+    """What an optimizer that ran into its budget had decided for."""
+    kept = [record.candidate for record in problem.history if record.status in ("accepted", "committed", "checkpoint")]
+    return kept[-1] if kept else problem.baseline
 
 
 async def _probe(job: Job, problem: Problem) -> None:
@@ -251,6 +265,9 @@ def _verdict(register: Register, changed: bool, held_out: HeldOut | None) -> tup
         proven, said = False, "no proven gain: there were no held-out examples"
     elif held_out.proven:
         proven, said = True, f"gain proven on held-out examples: {held_out.difference}"
+    elif held_out.difference.low is not None and held_out.difference.low > 0:
+        few = f"{held_out.difference.n} held-out examples are too few to tell it from chance (p = {held_out.paired.p_value:.2f})"
+        proven, said = False, f"no proven gain: {held_out.difference}, but {few}"
     else:
         proven, said = False, f"no proven gain: {held_out.difference} on held-out examples"
     return register == "always" or (register == "if_proven" and proven), said
