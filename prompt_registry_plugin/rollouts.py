@@ -175,7 +175,6 @@ class Runner:
 
     async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
         """What `function` returns; tried again after errors that pass by themselves. A rate limit slows everything down."""
-        from stamina import retry_context
 
         def wait(error: Exception) -> bool | float:
             waited = is_worth_waiting_for(error)
@@ -184,9 +183,18 @@ class Runner:
             # Not all that were refused should come back at once.
             return waited if isinstance(waited, bool) else waited + random.uniform(0, 0.1 + waited / 4)  # noqa: S311
 
-        async for attempt in retry_context(
-            on=wait, attempts=self._options.attempts, timeout=_PATIENCE, wait_initial=0.2, wait_max=20
-        ):
+        try:
+            return await function()  # as nearly always, without what it costs to be ready to try again
+        except Exception as error:
+            waited = wait(error) if self._options.attempts > 1 else False
+            if waited is False:
+                raise
+        await asyncio.sleep(random.uniform(0.2, 0.6) if waited is True else waited)  # noqa: S311
+
+        from stamina import retry_context
+
+        left = self._options.attempts - 1
+        async for attempt in retry_context(on=wait, attempts=left, timeout=_PATIENCE, wait_initial=0.4, wait_max=20):
             with attempt:
                 return await function()
         raise AssertionError("retry_context returns or raises")

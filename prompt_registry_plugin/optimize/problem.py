@@ -102,7 +102,7 @@ class Problem:
         """Raises `UserError` when the budget is in something that the reflection model, or the target of a rollout, does not report."""
         if rollout is not None:
             self._ledger.meter.check(rollout)
-        else:
+        elif self._ledger.meter.budget.dollars is not None:
             self._ledger.meter.check_reflections([self._price(Usage(1000, 0, 1)), self._price(Usage(0, 1000, 1))])
 
     def affordable(self, examples: Sequence[Example], *candidates: Candidate, share: float = 1.0) -> list[Example]:
