@@ -185,6 +185,14 @@ async def all_of(coroutines: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
     return [task.result() for task in tasks]
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """A function's signature; some builtins have none."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
 async def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What `function` returns: awaited when it is async, run in a worker thread, with the context, when it is not."""
     if inspect.iscoroutinefunction(function):

@@ -48,6 +48,11 @@ def load_examples(data: Data, what: str = "data") -> list[Example]:
     return examples
 
 
+def is_empty(data: Data | None) -> bool:
+    """Whether somebody gave rows, and gave none."""
+    return isinstance(data, Sequence) and not isinstance(data, str) and not data
+
+
 def unique(examples: Iterable[Example]) -> list[Example]:
     """The examples, each once."""
     return list({example.id: example for example in examples}.values())

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _RATE_LIMITS = {429, 529}
 _PASSING = {408, 409, 425, 500, 502, 503, 504, *_RATE_LIMITS}
@@ -17,6 +20,37 @@ _PASSING_NAMES = {
     *_RATE_LIMIT_NAMES,
 }  # fmt: skip
 _LONGEST = 60.0  # seconds that a server may ask us to wait
+
+
+async def patiently(
+    function: Callable[[], Awaitable[T]], *, attempts: int, patience: float, slow_down: Callable[[], None] = lambda: None
+) -> T:
+    """What `function` returns; tried again, `attempts` times in all and for `patience` seconds, after errors that pass by themselves.
+
+    `slow_down` is called for every rate limit. Raises what the last attempt raised.
+    """
+
+    def wait(error: Exception) -> bool | float:
+        waited = is_worth_waiting_for(error)
+        if waited and is_rate_limit(error):
+            slow_down()
+        # Not all that were refused should come back at once.
+        return waited if isinstance(waited, bool) else waited + random.uniform(0, 0.1 + waited / 4)  # noqa: S311
+
+    try:
+        return await function()  # as nearly always, without what it costs to be ready to try again
+    except Exception as error:
+        waited = wait(error) if attempts > 1 else False
+        if waited is False:
+            raise
+    await asyncio.sleep(random.uniform(0.2, 0.6) if waited is True else waited)  # noqa: S311
+
+    from stamina import retry_context
+
+    async for attempt in retry_context(on=wait, attempts=attempts - 1, timeout=patience, wait_initial=0.4, wait_max=20):
+        with attempt:
+            return await function()
+    raise AssertionError("retry_context returns or raises")
 
 
 def is_worth_waiting_for(error: BaseException) -> bool | float:

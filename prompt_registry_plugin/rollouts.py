@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prices import cost_of, model_of
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
-from prompt_registry_plugin.retrying import is_rate_limit, is_worth_waiting_for
+from prompt_registry_plugin.retrying import patiently
 from prompt_registry_plugin.scope import not_rendered, override_prompts, recording
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
 from prompt_registry_plugin.store.sql.runs import rollout_of
@@ -174,30 +173,8 @@ class Runner:
         )
 
     async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
-        """What `function` returns; tried again after errors that pass by themselves. A rate limit slows everything down."""
-
-        def wait(error: Exception) -> bool | float:
-            waited = is_worth_waiting_for(error)
-            if waited and is_rate_limit(error):
-                self.slots.slow_down()
-            # Not all that were refused should come back at once.
-            return waited if isinstance(waited, bool) else waited + random.uniform(0, 0.1 + waited / 4)  # noqa: S311
-
-        try:
-            return await function()  # as nearly always, without what it costs to be ready to try again
-        except Exception as error:
-            waited = wait(error) if self._options.attempts > 1 else False
-            if waited is False:
-                raise
-        await asyncio.sleep(random.uniform(0.2, 0.6) if waited is True else waited)  # noqa: S311
-
-        from stamina import retry_context
-
-        left = self._options.attempts - 1
-        async for attempt in retry_context(on=wait, attempts=left, timeout=_PATIENCE, wait_initial=0.4, wait_max=20):
-            with attempt:
-                return await function()
-        raise AssertionError("retry_context returns or raises")
+        """What `function` returns, tried as often as the options say. A rate limit slows everything down."""
+        return await patiently(function, attempts=self._options.attempts, patience=_PATIENCE, slow_down=self.slots.slow_down)
 
     async def _score(
         self, example: Example, outputs: Any, trace: Trace, strict: bool

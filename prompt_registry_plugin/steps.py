@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
+from prompt_registry_plugin.concurrency import signature_of
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.scope import current_recorder
@@ -28,7 +29,7 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
     if not callable(function):
         raise TypeError(f"@trace takes a function, or an object of an installed framework, not {type(function).__name__}")
     name = getattr(function, "__qualname__", repr(function))
-    signature = _signature(function)
+    signature = signature_of(function)
     if inspect.isasyncgenfunction(function):
 
         @wraps(function)
@@ -118,13 +119,6 @@ class _Stream:
             left = isinstance(error, GeneratorExit)  # whoever used the items had enough
             attributes = {"output": self._items}
             self._recorder.finish(self._span_id, attributes=attributes, error=None if left else error)
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):  # some builtins have none
-        return None
 
 
 def _inputs(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.concurrency import ContextPool
+from prompt_registry_plugin.concurrency import ContextPool, signature_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
@@ -27,14 +27,14 @@ class FunctionTarget:
         self._function = function
         self._arguments = dict(arguments)
         self._pool = pool
-        self._signature = _signature(function)
+        self._signature = signature_of(function)
         self.name = getattr(function, "__qualname__", repr(function))
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The function's answer; a plain function runs in a thread of our pool, which keeps the context."""
         if inspect.iscoroutinefunction(self._function):
-            return await self._function(**{**inputs, **self._arguments})
-        answer = await self._pool.run(partial(self._function, **{**inputs, **self._arguments}))
+            return await self._function(**self._given(inputs))
+        answer = await self._pool.run(partial(self._function, **self._given(inputs)))
         return await answer if inspect.isawaitable(answer) else answer
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
@@ -42,10 +42,14 @@ class FunctionTarget:
         if self._signature is None:
             return None
         try:
-            self._signature.bind(**{**inputs, **self._arguments})
+            self._signature.bind(**self._given(inputs))
         except TypeError as error:
-            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, {**inputs, **self._arguments}))}"
+            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, self._given(inputs)))}"
         return None
+
+    def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the function is called with; a recorded row may hold an argument that is now another, such as the model."""
+        return {**inputs, **self._arguments}
 
 
 def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager, arguments: Mapping[str, Any] = EMPTY) -> Target:
@@ -122,10 +126,3 @@ def _importable_name(module_name: str) -> str | None:
 def _is_users(module: Any) -> bool:
     path = getattr(module, "__file__", None) or ""
     return path.endswith(".py") and "site-packages" not in path and not path.startswith(sys.base_prefix)
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):  # some builtins have none
-        return None

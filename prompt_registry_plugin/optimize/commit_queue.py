@@ -30,7 +30,7 @@ from prompt_registry_plugin.optimize.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.proposing import propose
 from prompt_registry_plugin.optimize.reflection import Evidence
 from prompt_registry_plugin.optimize.weighing import Tally
-from prompt_registry_plugin.records import Candidate, Example, Rollout
+from prompt_registry_plugin.records import Candidate, CandidateStatus, Example, Rollout
 
 _SHOWN = 3  # failures of a cluster in one reflection
 _CLUSTERS = (1, 2, 4)  # clusters of one prompt in one reflection: at least, at first, at most
@@ -296,7 +296,7 @@ class _Search:
         self.note_test(tally)
         gain = tally.gain(clusters, known)
         accepted = tally.fixed >= _FIX_SHARE * tally.aimed and gain > 0
-        said = "accepted" if accepted else "rejected"
+        said: CandidateStatus = "accepted" if accepted else "rejected"
         verdict = (
             f"{child.note}: {said}, fixed {tally.fixed} of {tally.aimed}, broke {tally.broken} of {tally.right}, gain {gain:+.3f}"
         )
@@ -308,7 +308,7 @@ class _Search:
             "gain": gain,
             "aims": sorted(mended),
         }
-        self.problem.decide(child, "accepted" if accepted else "rejected", verdict, detail)
+        self.problem.decide(child, said, verdict, detail)
         if not accepted:
             return None
         self.knowledge.add(child, frozenset(detail["edits"]))
@@ -348,8 +348,9 @@ class _Search:
             if sum(differences) <= 0:
                 break
         gain = fmean(differences)
-        verdict = f"{child.note}: {'accepted' if gain > 0 else 'rejected'}, gained {gain:+.3f} on {len(differences)} examples"
-        self.problem.decide(child, "accepted" if gain > 0 else "rejected", verdict, {**detail, "gain": gain})
+        said: CandidateStatus = "accepted" if gain > 0 else "rejected"
+        verdict = f"{child.note}: {said}, gained {gain:+.3f} on {len(differences)} examples"
+        self.problem.decide(child, said, verdict, {**detail, "gain": gain})
         if gain > 0:
             self.knowledge.add(child, frozenset(edits))
             await self.head.commit(base, child, edit_of(number, base, child, gain))

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, load_examples, split_examples, unique
+from prompt_registry_plugin.datasets import Data, is_empty, load_examples, split_examples, unique
 from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, PromptNotFound, UserError, did_you_mean
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.optimize.budget import Budget
@@ -200,16 +200,17 @@ def _unasked(**_inputs: Any) -> None:
 
 
 def _splits(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[str, list[Example]]:
-    if train_data is None or (isinstance(train_data, Sequence) and not isinstance(train_data, str) and not train_data):
-        given = eval_data is not None and not (isinstance(eval_data, Sequence) and not eval_data)
-        return {"train": [], **({"held_out": unique(load_examples(eval_data, "eval_data"))} if given else {})}  # type: ignore[arg-type]
+    if train_data is None or is_empty(train_data):
+        if eval_data is None or is_empty(eval_data):
+            return {"train": []}
+        return {"train": [], "held_out": unique(load_examples(eval_data, "eval_data"))}
     train = unique(load_examples(train_data, "train_data"))
     if eval_data is None:
         if len(train) < _ENOUGH_TO_SPLIT:
             return {"train": train}
         train, held_out = split_examples(train, _HELD_OUT_SHARE, seed)
         return {"train": train, "held_out": held_out}
-    if isinstance(eval_data, Sequence) and not eval_data:
+    if is_empty(eval_data):
         return {"train": train}
     held_out = unique(load_examples(eval_data, "eval_data"))
     seen = {digest(example.inputs) for example in train}

@@ -62,13 +62,13 @@ class Knowledge:
         self._problem, self._order, self._blame, self._listings = problem, order, blame, listings
         self._changes = 0
         self._last: tuple[object, list[Known]] = (None, [])
-        self._line: dict[str, tuple[Candidate, Edits]] = {}
+        self._line: dict[str, Edits] = {}  # by candidate id
         self._aims: dict[int, frozenset[ClusterKey]] = {}
 
     def add(self, candidate: Candidate, edits: Edits) -> None:
         """Notes which edits a candidate consists of."""
         self._changes += 1
-        self._line[candidate.id] = candidate, edits
+        self._line[candidate.id] = edits
 
     def aim(self, edit: int, keys: Iterable[ClusterKey]) -> None:
         """Notes what an edit was aimed at."""
@@ -77,7 +77,7 @@ class Knowledge:
 
     def edits(self, candidate: Candidate) -> Edits:
         """The edits that a candidate of the line consists of."""
-        return self._line[candidate.id][1]
+        return self._line[candidate.id]
 
     def of(self, head: Candidate) -> list[Known]:
         """The examples that versions in the line of `head` were run on."""
@@ -88,7 +88,7 @@ class Knowledge:
 
     def _of(self, head: Candidate) -> list[Known]:
         within = self.edits(head)
-        line = {key: (key == head.id, len(edits), edits) for key, (_, edits) in self._line.items() if edits <= within}
+        line = {key: (key == head.id, len(edits), edits) for key, edits in self._line.items() if edits <= within}
         newest: list[tuple[Example, Rollout, Edits]] = []
         for example in self._order:
             versions = [

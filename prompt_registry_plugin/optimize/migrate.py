@@ -9,7 +9,7 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, load_examples
+from prompt_registry_plugin.datasets import Data, is_empty, load_examples
 from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserError
 from prompt_registry_plugin.evaluation import aevaluate
 from prompt_registry_plugin.optimize.budget import Budget
@@ -134,7 +134,7 @@ async def amigrate_prompts(
     sources = [registry.load_prompt(uri) for uri in prompt_uris]
     train = await _expected(load_examples(train_data, "train_data"), predict_fn, from_model, options)
     held_out = eval_data
-    if eval_data is not None and not (isinstance(eval_data, Sequence) and not eval_data):
+    if eval_data is not None and not is_empty(eval_data):
         held_out = await _expected(load_examples(eval_data, "eval_data"), predict_fn, from_model, options)
     result = await aoptimize_prompts(
         predict_fn=predict_fn,

@@ -18,7 +18,7 @@ from prompt_registry_plugin.optimize.components import components, with_componen
 from prompt_registry_plugin.optimize.constraints import Constraints, fault_of
 from prompt_registry_plugin.optimize.ledger import Ledger
 from prompt_registry_plugin.options import Event, EventKind, OnEvent
-from prompt_registry_plugin.protocols import CandidateRecord, Model, ReflectionRecord, Reply, RunTable
+from prompt_registry_plugin.protocols import CandidateRecord, Model, ReflectionRecord, RunTable
 from prompt_registry_plugin.records import (
     EMPTY,
     Candidate,
@@ -30,7 +30,7 @@ from prompt_registry_plugin.records import (
     Usage,
     digest,
 )
-from prompt_registry_plugin.retrying import is_worth_waiting_for
+from prompt_registry_plugin.retrying import patiently
 from prompt_registry_plugin.stats import mean_interval
 from prompt_registry_plugin.templates import compile_template
 
@@ -74,9 +74,8 @@ class Problem:
     history: list[CandidateRecord] = field(default_factory=list)
     reflections: list[ReflectionRecord] = field(default_factory=list)
     _doing: list[str] = field(default_factory=list)
-    _answers: dict[str, list[str]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # not asked for again yet, by what was asked
+    # Answers of an earlier process that were not asked for again yet, by what was asked.
+    _answers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def budget(self) -> int:
@@ -105,9 +104,9 @@ class Problem:
         elif self._ledger.meter.budget.dollars is not None:
             self._ledger.meter.check_reflections([self._price(Usage(1000, 0, 1)), self._price(Usage(0, 1000, 1))])
 
-    def affordable(self, examples: Sequence[Example], *candidates: Candidate, share: float = 1.0) -> list[Example]:
-        """The first of the examples on which all candidates can be run with a share of what is left; what was run already is free."""
-        left, found = int(self.remaining * share), []
+    def affordable(self, examples: Sequence[Example], *candidates: Candidate) -> list[Example]:
+        """The first of the examples on which all candidates can be run with what is left; what was run already is free."""
+        left, found = self.remaining, []
         for example in examples:
             left -= sum(not self.started(candidate, example) for candidate in candidates)
             if left < 0:
@@ -184,7 +183,9 @@ class Problem:
         if aside is None:
             raise BudgetExhausted(f"a reflection may not fit into what is left of {meter.budget}")
         try:
-            reply = await self._ask(prompt)
+            reply = await patiently(
+                lambda: self._reflection_model([{"role": "user", "content": prompt}]), attempts=3, patience=120
+            )
         finally:
             meter.give_back(aside)
         cost = self._price(reply.usage)
@@ -192,14 +193,6 @@ class Problem:
         self._runs.add_reflection(self.run_id, record)
         self._count(record)
         return reply.text
-
-    async def _ask(self, prompt: str) -> Reply:
-        from stamina import retry_context
-
-        async for attempt in retry_context(on=is_worth_waiting_for, attempts=3, timeout=120, wait_initial=0.2, wait_max=20):
-            with attempt:
-                return await self._reflection_model([{"role": "user", "content": prompt}])
-        raise AssertionError("retry_context returns or raises")
 
     def restore(self, records: Sequence[ReflectionRecord]) -> None:
         """Takes over the reflections that an earlier process paid for."""
