@@ -59,12 +59,22 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.comparison import Variant as Variant
     from prompt_registry_plugin.comparison import acompare as acompare
     from prompt_registry_plugin.comparison import compare as compare
+    from prompt_registry_plugin.curation import Dataset as Dataset
+    from prompt_registry_plugin.curation import alist_datasets as alist_datasets
+    from prompt_registry_plugin.curation import aload_dataset as aload_dataset
+    from prompt_registry_plugin.curation import amerge_records as amerge_records
+    from prompt_registry_plugin.curation import aregister_dataset as aregister_dataset
+    from prompt_registry_plugin.curation import list_datasets as list_datasets
+    from prompt_registry_plugin.curation import load_dataset as load_dataset
+    from prompt_registry_plugin.curation import merge_records as merge_records
+    from prompt_registry_plugin.curation import register_dataset as register_dataset
     from prompt_registry_plugin.current import current_registry as current_registry
     from prompt_registry_plugin.current import open_registry as open_registry
     from prompt_registry_plugin.current import use_registry as use_registry
     from prompt_registry_plugin.errors import AliasConflict as AliasConflict
     from prompt_registry_plugin.errors import BudgetExhausted as BudgetExhausted
     from prompt_registry_plugin.errors import BudgetTooSmall as BudgetTooSmall
+    from prompt_registry_plugin.errors import DatasetNotFound as DatasetNotFound
     from prompt_registry_plugin.errors import InvalidExample as InvalidExample
     from prompt_registry_plugin.errors import InvalidFilter as InvalidFilter
     from prompt_registry_plugin.errors import InvalidName as InvalidName
@@ -113,6 +123,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.records import AliasMove as AliasMove
     from prompt_registry_plugin.records import Candidate as Candidate
     from prompt_registry_plugin.records import Change as Change
+    from prompt_registry_plugin.records import DatasetSummary as DatasetSummary
     from prompt_registry_plugin.records import Example as Example
     from prompt_registry_plugin.records import Feedback as Feedback
     from prompt_registry_plugin.records import Interval as Interval
@@ -123,8 +134,13 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.records import Rollout as Rollout
     from prompt_registry_plugin.records import Score as Score
     from prompt_registry_plugin.records import Span as Span
+    from prompt_registry_plugin.records import TraceFeedback as TraceFeedback
     from prompt_registry_plugin.records import Usage as Usage
     from prompt_registry_plugin.registry import PromptRegistry as PromptRegistry
+    from prompt_registry_plugin.reviewing import alog_feedback as alog_feedback
+    from prompt_registry_plugin.reviewing import asearch_traces as asearch_traces
+    from prompt_registry_plugin.reviewing import log_feedback as log_feedback
+    from prompt_registry_plugin.reviewing import search_traces as search_traces
     from prompt_registry_plugin.scope import in_context as in_context
     from prompt_registry_plugin.scope import override_prompts as override_prompts
     from prompt_registry_plugin.scorers.agreement import Agreement as Agreement
@@ -191,11 +207,23 @@ _HOME = {
         "set_prompt_version_tag",
         "unprotect_alias",
     ),
+    "curation": (
+        "Dataset",
+        "alist_datasets",
+        "aload_dataset",
+        "amerge_records",
+        "aregister_dataset",
+        "list_datasets",
+        "load_dataset",
+        "merge_records",
+        "register_dataset",
+    ),
     "current": ("current_registry", "open_registry", "use_registry"),
     "errors": (
         "AliasConflict",
         "BudgetExhausted",
         "BudgetTooSmall",
+        "DatasetNotFound",
         "InvalidExample",
         "InvalidFilter",
         "InvalidName",
@@ -238,6 +266,7 @@ _HOME = {
         "AliasMove",
         "Candidate",
         "Change",
+        "DatasetSummary",
         "Example",
         "Feedback",
         "Interval",
@@ -248,9 +277,11 @@ _HOME = {
         "Rollout",
         "Score",
         "Span",
+        "TraceFeedback",
         "Usage",
     ),
     "registry": ("PromptRegistry",),
+    "reviewing": ("alog_feedback", "asearch_traces", "log_feedback", "search_traces"),
     "scope": ("in_context", "override_prompts"),
     "scorers.scorer": ("scorer",),
     "templates.convert": ("to_double_brace",),

@@ -23,7 +23,7 @@ from prompt_registry_plugin.errors import PromptRegistryError, StoreUnavailable
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prices import with_costs
 from prompt_registry_plugin.protocols import TraceTable
-from prompt_registry_plugin.records import TraceSummary
+from prompt_registry_plugin.records import TraceFeedback, TraceFilter, TraceSummary
 from prompt_registry_plugin.tracing import Trace
 
 R = TypeVar("R")
@@ -123,6 +123,20 @@ class BackgroundTraces(ForkAware):
         """See `TraceTable.newest`."""
         self.flush()
         return self._traces.newest(limit)
+
+    def search(self, wanted: TraceFilter) -> list[Trace]:
+        """See `TraceTable.search`."""
+        self.flush()
+        return self._traces.search(wanted)
+
+    def add_feedback(self, feedback: TraceFeedback) -> None:
+        """See `TraceTable.add_feedback`."""
+        self.flush()
+        self._traces.add_feedback(feedback)
+
+    def feedback(self, trace_ids: Sequence[str]) -> list[TraceFeedback]:
+        """See `TraceTable.feedback`."""
+        return self._traces.feedback(trace_ids)
 
     def flush(self) -> None:
         """Waits until everything that was taken by now is stored and told. A plugin that asks for it while it is told gets no wait."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, Literal
 from xml.etree import ElementTree
 
 from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.curation import examples_of, frame_of
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, load_examples
+from prompt_registry_plugin.datasets import Data
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.evaluation import EvaluationResult, aevaluate
 from prompt_registry_plugin.options import RunOptions
@@ -119,15 +119,11 @@ class Comparison:
 
     def to_frame(self) -> Any:
         """A pandas frame with a row for each variant and example. Raises `UserError` without pandas."""
-        try:
-            pandas = import_module("pandas")
-        except ImportError as error:
-            raise UserError("pandas is not installed: pip install pandas") from error
-        return pandas.DataFrame([
+        return frame_of(
             {"variant": v.name, **e.inputs, "output": r.outputs, "score": r.score, "error": r.error, "seconds": r.seconds,
              **{name: score.value for name, score in r.scores.items()}}
             for v in self.variants for e, r in zip(self.examples, v.result.rollouts, strict=True)
-        ])  # fmt: skip
+        )  # fmt: skip
 
     def to_junit(self, gate: str | None = None) -> str:
         """JUnit XML: a suite for each variant with a case for each row that failed or scored 0, and one for the gate."""
@@ -207,7 +203,7 @@ async def acompare(
     mapping of names to targets may stand for `predict_fn`. Variants are all their combinations. Raises as `evaluate` does.
     """
     options = options or RunOptions()
-    examples = load_examples(data)
+    examples = examples_of(data)
     targets = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
     found: list[tuple[str, EvaluationResult]] = []
     for target_name, target in targets.items():

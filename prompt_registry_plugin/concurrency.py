@@ -23,6 +23,18 @@ R = TypeVar("R")
 _UNTRANSPORTABLE = (StopIteration, SystemExit, asyncio.CancelledError)
 
 
+def async_twin(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """The async twin of a function or method: the same code in a worker thread, with the caller's context."""
+
+    @wraps(function)
+    async def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    waiting.__name__ = f"a{function.__name__}"
+    waiting.__doc__ = f"Like `{function.__name__}`, without blocking the event loop."
+    return waiting
+
+
 class ForkAware:
     """Something that holds locks, threads or connections, which a forked child must not share."""
 

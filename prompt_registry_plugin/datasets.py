@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from os import PathLike
@@ -58,16 +59,50 @@ def unique(examples: Iterable[Example]) -> list[Example]:
     return list({example.id: example for example in examples}.values())
 
 
-def split_examples(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(rest, held out): a seeded random `share` of the examples is set apart; rows with the same inputs stay together."""
+def same_inputs(example: Example) -> str:
+    """What rows have in common whose inputs are the same but for case, space and punctuation: one of them gives the other away."""
+    return digest(_bare(example.inputs))
+
+
+def split_examples(
+    examples: Sequence[Example], share: float, seed: int, *, stratify: str | None = None
+) -> tuple[list[Example], list[Example]]:
+    """(rest, held out): a seeded random `share` of the examples is set apart.
+
+    Rows with the same inputs, but for case, space and punctuation, stay together. With `stratify`, the name of an expectation, each
+    of its values has its share on both sides, as far as its rows go. Raises `InvalidExample` where there is nothing to split.
+    """
     groups: dict[str, list[Example]] = {}
     for example in examples:
-        groups.setdefault(digest(example.inputs), []).append(example)
+        groups.setdefault(same_inputs(example), []).append(example)
+    if len(groups) < 2:
+        raise InvalidExample("a split needs two rows or more with different inputs")
     order = list(groups.values())
     random.Random(seed).shuffle(order)  # noqa: S311  a split, not a secret
-    n = min(max(1, round(len(order) * share)), len(order) - 1)
-    rest, held_out = order[n:], order[:n]
+    wanted = min(max(1, round(len(order) * share)), len(order) - 1)
+    if stratify is not None:
+        order = _spread(order, stratify)
+    held_out, rest = order[:wanted], order[wanted:]
     return [example for group in rest for example in group], [example for group in held_out for example in group]
+
+
+def _spread(groups: Sequence[list[Example]], expectation: str) -> list[list[Example]]:
+    """The groups in an order of which every beginning has each value of the expectation about as often as the whole has."""
+    by_value: dict[str, list[list[Example]]] = {}
+    for group in groups:
+        if expectation not in group[0].expectations:
+            raise InvalidExample(f"a row has no expectation {expectation!r} to stratify by: {dict(group[0].inputs)!r:.120}")
+        by_value.setdefault(digest(group[0].expectations[expectation]), []).append(group)
+    places = [((i + 0.5) / len(same), group) for same in by_value.values() for i, group in enumerate(same)]
+    return [group for _, group in sorted(places, key=lambda place: place[0])]
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _bare(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bare(item) for item in value]
+    return (re.findall(r"\w+", value.casefold()) or value) if isinstance(value, str) else value
 
 
 def _example(row: Any, where: str) -> Example:
@@ -89,13 +124,19 @@ def _example(row: Any, where: str) -> Example:
     return Example(freeze(inputs), freeze(expectations))
 
 
-def _row_of(trace: Trace, where: str) -> dict[str, Any]:
-    """What the outermost step of a recorded run was given and gave back."""
+def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
+    """(inputs, output) of the outermost step of a recorded run that has inputs; the output is None where it failed."""
     for _, span in trace.walk():
-        attributes = span.attributes
-        output = attributes.get("output", attributes.get("outputs"))
-        if span.error is None and isinstance(attributes.get("inputs"), Mapping) and output is not None:
-            return {"inputs": attributes["inputs"], "outputs": output}
+        if isinstance(inputs := span.attributes.get("inputs"), Mapping) and inputs:
+            output = span.attributes.get("output", span.attributes.get("outputs"))
+            return inputs, output if span.error is None else None
+    return None
+
+
+def _row_of(trace: Trace, where: str) -> dict[str, Any]:
+    found = step_of(trace)
+    if found is not None and found[1] is not None:
+        return {"inputs": found[0], "outputs": found[1]}
     raise InvalidExample(
         f"{where} is a trace ({trace.name}) without a step whose inputs and output are known: record a run of a function with @trace"
     )

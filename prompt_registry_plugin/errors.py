@@ -12,6 +12,7 @@
     │   ├── InvalidVariable       a value that its variable's schema does not allow
     │   ├── PromptNotFound
     │   ├── PromptExists
+    │   ├── DatasetNotFound
     │   ├── AliasConflict
     │   ├── BudgetTooSmall
     │   ├── InvalidStore          a registry URL or database file that is not ours, or from a newer version
@@ -77,6 +78,10 @@ class InvalidVariable(UserError, ValueError):
 
 class PromptNotFound(UserError, LookupError):
     """No such prompt, version or alias."""
+
+
+class DatasetNotFound(UserError, LookupError):
+    """No data set, or no version of one, by that name."""
 
 
 class PromptExists(UserError):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of, blocking
+from prompt_registry_plugin.curation import examples_of
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, load_examples
+from prompt_registry_plugin.datasets import Data
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.progress import default_progress
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage
@@ -81,7 +82,7 @@ async def aevaluate(
     fail, and `PromptNotRendered` when one of `prompts` was never rendered.
     """
     options = options or RunOptions()
-    examples = load_examples(data)
+    examples = examples_of(data)
     candidate = Candidate(dict(prompts or {}))
     plugins = current_registry().plugins
     with Runner(

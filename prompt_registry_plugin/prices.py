@@ -41,7 +41,7 @@ def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
         replace(span, attributes={**span.attributes, "cost": costs[span.id]}) if span.id in costs else span
         for span in trace.spans
     ]
-    return Trace(trace.name, trace_id=trace.id, started_at=trace.started_at, spans=spans, is_masked=trace.is_masked)
+    return trace.with_spans(spans)
 
 
 @hookimpl

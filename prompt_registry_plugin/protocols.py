@@ -17,13 +17,17 @@ from prompt_registry_plugin.records import (
     Candidate,
     CandidateStatus,
     Change,
+    DatasetSummary,
     Example,
     Page,
     Rollout,
     RunStatus,
     Template,
     TemplateFormat,
+    TraceFeedback,
+    TraceFilter,
     TraceSummary,
+    TrackedRun,
     Usage,
 )
 from prompt_registry_plugin.tracing import Trace
@@ -257,6 +261,39 @@ class TraceTable(Protocol):
     def newest(self, limit: int = 50) -> list[TraceSummary]:
         """The newest traces, newest first."""
 
+    def search(self, wanted: TraceFilter) -> list[Trace]:
+        """The traces that are wanted, newest first."""
+
+    def add_feedback(self, feedback: TraceFeedback) -> None:
+        """Writes what somebody said about a stored trace."""
+
+    def feedback(self, trace_ids: Sequence[str]) -> list[TraceFeedback]:
+        """What was said about these traces, oldest first."""
+
+
+class DatasetTable(Protocol):
+    """Named, versioned data sets. A row with the same content is stored once."""
+
+    def add(
+        self,
+        name: str,
+        examples: Sequence[Example],
+        *,
+        by: str,
+        commit_message: str | None = None,
+        expected: int | Literal["any"] = "any",
+    ) -> DatasetSummary | None:
+        """Writes the next version, or gives the newest one where it has the same rows in the same order.
+
+        Gives None, and writes nothing, when the newest version is not the expected one (0: when there is one).
+        """
+
+    def get(self, name: str, version: int | None = None) -> tuple[DatasetSummary, list[Example]] | None:
+        """A version, the newest without a number, with its rows."""
+
+    def newest(self) -> list[DatasetSummary]:
+        """The newest version of every data set, by name."""
+
 
 class RunTable(Protocol):
     """Optimization runs with their examples, candidates and rollouts: all that a resume needs."""
@@ -299,13 +336,26 @@ class RunTable(Protocol):
     def reflections(self, run_id: str) -> list[ReflectionRecord]:
         """The answers of a run's reflection model, oldest first."""
 
+    def keep(self, key: str, rollout: Rollout) -> None:
+        """Keeps a rollout under a key, in place of one that was kept before."""
+
+    def kept(self, keys: Sequence[str]) -> dict[str, Rollout]:
+        """The rollouts that are kept under these keys."""
+
+    def track(self, run: TrackedRun) -> None:
+        """Writes a tracked run, or what became of it."""
+
+    def tracked(self, run_id: str) -> TrackedRun | None:
+        """One tracked run."""
+
 
 class Store(Protocol):
-    """A database of prompts, traces and runs."""
+    """A database of prompts, traces, data sets and runs."""
 
     url: str
     prompts: PromptTable
     traces: TraceTable
+    datasets: DatasetTable
     runs: RunTable
 
     def dump(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

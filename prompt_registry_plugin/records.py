@@ -144,6 +144,59 @@ class TraceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """Which traces are wanted: all that is given has to hold. `prompt` names one that was rendered; times are seconds since the epoch."""
+
+    name: str | None = None
+    prompt: str | None = None
+    run_id: str | None = None
+    since: float | None = None
+    until: float | None = None
+    failed: bool | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFeedback:
+    """What somebody said about a recorded run: a `value` (a number, a bool or a text), and what should have come out."""
+
+    trace_id: str
+    name: str
+    value: Any
+    rationale: str | None
+    expectations: Mapping[str, Any]
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A version of a data set at a glance. `content_hash` is that of its rows, in order."""
+
+    name: str
+    version: int
+    rows: int
+    content_hash: str
+    created_at: datetime
+    created_by: str
+    commit_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """A stretch of work with what was noted about it; its traces name it as their `run_id`."""
+
+    id: str
+    experiment: str
+    name: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    params: Mapping[str, str] = EMPTY
+    metrics: Mapping[str, float] = EMPTY
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One row of a data set: the keyword arguments of the target, and what is expected of its answer."""
 
@@ -252,6 +305,7 @@ __all__ = [
     "CandidateStatus",
     "Change",
     "ChangeKind",
+    "DatasetSummary",
     "Example",
     "Feedback",
     "FrozenDict",
@@ -269,7 +323,10 @@ __all__ = [
     "SpanKind",
     "Template",
     "TemplateFormat",
+    "TraceFeedback",
+    "TraceFilter",
     "TraceSummary",
+    "TrackedRun",
     "Usage",
     "digest",
     "utc_now",

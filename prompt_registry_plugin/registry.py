@@ -8,14 +8,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from prompt_registry_plugin import adoption, uri
 from prompt_registry_plugin.background import BackgroundTraces
+from prompt_registry_plugin.concurrency import async_twin
 from prompt_registry_plugin.drafts import check_draft, check_tag, check_text
 from prompt_registry_plugin.errors import (
     AliasConflict,
@@ -34,7 +34,7 @@ from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import NewMove, NewVersion, Store
 from prompt_registry_plugin.records import EMPTY, AliasMove, Change, Page, Template, TemplateFormat
-from prompt_registry_plugin.scope import Override, current_override, recording
+from prompt_registry_plugin.scope import Override, current_override, current_run_id, recording
 from prompt_registry_plugin.templates.includes import includes_of
 from prompt_registry_plugin.tracing import Trace
 
@@ -46,20 +46,6 @@ History = list[PromptVersion | AliasMove | Change]
 _MAX_RESULTS = 1_000_000
 _LOOK_SECONDS = 0.1  # how late an adoption in another process may be noticed
 _FALLBACK_PATIENCE = 0.5  # seconds that a caller who brought a fallback waits for a registry that has not answered yet
-
-
-def twin(
-    method: Callable[Concatenate[PromptRegistry, P], R],
-) -> Callable[Concatenate[PromptRegistry, P], Coroutine[Any, Any, R]]:
-    """The async twin of a method: the same code in a worker thread, with the caller's context."""
-
-    @wraps(method)
-    async def waiting(self: PromptRegistry, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.to_thread(method, self, *args, **kwargs)
-
-    waiting.__name__ = f"a{method.__name__}"
-    waiting.__doc__ = f"Like `{method.__name__}`, without blocking the event loop."
-    return waiting
 
 
 class PromptRegistry:
@@ -125,7 +111,7 @@ class PromptRegistry:
 
     def register_prompts(self, drafts: Sequence[NewVersion], *, force: bool = False) -> list[PromptVersion]:
         """What `register_prompt` gives for each draft, all written together or none."""
-        who = _who()
+        by = who()
         planned = [PromptVersion(uri.check_name(d.name), 0, d.template, template_format=d.template_format) for d in drafts]
         by_name = {version.name: version for version in planned}
         for draft, version in zip(drafts, planned, strict=True):
@@ -133,7 +119,7 @@ class PromptRegistry:
             if not isinstance(draft.template, str) or draft.template_format != "double_brace":
                 self._check_not_included(draft.name, "only texts in double braces can be included")
             adoption.check_folder(self.store.prompts, draft.name)
-        added = self.store.prompts.add([_signed(draft, who) for draft in drafts], force=force)
+        added = self.store.prompts.add([_signed(draft, by) for draft in drafts], force=force)
         for version, is_new in added:
             if is_new:
                 self.plugins.hook.prompt_registry_version_registered(version=version)
@@ -247,11 +233,11 @@ class PromptRegistry:
 
     def archive_prompt(self, name: str, *, reason: str | None = None) -> None:
         """Hides a prompt from searches and lists; it still loads. Archiving twice changes nothing."""
-        self.store.prompts.archive(uri.check_name(name), True, by=_who(), reason=_checked(reason))
+        self.store.prompts.archive(uri.check_name(name), True, by=who(), reason=_checked(reason))
 
     def restore_prompt(self, name: str, *, reason: str | None = None) -> None:
         """Shows an archived prompt again."""
-        self.store.prompts.archive(uri.check_name(name), False, by=_who(), reason=_checked(reason))
+        self.store.prompts.archive(uri.check_name(name), False, by=who(), reason=_checked(reason))
 
     def delete_version(self, name: str, version: int, *, confirm: bool = False, reason: str | None = None) -> None:
         """Deletes one version for good; its number is never used again. Takes `confirm=True`.
@@ -264,7 +250,7 @@ class PromptRegistry:
         _confirmed(confirm, f"version {version} of {name!r}")
         only = [version.version for version in self._require(reference.name)] == [reference.version]
         self._check_not_included(reference.name, "change it first", None if only else reference.version)
-        self.store.prompts.delete(reference.name, reference.version, by=_who(), reason=_checked(reason))
+        self.store.prompts.delete(reference.name, reference.version, by=who(), reason=_checked(reason))
 
     def delete_prompt(self, name: str, *, confirm: bool = False, reason: str | None = None) -> None:
         """Deletes a prompt with all its versions for good; its history stays. Takes `confirm=True`; to hide it, archive it.
@@ -274,7 +260,7 @@ class PromptRegistry:
         uri.check_name(name)
         _confirmed(confirm, f"prompt {name!r} with all its versions")
         self._check_not_included(name, "change it first")
-        self.store.prompts.delete(name, None, by=_who(), reason=_checked(reason))
+        self.store.prompts.delete(name, None, by=who(), reason=_checked(reason))
 
     # --- aliases and history ---------------------------------------------------------------------------------------------
 
@@ -302,20 +288,20 @@ class PromptRegistry:
         if self.store.prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
             raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; choose another alias for {name!r}")
         self._warn_of_new_variables(found, self.store.prompts.get(uri.PromptURI(name, alias=alias)))
-        self._move(NewMove(found.name, alias, found.version, _who(), reason, expected_version, force=force))
+        self._move(NewMove(found.name, alias, found.version, who(), reason, expected_version, force=force))
 
     def delete_prompt_alias(self, name: str, alias: str, *, reason: str | None = None, force: bool = False) -> None:
         """Removes an alias; the move stays in the history. Raises `PromptNotFound` when there is none."""
         self._loader.find(uri.PromptURI(uri.check_name(name), alias=uri.check_alias(alias)))
-        self._move(NewMove(name, alias, None, _who(), reason, force=force))
+        self._move(NewMove(name, alias, None, who(), reason, force=force))
 
     def protect_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
         """Makes every move of an alias, rollbacks too, take `force=True` and a reason. The alias need not exist yet."""
-        self.store.prompts.protect(uri.check_name(name), uri.check_alias(alias), True, by=_who(), reason=_checked(reason))
+        self.store.prompts.protect(uri.check_name(name), uri.check_alias(alias), True, by=who(), reason=_checked(reason))
 
     def unprotect_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
         """Takes the protection of an alias away."""
-        self.store.prompts.protect(uri.check_name(name), uri.check_alias(alias), False, by=_who(), reason=_checked(reason))
+        self.store.prompts.protect(uri.check_name(name), uri.check_alias(alias), False, by=who(), reason=_checked(reason))
 
     def rollback(self, name: str, alias: str = "production", *, reason: str | None = None, force: bool = False) -> PromptVersion:
         """Takes back the last move of an alias that was not taken back yet, and returns the version it points at now.
@@ -338,7 +324,7 @@ class PromptRegistry:
         earlier = next((version for version in reversed(stack) if version in left - {current}), None)
         if earlier is None:
             raise AliasConflict(f"prompts:/{name}@{alias} has no earlier version to go back to")
-        self._move(NewMove(name, alias, earlier, _who(), reason, current, rollback=True, force=force))
+        self._move(NewMove(name, alias, earlier, who(), reason, current, rollback=True, force=force))
         return self.load_prompt(name, earlier)
 
     def prompt_history(self, name: str) -> History:
@@ -353,19 +339,19 @@ class PromptRegistry:
 
     def set_prompt_tag(self, name: str, key: str, value: str) -> None:
         """Sets a tag of a prompt as a whole."""
-        self.store.prompts.set_tag(uri.check_name(name), None, key, check_tag(name, key, value), by=_who())
+        self.store.prompts.set_tag(uri.check_name(name), None, key, check_tag(name, key, value), by=who())
 
     def delete_prompt_tag(self, name: str, key: str) -> None:
         """Removes a tag of a prompt; a missing one is ignored."""
-        self.store.prompts.set_tag(uri.check_name(name), None, key, None, by=_who())
+        self.store.prompts.set_tag(uri.check_name(name), None, key, None, by=who())
 
     def set_prompt_version_tag(self, name: str, version: int, key: str, value: str) -> None:
         """Sets a tag of one version."""
-        self.store.prompts.set_tag(uri.check_name(name), version, key, check_tag(name, key, value), by=_who())
+        self.store.prompts.set_tag(uri.check_name(name), version, key, check_tag(name, key, value), by=who())
 
     def delete_prompt_version_tag(self, name: str, version: int, key: str) -> None:
         """Removes a tag of one version; a missing one is ignored."""
-        self.store.prompts.set_tag(uri.check_name(name), version, key, None, by=_who())
+        self.store.prompts.set_tag(uri.check_name(name), version, key, None, by=who())
 
     # --- recording and adoption ----------------------------------------------------------------------------------------------
 
@@ -376,7 +362,7 @@ class PromptRegistry:
         It is stored in the background (`flush` waits for that). One that cannot be stored is logged and stays usable: recording never
         breaks the agent.
         """
-        with recording(Trace(name)) as trace:
+        with recording(Trace(name, run_id=current_run_id())) as trace:
             try:
                 yield trace
             finally:
@@ -433,24 +419,24 @@ class PromptRegistry:
         self.closed = True
         self.store.close()
 
-    aregister_prompt = twin(register_prompt)
-    aregister_prompts = twin(register_prompts)
-    asearch_prompts = twin(search_prompts)
-    aset_prompt_alias = twin(set_prompt_alias)
-    adelete_prompt_alias = twin(delete_prompt_alias)
-    arollback = twin(rollback)
-    aprompt_history = twin(prompt_history)
-    aadopt = twin(adopt)
-    aarchive_prompt = twin(archive_prompt)
-    arestore_prompt = twin(restore_prompt)
-    adelete_version = twin(delete_version)
-    adelete_prompt = twin(delete_prompt)
-    aprotect_alias = twin(protect_alias)
-    aunprotect_alias = twin(unprotect_alias)
-    aset_prompt_tag = twin(set_prompt_tag)
-    adelete_prompt_tag = twin(delete_prompt_tag)
-    aset_prompt_version_tag = twin(set_prompt_version_tag)
-    adelete_prompt_version_tag = twin(delete_prompt_version_tag)
+    aregister_prompt = async_twin(register_prompt)
+    aregister_prompts = async_twin(register_prompts)
+    asearch_prompts = async_twin(search_prompts)
+    aset_prompt_alias = async_twin(set_prompt_alias)
+    adelete_prompt_alias = async_twin(delete_prompt_alias)
+    arollback = async_twin(rollback)
+    aprompt_history = async_twin(prompt_history)
+    aadopt = async_twin(adopt)
+    aarchive_prompt = async_twin(archive_prompt)
+    arestore_prompt = async_twin(restore_prompt)
+    adelete_version = async_twin(delete_version)
+    adelete_prompt = async_twin(delete_prompt)
+    aprotect_alias = async_twin(protect_alias)
+    aunprotect_alias = async_twin(unprotect_alias)
+    aset_prompt_tag = async_twin(set_prompt_tag)
+    adelete_prompt_tag = async_twin(delete_prompt_tag)
+    aset_prompt_version_tag = async_twin(set_prompt_version_tag)
+    adelete_prompt_version_tag = async_twin(delete_prompt_version_tag)
 
     def __enter__(self) -> PromptRegistry:
         return self
@@ -540,8 +526,8 @@ def _as_written(version: PromptVersion) -> PromptVersion:
     return replace(version, template=version.template if version.source is None else version.source, source=None, includes=())
 
 
-def _signed(draft: NewVersion, who: str) -> NewVersion:
-    return draft if draft.created_by else replace(draft, created_by=who)
+def _signed(draft: NewVersion, by: str) -> NewVersion:
+    return draft if draft.created_by else replace(draft, created_by=by)
 
 
 def _time_of(entry: PromptVersion | AliasMove | Change) -> Any:
@@ -560,9 +546,10 @@ def _confirmed(confirm: bool, what: str) -> None:
         raise UserError(f"deleting {what} cannot be taken back; say confirm=True (--yes on the command line), or archive it")
 
 
-def _who() -> str:
-    if who := os.environ.get("PROMPT_REGISTRY_USER"):
-        return who
+def who() -> str:
+    """Who is said to have done what is written: `PROMPT_REGISTRY_USER`, or the user of this process."""
+    if user := os.environ.get("PROMPT_REGISTRY_USER"):
+        return user
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user id may have no name

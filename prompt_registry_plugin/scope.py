@@ -69,8 +69,22 @@ class Override:
 _override: contextvars.ContextVar[Override | None] = contextvars.ContextVar("prompt_registry_override", default=None)
 _recorder: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("prompt_registry_recorder", default=None)
 
+_run: contextvars.ContextVar[str | None] = contextvars.ContextVar("prompt_registry_run", default=None)
+
+current_run_id: Callable[[], str | None] = _run.get
 current_override: Callable[[], Override | None] = _override.get
 current_recorder: Callable[[], Trace | None] = _recorder.get
+
+
+@contextmanager
+def inside_run(run_id: str) -> Iterator[None]:
+    """A scope whose recordings belong to a tracked run."""
+    token = _run.set(run_id)
+    try:
+        yield
+    finally:
+        _run.reset(token)
+
 
 RenderListener = Callable[["PromptVersion", str | None, Mapping[str, object]], None]
 render_listeners: tuple[RenderListener, ...] = ()

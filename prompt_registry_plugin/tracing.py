@@ -95,8 +95,10 @@ class Trace:
         started_at: float | None = None,
         spans: Iterable[Span] = (),
         is_masked: bool = False,
+        run_id: str | None = None,
     ) -> None:
         self.name = name
+        self.run_id = run_id  # of the tracked run that it belongs to
         self.id = trace_id or secrets.token_hex(16)
         self.started_at = time.time() if started_at is None else started_at
         self.is_masked = is_masked
@@ -252,7 +254,7 @@ class Trace:
     def detached(self) -> Trace:
         """This trace as it is now, which no longer changes with what an agent does to its own objects."""
         spans = [*self._finished, *(step.seen(detached) for step in self._all_steps())]
-        return Trace(self.name, trace_id=self.id, started_at=self.started_at, spans=spans, is_masked=self.is_masked)
+        return self.with_spans(spans)
 
     def masked(self) -> Trace:
         """This trace as JSON data without secrets: what is stored, and what plugins get."""
@@ -272,7 +274,18 @@ class Trace:
             )
             for s in (self.detached() if self._steps else self).spans
         ]
-        return Trace(mask.text(self.name), trace_id=self.id, started_at=self.started_at, spans=spans, is_masked=True)
+        return self.with_spans(spans, name=mask.text(self.name), is_masked=True)
+
+    def with_spans(self, spans: Iterable[Span], *, name: str | None = None, is_masked: bool | None = None) -> Trace:
+        """This trace with other spans."""
+        return Trace(
+            self.name if name is None else name,
+            trace_id=self.id,
+            started_at=self.started_at,
+            spans=spans,
+            is_masked=self.is_masked if is_masked is None else is_masked,
+            run_id=self.run_id,
+        )
 
     def root_name(self, span_id: str | None) -> str | None:
         """The name of the outermost span above a span of this live recording."""

@@ -97,17 +97,17 @@ def parse_include(reference: str) -> PromptURI:
     return parse(reference if is_uri(reference) else f"{SCHEME}{reference}")
 
 
-def check_name(name: object) -> str:
-    """`name`, if it may name a prompt; raises `InvalidName` with the reason otherwise."""
+def check_name(name: object, what: str = "prompt") -> str:
+    """`name`, if it may name a prompt, or `what`; raises `InvalidName` with the reason otherwise."""
     if not isinstance(name, str) or not name:
-        raise InvalidName(f"a prompt name is a non-empty string, not {name!r}")
+        raise InvalidName(f"a {what} name is a non-empty string, not {name!r}")
     if len(name) > _MAX_NAME:
-        raise InvalidName(f"prompt name {name[:40]!r}… has {len(name)} characters; at most {_MAX_NAME} are allowed")
+        raise InvalidName(f"{what} name {name[:40]!r}… has {len(name)} characters; at most {_MAX_NAME} are allowed")
     if not _NAME.fullmatch(name):
-        raise InvalidName(f"prompt name {name!r} may hold letters, digits, '_', '-', '.' and '/' between parts, nothing else")
+        raise InvalidName(f"{what} name {name!r} may hold letters, digits, '_', '-', '.' and '/' between parts, nothing else")
     _, slash, last = name.rpartition("/")
     if slash and (last.isdigit() or last == LATEST):
-        raise InvalidName(f"prompt name {name!r} ends in {last!r}, which a URI reads as a version; choose another last part")
+        raise InvalidName(f"{what} name {name!r} ends in {last!r}, which a URI reads as a version; choose another last part")
     return name
 
 

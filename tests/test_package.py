@@ -28,6 +28,8 @@ LAYERS: list[set[str]] = [
     {"adoption"},
     {"registry"},
     {"current"},
+    {"reviewing"},
+    {"curation"},
     {"api", "adapting", "targets", "progress", "sync"},
     {"transfer", "attaching"},
     {"rollouts"},

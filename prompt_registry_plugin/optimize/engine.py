@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 from prompt_registry_plugin import adapting
 from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.curation import examples_of
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, is_empty, load_examples, split_examples, unique
+from prompt_registry_plugin.datasets import Data, is_empty, same_inputs, split_examples, unique
 from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, PromptNotFound, UserError, did_you_mean
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.optimize.budget import Budget
@@ -24,7 +25,7 @@ from prompt_registry_plugin.optimize.run import MIN_ROLLOUTS, Job, Register, car
 from prompt_registry_plugin.options import OnEvent, RunOptions
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
-from prompt_registry_plugin.records import Example, Price, digest
+from prompt_registry_plugin.records import Example, Price
 from prompt_registry_plugin.registry import PromptRegistry
 from prompt_registry_plugin.rollouts import Aggregation, Runner
 from prompt_registry_plugin.targets import import_object, reference_to
@@ -203,8 +204,8 @@ def _splits(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[
     if train_data is None or is_empty(train_data):
         if eval_data is None or is_empty(eval_data):
             return {"train": []}
-        return {"train": [], "held_out": unique(load_examples(eval_data, "eval_data"))}
-    train = unique(load_examples(train_data, "train_data"))
+        return {"train": [], "held_out": unique(examples_of(eval_data, "eval_data"))}
+    train = unique(examples_of(train_data, "train_data"))
     if eval_data is None:
         if len(train) < _ENOUGH_TO_SPLIT:
             return {"train": train}
@@ -212,9 +213,9 @@ def _splits(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[
         return {"train": train, "held_out": held_out}
     if is_empty(eval_data):
         return {"train": train}
-    held_out = unique(load_examples(eval_data, "eval_data"))
-    seen = {digest(example.inputs) for example in train}
-    if both := [example for example in held_out if digest(example.inputs) in seen]:
+    held_out = unique(examples_of(eval_data, "eval_data"))
+    seen = {same_inputs(example) for example in train}
+    if both := [example for example in held_out if same_inputs(example) in seen]:
         raise InvalidExample(
             f"{len(both)} rows stand in both train_data and eval_data, such as {dict(both[0].inputs)!r:.120}; a proof needs others"
         )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.curation import examples_of
 from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, is_empty, load_examples
+from prompt_registry_plugin.datasets import Data, is_empty
 from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserError
 from prompt_registry_plugin.evaluation import aevaluate
 from prompt_registry_plugin.optimize.budget import Budget
@@ -132,10 +133,10 @@ async def amigrate_prompts(
         raise UserError(f"both models would get the alias {named[0]!r}; name two: aliases=('…', '…')")
     registry = current_registry()
     sources = [registry.load_prompt(uri) for uri in prompt_uris]
-    train = await _expected(load_examples(train_data, "train_data"), predict_fn, from_model, options)
+    train = await _expected(examples_of(train_data, "train_data"), predict_fn, from_model, options)
     held_out = eval_data
     if eval_data is not None and not is_empty(eval_data):
-        held_out = await _expected(load_examples(eval_data, "eval_data"), predict_fn, from_model, options)
+        held_out = await _expected(examples_of(eval_data, "eval_data"), predict_fn, from_model, options)
     result = await aoptimize_prompts(
         predict_fn=predict_fn,
         train_data=train,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,8 +23,22 @@ from prompt_registry_plugin.errors import (
 from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import CandidateRecord, NewVersion, ReflectionRecord
-from prompt_registry_plugin.records import AliasMove, Candidate, Change, Example, Rollout, Score, Usage
+from prompt_registry_plugin.records import (
+    AliasMove,
+    Candidate,
+    Change,
+    Example,
+    Rollout,
+    Score,
+    TraceFeedback,
+    TraceFilter,
+    TrackedRun,
+    Usage,
+    utc_now,
+)
 from prompt_registry_plugin.registry import PromptRegistry
+from prompt_registry_plugin.scope import inside_run
+from prompt_registry_plugin.tracing import span
 
 CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "You help {{who}} ✓ \u2028 'quoted' \"double\" \\ back"},
@@ -442,6 +458,57 @@ class StoreConformance:
         assert [record.id for record in runs.newest()] == [run.id]
         assert runs.get("nobody") is None
 
+    def test_feedback_and_searches_of_traces(self, opened: PromptRegistry) -> None:
+        """Traces are found by name, run, prompt, time and failure; what was said about them comes back in order."""
+        opened.register_prompt("p", "hello")
+        with inside_run("r1"), opened.record("one") as one:
+            opened.load_prompt("p").format()
+        with suppress(KeyError), opened.record("two") as two, span("chain", "step"):
+            raise KeyError("x")
+        traces = opened.store.traces
+
+        def found(**wanted: Any) -> list[str]:
+            return [trace.name for trace in traces.search(TraceFilter(**wanted))]
+
+        assert found() == ["two", "one"]
+        assert found(limit=1) == ["two"]
+        assert found(name="one", run_id="r1", prompt="p", failed=False, since=one.started_at, until=two.started_at) == ["one"]
+        assert found(failed=True) == ["two"]
+        assert found(prompt="q") == found(run_id="r2") == found(since=two.started_at + 9) == []
+        said = [TraceFeedback(one.id, "rating", value, None, {"a": 1}, utc_now(), "me") for value in (True, "no", 0.5)]
+        for feedback in said:
+            traces.add_feedback(feedback)
+        assert traces.feedback([one.id, two.id]) == said
+        assert traces.search(TraceFilter(run_id="r1"))[0].run_id == "r1"
+
+    def test_data_sets_have_versions_and_each_row_once(self, opened: PromptRegistry) -> None:
+        """Numbers count up, the same rows make no version, a version that is not the expected one is refused."""
+        table, rows = opened.store.datasets, [Example({"q": i}, {"a": [i, None, "ü"]}) for i in range(3)]
+        first = table.add("d", rows[:2], by="me", commit_message="why")
+        assert first is not None
+        assert (first.version, first.rows, first.created_by, first.commit_message) == (1, 2, "me", "why")
+        assert table.add("d", rows[:2], by="you") == first
+        assert table.add("d", rows, by="me", expected=0) is None
+        second = table.add("d", rows, by="me", expected=1)
+        assert second is not None
+        assert table.get("d") == (second, rows)
+        assert table.get("d", 1) == (first, rows[:2])
+        assert table.get("d", 3) is table.get("other") is None
+        assert table.newest() == [second]
+
+    def test_kept_rollouts_and_tracked_runs(self, opened: PromptRegistry) -> None:
+        """A rollout is kept under its key until another takes its place; a tracked run is what was written last."""
+        runs = opened.store.runs
+        for score in (0.5, 1.0):
+            runs.keep("k", Rollout("e", "c", "out", {"s": Score(score)}, score, 0.1, Usage(1, 2, 3)))
+        assert {key: rollout.score for key, rollout in runs.kept(["k", "other"]).items()} == {"k": 1.0}
+        run = TrackedRun("r", "experiment", "name", utc_now())
+        runs.track(run)
+        done = replace(run, ended_at=utc_now(), params={"a": "1"}, metrics={"m": 0.5}, error="x")
+        runs.track(done)
+        assert runs.tracked("r") == done
+        assert runs.tracked("s") is None
+
     # --- moving house ----------------------------------------------------------------------------------------------------
 
     def test_everything_can_be_moved_to_an_empty_store(self, opened: PromptRegistry, tmp_path: object) -> None:
@@ -459,7 +526,10 @@ class StoreConformance:
             opened.load_prompt("p").format()
         run = opened.store.runs.create({"a": 1}, {"train": [Example({"q": 1})]})
         opened.store.runs.add_rollout(run.id, "train", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()))
+        opened.store.runs.keep("key", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()))
+        opened.store.datasets.add("d", [Example({"q": 1})], by="me")
         opened.flush()
+        opened.store.traces.add_feedback(TraceFeedback(trace.id, "rating", True, None, {}, utc_now(), "me"))
         rows = list(opened.store.dump())
         with PromptRegistry(f"sqlite:///{tmp_path}/moved.db") as moved:
             assert moved.store.restore(iter(rows)) == len(rows)

@@ -14,8 +14,8 @@ from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.protocols import CandidateRecord, ReflectionRecord, RunRecord
-from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, Usage, utc_now
-from prompt_registry_plugin.store.sql.database import Database
+from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, TrackedRun, Usage, utc_now
+from prompt_registry_plugin.store.sql.database import Database, chunks, iso, marks
 
 _RUN_COLUMNS = (
     "id, status, created_at, updated_at, config, result, error, owner, "
@@ -138,6 +138,40 @@ class SQLRuns:
             (run_id,),
         )
         return [ReflectionRecord(row[0], row[2], Usage(row[3], row[4], 1), row[5], json.loads(row[1])) for row in rows]
+
+    def keep(self, key: str, rollout: Rollout) -> None:
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT INTO kept_rollouts VALUES (?, ?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET body = excluded.body, kept_at = excluded.kept_at",
+                (key, body_of(rollout), utc_now().isoformat()),
+            )
+
+    def kept(self, keys: Sequence[str]) -> dict[str, Rollout]:
+        found: dict[str, Rollout] = {}
+        for some in chunks(list(keys)):
+            rows = self._database.read(f"SELECT key, body FROM kept_rollouts WHERE key IN ({marks(some)})", tuple(some))
+            found |= {key: rollout_of(json.loads(body)) for key, body in rows}
+        return found
+
+    def track(self, run: TrackedRun) -> None:
+        ended = None if run.ended_at is None else iso(run.ended_at)
+        with self._database.write() as transaction:
+            transaction.execute(
+                "INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "ended_at = excluded.ended_at, params = excluded.params, metrics = excluded.metrics, error = excluded.error",
+                (run.id, run.experiment, run.name, iso(run.started_at), ended, canonical_json(run.params),
+                 canonical_json(run.metrics), None if run.error is None else clean(run.error)),
+            )  # fmt: skip
+
+    def tracked(self, run_id: str) -> TrackedRun | None:
+        rows = self._database.read(
+            "SELECT id, experiment, name, started_at, ended_at, params, metrics, error FROM tracked_runs WHERE id = ?", (run_id,)
+        )
+        for row in rows:
+            started, ended = datetime.fromisoformat(row[3]), row[4] and datetime.fromisoformat(row[4])
+            return TrackedRun(row[0], row[1], row[2], started, ended, json.loads(row[5]), json.loads(row[6]), row[7])
+        return None
 
 
 def _run(row: tuple[Any, ...]) -> RunRecord:

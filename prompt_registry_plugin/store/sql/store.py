@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from prompt_registry_plugin.protocols import PromptTable, RunTable, TraceTable
+from prompt_registry_plugin.protocols import DatasetTable, PromptTable, RunTable, TraceTable
 from prompt_registry_plugin.store.sql.database import Database
+from prompt_registry_plugin.store.sql.datasets import SQLDatasets
 from prompt_registry_plugin.store.sql.prompts import SQLPrompts
 from prompt_registry_plugin.store.sql.runs import SQLRuns
 from prompt_registry_plugin.store.sql.traces import SQLTraces
@@ -21,6 +22,7 @@ class SQLStore:
         self.database = database
         self.prompts: PromptTable = SQLPrompts(database)
         self.traces: TraceTable = SQLTraces(database)
+        self.datasets: DatasetTable = SQLDatasets(database)
         self.runs: RunTable = SQLRuns(database)
 
     def dump(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -22,13 +22,19 @@ TABLES = (
     ("version_tags", "name, version, key"),
     ("prompt_changes", "id"),
     ("text_bindings", "text_hash"),
+    ("tracked_runs", "started_at, id"),
     ("traces", "started_at, id"),
     ("spans", "trace_id, position"),
+    ("trace_feedback", "id"),
+    ("datasets", "name, version"),
+    ("dataset_rows", "id"),
+    ("dataset_members", "name, version, position"),
     ("runs", "created_at, id"),
     ("run_examples", "run_id, split, position"),
     ("candidates", "run_id, position"),
     ("rollouts", "id"),
     ("reflections", "id"),
+    ("kept_rollouts", "key"),
 )
 _NAMES = frozenset(name for name, _ in TABLES)
 _JSON = ("template", "response_format", "model_config", "tools", "variable_schemas")

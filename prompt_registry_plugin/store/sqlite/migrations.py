@@ -151,3 +151,34 @@ def m005_reflections(db: Database) -> None:
         )"""
     )
     db.execute("CREATE INDEX reflections_by_run ON reflections (run_id, id)")
+
+
+@migrations()
+def m006_curation(db: Database) -> None:
+    """Data sets by content, what people say about traces, runs that notes and traces belong to, rollouts that are kept."""
+    for statement in (
+        "ALTER TABLE traces ADD COLUMN run_id TEXT",
+        "CREATE INDEX traces_by_time ON traces (started_at)",
+        "CREATE INDEX traces_by_run ON traces (run_id) WHERE run_id IS NOT NULL",
+        """CREATE TABLE trace_feedback (
+            id INTEGER PRIMARY KEY, trace_id TEXT NOT NULL REFERENCES traces(id), name TEXT NOT NULL, value TEXT NOT NULL,
+            rationale TEXT, expectations TEXT NOT NULL, created_at TEXT NOT NULL, created_by TEXT NOT NULL
+        )""",
+        "CREATE INDEX trace_feedback_by_trace ON trace_feedback (trace_id, id)",
+        """CREATE TABLE tracked_runs (
+            id TEXT PRIMARY KEY, experiment TEXT NOT NULL, name TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
+            params TEXT NOT NULL, metrics TEXT NOT NULL, error TEXT
+        )""",
+        """CREATE TABLE datasets (
+            name TEXT NOT NULL, version INTEGER NOT NULL, content_hash TEXT NOT NULL, row_count INTEGER NOT NULL,
+            commit_message TEXT, created_at TEXT NOT NULL, created_by TEXT NOT NULL, PRIMARY KEY (name, version)
+        ) WITHOUT ROWID""",
+        # A row is stored once, however many versions of however many data sets hold it.
+        "CREATE TABLE dataset_rows (id TEXT PRIMARY KEY, inputs TEXT NOT NULL, expectations TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE dataset_members (
+            name TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL, row_id TEXT NOT NULL REFERENCES dataset_rows(id),
+            PRIMARY KEY (name, version, position), FOREIGN KEY (name, version) REFERENCES datasets(name, version)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE kept_rollouts (key TEXT PRIMARY KEY, body TEXT NOT NULL, kept_at TEXT NOT NULL) WITHOUT ROWID",
+    ):
+        db.execute(statement)

@@ -1,0 +1,166 @@
+"""Data sets in the registry, splits that leak nothing, and production traces that become examples."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import prompt_registry_plugin as pr
+
+
+@pr.trace
+def answer(question: str) -> str:
+    return pr.load_prompt("support").format(question=question).upper()
+
+
+def ask(question: str, name: str = "production") -> pr.Trace:
+    with pr.record(name) as trace:
+        answer(question)
+    return trace
+
+
+def rows_of(dataset: pr.Dataset) -> list[tuple[object, object]]:
+    return [(dict(e.inputs), dict(e.expectations)) for e in dataset]
+
+
+def test_a_data_set_has_versions_and_each_row_once() -> None:
+    """Registering what is there makes no version; merging adds rows and expectations; versions stay as they were."""
+    first = pr.register_dataset("qa", [{"inputs": {"q": "a"}, "expectations": {"x": 1}}] * 2, commit_message="start")
+    assert (first.uri, len(first), first.summary and first.summary.commit_message) == ("datasets:/qa/1", 1, "start")
+    assert pr.register_dataset("qa", first).version == 1
+    second = pr.merge_records("qa", [{"inputs": {"q": "a"}, "expectations": {"y": 2}}, {"inputs": {"q": "b"}}])
+    assert rows_of(second) == [({"q": "a"}, {"x": 1, "y": 2}), ({"q": "b"}, {})]
+    assert rows_of(pr.load_dataset("datasets:/qa/1")) == [({"q": "a"}, {"x": 1})]
+    assert pr.load_dataset("datasets:/qa").version == pr.load_dataset("qa", 2).version == 2
+    assert [(s.name, s.version, s.rows) for s in pr.list_datasets()] == [("qa", 2, 2)]
+    assert [pr.register_dataset("other", second).summary.content_hash] == [second.summary.content_hash]  # type: ignore[union-attr]
+    with pytest.raises(pr.DatasetNotFound, match="did you mean 'other'"):
+        pr.load_dataset("othr")
+    with pytest.raises(pr.DatasetNotFound, match="'qa' has no version 9"):
+        pr.load_dataset("datasets:/qa/9")
+    with pytest.raises(pr.InvalidName, match="data set name"):
+        pr.register_dataset("no spaces", second)
+
+
+def test_merging_from_many_threads_loses_no_row() -> None:
+    """Each of eight threads adds ten rows to one data set."""
+
+    def add(i: int) -> None:
+        for j in range(10):
+            pr.merge_records("qa", [{"inputs": {"q": f"{i}.{j}"}}])
+
+    threads = [threading.Thread(target=add, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(pr.load_dataset("qa")) == 80
+
+
+def test_a_data_set_is_taken_wherever_data_is() -> None:
+    """By its URI and as it is."""
+    dataset = pr.register_dataset("qa", [{"inputs": {"q": "a"}, "expectations": {"expected_response": "A"}}])
+    for data in ("datasets:/qa", dataset, dataset[:1]):
+        assert pr.evaluate(predict_fn=lambda q: q.upper(), data=data, scorers=["exact_match"]).score.mean == 1
+
+
+def test_splits_are_seeded_stratified_and_leak_nothing() -> None:
+    """Each label has its share on both sides; the same question in other words of case and punctuation stays on one side."""
+    rows = [
+        {"inputs": {"q": f"question {i // 2}{'?' * (i % 2)}"}, "expectations": {"label": "rare" if i < 20 else "often"}}
+        for i in range(200)
+    ]
+    dataset = pr.register_dataset("qa", rows)
+    rest, held_out = dataset.split(0.3, seed=1, stratify="label")
+    assert len(rest) + len(held_out) == 200
+    assert sum(e.expectations["label"] == "rare" for e in held_out) == 6
+    assert not {e.inputs["q"].strip("?") for e in rest} & {e.inputs["q"].strip("?") for e in held_out}
+    again = pr.load_dataset("qa").split(0.3, seed=1, stratify="label")[1]
+    assert [e.id for e in again] == [e.id for e in held_out] != [e.id for e in dataset.split(0.3, seed=2, stratify="label")[1]]
+    with pytest.raises(pr.InvalidExample, match="no expectation 'other'"):
+        dataset.split(stratify="other")
+    with pytest.raises(pr.InvalidExample, match="two rows"):
+        dataset[:1].split()
+    with pytest.raises(pr.UserError, match="share"):
+        dataset.split(1.5)
+
+
+def test_a_held_out_row_that_only_looks_different_is_a_leak() -> None:
+    """An optimization refuses it as it refuses the same row."""
+    pr.register_prompt("support", "{{question}}")
+    with pytest.raises(pr.InvalidExample, match="stand in both"):
+        pr.optimize_prompts(
+            predict_fn=answer,
+            train_data=[{"inputs": {"question": "Why, then?"}}],
+            eval_data=[{"inputs": {"question": "why then"}}],
+            prompt_uris=["prompts:/support"],
+            scorers=["exact_match"],
+            reflection_model="offline:reflection",
+        )
+
+
+def test_traces_are_found_by_what_they_did() -> None:
+    """By name, prompt, version of a prompt, time and failure; newest first, at most so many."""
+    pr.register_prompt("support", "1 {{question}}")
+    first = ask("a")
+    pr.register_prompt("support", "2 {{question}}")
+    second = ask("b", "test")
+    with pr.record("broken"), pytest.raises(KeyError):
+        pr.trace(dict.__getitem__)({}, "x")
+
+    def found(**wanted: object) -> list[str]:
+        return [trace.name for trace in pr.search_traces(**wanted)]  # type: ignore[arg-type]
+
+    assert found() == ["broken", "test", "production"]
+    assert found(max_results=1) == ["broken"]
+    assert found(prompt="support") == ["test", "production"]
+    assert found(prompt="prompts:/support/1") == ["production"]
+    assert found(prompt="prompts:/support@latest", failed=False) == ["test"]
+    assert found(failed=True) == ["broken"]
+    assert found(name="test") == ["test"]
+    now = datetime.now(UTC)
+    assert found(since=now + timedelta(hours=1)) == []
+    between = datetime.fromtimestamp((first.started_at + second.started_at) / 2, UTC)
+    assert found(until=between) == ["production"]
+    assert found(since=between.replace(tzinfo=None)) == ["broken", "test"]
+    with pytest.raises(pr.PromptNotFound):
+        pr.search_traces(prompt="prompts:/nobody/1")
+
+
+def test_production_traces_become_examples_with_what_people_said() -> None:
+    """Corrections take the answer's place, rejected and failed answers go, and a later verdict counts."""
+    pr.register_prompt("support", "{{question}}")
+    good, bad, mended, again = (ask(question) for question in ("good", "bad", "mended", "again"))
+    ask("good")
+    pr.log_feedback(good.id, True, rationale="fine")
+    pr.log_feedback(bad.id, "no")
+    pr.log_feedback(mended.id, False, expectations={"expected_facts": ["x"]})
+    pr.log_feedback(again.id, False)
+    pr.log_feedback(again.id, True)
+    with pr.record("failed") as failed, pytest.raises(ZeroDivisionError):
+        pr.trace(lambda question: 1 / question)(0)
+    traces = pr.search_traces()
+    good_row, again_row = (({"question": q}, {"expected_response": q.upper()}) for q in ("good", "again"))
+    mended_row = ({"question": "mended"}, {"expected_facts": ["x"]})
+    assert rows_of(pr.Dataset.from_traces(traces)) == [good_row, again_row, mended_row]
+    assert rows_of(pr.Dataset.from_traces(traces, only="corrected")) == [mended_row]
+    pr.log_feedback(failed.id, expectations={"expected_response": "∞"})
+    reviewed = pr.Dataset.from_traces(traces, only="reviewed")
+    assert rows_of(reviewed)[-1] == ({"question": 0}, {"expected_response": "∞"})
+    assert pr.register_dataset("production", reviewed).version == 1
+    with pytest.raises(pr.InvalidExample, match="make no row"):
+        pr.Dataset.from_traces([])
+
+
+def test_feedback_is_checked_and_masked() -> None:
+    """An unknown trace, nothing said, and what is no JSON are told; secrets are not stored."""
+    pr.register_prompt("support", "{{question}}")
+    trace = ask("q")
+    with pytest.raises(pr.UserError, match="no trace"):
+        pr.log_feedback("nobody", True)
+    with pytest.raises(pr.UserError, match="a value"):
+        pr.log_feedback(trace.id)
+    said = pr.log_feedback(trace.id, "bad", rationale="the key sk-abcdefghijklmnopqrstuvwx is out")
+    assert "sk-abcdefghijkl" not in (said.rationale or "")
