@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.adapting import disable as disable
     from prompt_registry_plugin.adapting import enable as enable
     from prompt_registry_plugin.adapting import enabled as enabled
+    from prompt_registry_plugin.answering import PromptAgent as PromptAgent
     from prompt_registry_plugin.api import aadopt as aadopt
     from prompt_registry_plugin.api import aarchive_prompt as aarchive_prompt
     from prompt_registry_plugin.api import adelete_prompt as adelete_prompt
@@ -146,6 +147,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.scorers.agreement import Agreement as Agreement
     from prompt_registry_plugin.scorers.agreement import ajudge_agreement as ajudge_agreement
     from prompt_registry_plugin.scorers.agreement import judge_agreement as judge_agreement
+    from prompt_registry_plugin.scorers.builtin import Cost as Cost
     from prompt_registry_plugin.scorers.builtin import JSONSchema as JSONSchema
     from prompt_registry_plugin.scorers.builtin import Latency as Latency
     from prompt_registry_plugin.scorers.builtin import Length as Length
@@ -166,6 +168,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "adapting": ("disable", "enable", "enabled"),
+    "answering": ("PromptAgent",),
     "api": (
         "aadopt",
         "aarchive_prompt",
@@ -253,7 +256,7 @@ _HOME = {
     "optimize.migrate": ("MigratedPrompt", "MigrationResult", "amigrate_prompts", "migrate_prompts"),
     "comparison": ("Comparison", "Variant", "acompare", "compare"),
     "scorers.agreement": ("Agreement", "ajudge_agreement", "judge_agreement"),
-    "scorers.builtin": ("JSONSchema", "Latency", "Length", "Numeric", "Regex", "ToolCalls"),
+    "scorers.builtin": ("Cost", "JSONSchema", "Latency", "Length", "Numeric", "Regex", "ToolCalls"),
     "scorers.equivalence": ("Equivalence",),
     "scorers.judges": ("Correctness", "Groundedness", "Guidelines", "Judge", "Relevance", "Safety"),
     "optimize.problem": ("OptimizationResult", "Optimizer", "Problem"),

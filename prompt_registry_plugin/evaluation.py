@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.curation import examples_of
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import Data
+from prompt_registry_plugin.keeping import KeptRollouts
 from prompt_registry_plugin.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.progress import default_progress
-from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage
+from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
 from prompt_registry_plugin.rollouts import Aggregation, Runner, cost_over, usage_over
 from prompt_registry_plugin.scope import not_rendered
 from prompt_registry_plugin.stats import mean_interval
@@ -84,17 +86,18 @@ async def aevaluate(
     options = options or RunOptions()
     examples = examples_of(data)
     candidate = Candidate(dict(prompts or {}))
-    plugins = current_registry().plugins
+    registry = current_registry()
     with Runner(
         predict_fn,
         scorers,
-        plugins=plugins,
+        plugins=registry.plugins,
         options=options,
         aggregation=aggregation,
     ) as runner:
         runner.check(examples, "data")
+        kept = None if options.cache is None else KeptRollouts(registry, options, predict_fn, runner.scorers, aggregation)
         with default_progress(options.on_event) as on_event:
-            rollouts = await run_all(runner, candidate, examples, on_event, "evaluate")
+            rollouts = await run_all(runner, candidate, examples, on_event, kept)
     return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
 
 
@@ -102,24 +105,41 @@ evaluate = blocking(aevaluate)
 
 
 async def run_all(
-    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, task: str
+    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, kept: KeptRollouts | None
 ) -> list[Rollout]:
-    """One rollout an example, in order. Raises as `aevaluate` says."""
+    """One rollout an example, in order; what is `kept` is not run again. Raises as `aevaluate` says."""
     total, done, score = len(examples), 0, 0.0
-    on_event(Event("started", task, 0, total))
+    before = {} if kept is None else kept.find(candidate, examples)
+    rollouts = [before.get(example.id) for example in examples]
+    left = [i for i, rollout in enumerate(rollouts) if rollout is None]
+    on_event(Event("started", "evaluate", 0, total))
 
-    def count(rollout: Rollout) -> Rollout:
+    def count(rollout: Rollout) -> None:
         nonlocal done, score
         done, score = done + 1, score + rollout.score
-        on_event(Event("rollout", task, done, total, score / done))
-        return rollout
+        on_event(Event("rollout", "evaluate", done, total, score / done))
 
-    async def one(example: Example) -> Rollout:
-        return count(await runner(candidate, example))
+    def finished(i: int, rollout: Rollout, began: datetime) -> None:
+        rollouts[i] = rollout
+        if kept is not None:
+            kept.keep(candidate, examples[i], rollout, began)
+        count(rollout)
 
-    first = [count(rollout) for rollout in await runner.probe(candidate, examples)]
-    rollouts = first + await all_of(one(example) for example in examples[len(first) :])
-    if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in rollouts)]:
+    async def one(i: int) -> None:
+        began = utc_now()
+        finished(i, await runner(candidate, examples[i]), began)
+
+    for known in rollouts:
+        if known is not None:
+            count(known)
+    if left:
+        began = utc_now()
+        probed = await runner.probe(candidate, [examples[i] for i in left])
+        for i, rollout in zip(left, probed, strict=False):
+            finished(i, rollout, began)
+        await all_of(one(i) for i in left[len(probed) :])
+    every = [rollout for rollout in rollouts if rollout is not None]
+    if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in every)]:
         raise not_rendered(never)
-    on_event(Event("finished", task, total, total, score / total))
-    return rollouts
+    on_event(Event("finished", "evaluate", total, total, score / total))
+    return every

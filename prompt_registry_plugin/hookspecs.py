@@ -35,6 +35,11 @@ def prompt_registry_scorers() -> Sequence[Scorer]:  # type: ignore[empty-body]
     """Scorers that can be named by their `name` instead of imported."""
 
 
+@hookspec(firstresult=True)
+def prompt_registry_as_scorer(obj: Any) -> Scorer | None:
+    """The scorer that another library's object is, or None."""
+
+
 @hookspec
 def prompt_registry_optimizers() -> Mapping[str, Any]:  # type: ignore[empty-body]
     """Optimizer factories by name: called with no arguments, they return an object with `optimize(problem)`."""

@@ -37,6 +37,8 @@ class RunOptions:
     connection) is tried up to `attempts` times in all. `on_event` replaces the progress bar that is shown on a terminal.
     `arguments` are given to a `predict_fn` that is a function besides the inputs of a row, such as `{"model": "…"}`; they are JSON data.
     `executor` says where rollouts run: `"local"`, in this process, or the name that a plugin gives, such as `"ray"`.
+    With `cache`, a name, rollouts of `evaluate` and `compare` are kept in the registry and not run again while row, prompts, arguments,
+    scorers and the function itself are the same: an evaluation that was stopped goes on. Name another when code beneath it changes.
     """
 
     concurrency: int = 16
@@ -46,6 +48,7 @@ class RunOptions:
     attempts: int = 3
     arguments: Mapping[str, Any] = field(default_factory=dict)
     executor: str = "local"
+    cache: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:

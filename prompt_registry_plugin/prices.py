@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.plugins import PluginManager
-from prompt_registry_plugin.records import Price, Span, Usage
+from prompt_registry_plugin.records import EMPTY, Price, Span, Usage
 from prompt_registry_plugin.tracing import Trace, usage_of
 
 
@@ -26,13 +26,13 @@ def model_of(span: Span) -> str:
     return str(span.attributes.get("model") or span.name)
 
 
-def with_costs(trace: Trace, plugins: PluginManager) -> Trace:
-    """The trace with a `cost`, in US dollars, at every model span whose model somebody knows the price of."""
+def with_costs(trace: Trace, plugins: PluginManager, prices: Mapping[str, Price] = EMPTY) -> Trace:
+    """The trace with a `cost`, in US dollars, at every model span whose model `prices` or somebody else knows the price of."""
     costs: dict[str, float] = {}
     for span in trace.spans:
         usage = usage_of(span)
         if usage.input_tokens + usage.output_tokens and "cost" not in span.attributes:
-            cost = cost_of(model_of(span), usage, {}, plugins)
+            cost = cost_of(model_of(span), usage, prices, plugins)
             if cost is not None:
                 costs[span.id] = cost
     if not costs:

@@ -5,7 +5,7 @@ Everything is structural: a class that has these members is one, with nothing to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -54,6 +54,14 @@ class Model(Protocol):
 
     async def check(self) -> None:
         """Raises `ModelUnavailable` or `UserError` when a call would certainly fail; costs nothing."""
+
+
+@runtime_checkable
+class StreamingModel(Protocol):
+    """A model that can also answer in pieces."""
+
+    def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
+        """The pieces of the answer as they come, and last, where it is known, what they took."""
 
 
 @runtime_checkable
@@ -336,11 +344,11 @@ class RunTable(Protocol):
     def reflections(self, run_id: str) -> list[ReflectionRecord]:
         """The answers of a run's reflection model, oldest first."""
 
-    def keep(self, key: str, rollout: Rollout) -> None:
-        """Keeps a rollout under a key, in place of one that was kept before."""
+    def keep(self, key: str, rollout: Rollout, at: datetime) -> None:
+        """Keeps a rollout, which began at that time, under a key, in place of one that was kept before."""
 
-    def kept(self, keys: Sequence[str]) -> dict[str, Rollout]:
-        """The rollouts that are kept under these keys."""
+    def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime]]:
+        """The rollouts that are kept under these keys, with when they began."""
 
     def track(self, run: TrackedRun) -> None:
         """Writes a tracked run, or what became of it."""

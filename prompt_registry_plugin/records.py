@@ -279,7 +279,8 @@ class Candidate:
 class Rollout:
     """One run of the target on one example, scored. A failed one has `error` and scores 0; it is never scored as text.
 
-    `outputs_by_prompt` holds what the model answered to each prompt, `renders` how often each prompt was rendered. `usage` and `cost`
+    `outputs_by_prompt` holds what the model answered to each prompt, `renders` how often each prompt of the candidate was rendered,
+    `prompts` the versions of others that were. `usage` and `cost`
     are the target's, `judging` and `judging_cost` those of the judges that scored it.
     """
 
@@ -296,6 +297,7 @@ class Rollout:
     cost: float | None = None
     judging: Usage = field(default_factory=Usage)
     judging_cost: float | None = 0.0
+    prompts: Mapping[str, int] = EMPTY
 
 
 __all__ = [

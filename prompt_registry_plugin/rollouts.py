@@ -18,11 +18,12 @@ from prompt_registry_plugin.errors import InvalidExample, InvalidScore, TargetFa
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.plugins import PluginManager
-from prompt_registry_plugin.prices import cost_of, model_of
+from prompt_registry_plugin.prices import cost_of, model_of, with_costs
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
 from prompt_registry_plugin.retrying import patiently
 from prompt_registry_plugin.scope import not_rendered, override_prompts, recording
+from prompt_registry_plugin.scorers.builtin import Cost
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
 from prompt_registry_plugin.store.sql.runs import rollout_of
 from prompt_registry_plugin.targets import reference_to, resolve_target
@@ -152,10 +153,10 @@ class Runner:
         seconds, renders = time.perf_counter() - started, scope.renders
         if error is None and candidate.templates and not any(renders.values()):
             error = str(not_rendered(sorted(renders)))
+        costs = [self._cost(each) for each, _ in attempts]
         if error is None:
             with recording(judged):
-                scores, score, error = await self._score(example, outputs, trace, strict)
-        costs = [self._cost(each) for each, _ in attempts]
+                scores, score, error = await self._score(example, outputs, self._priced(trace), strict)
         return Rollout(
             example_id=example.id,
             candidate_id=candidate.id,
@@ -170,6 +171,7 @@ class Runner:
             cost=None if costs[-1] is None else sum(cost or 0.0 for cost in costs),
             judging=judged.usage,
             judging_cost=self._cost(judged) if judged.usage.calls else 0.0,
+            prompts=trace.versions(),
         )
 
     async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
@@ -196,6 +198,12 @@ class Runner:
             if strict:
                 raise InvalidScore(f"{at} failed on example {dict(example.inputs)!r:.200}: {problem}") from caught
             return scores, 0.0, f"{at} failed: {problem}"
+
+    def _priced(self, trace: Trace) -> Trace:
+        """The trace that is judged: with costs where a scorer is about them."""
+        if not any(isinstance(scorer, Cost) for scorer in self.scorers):
+            return trace
+        return with_costs(trace, self._plugins, self._options.prices)
 
     def _cost(self, trace: Trace) -> float | None:
         """US dollars of all model calls; None when there were none or one has no price."""
@@ -228,7 +236,8 @@ def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scor
         if isinstance(scorer, str):
             found.append(known[scorer])
         else:
-            found.append(scorer if hasattr(scorer, "name") else FunctionScorer(scorer))
+            foreign: Scorer | None = plugins.hook.prompt_registry_as_scorer(obj=scorer)
+            found.append(foreign or (scorer if hasattr(scorer, "name") else FunctionScorer(scorer)))
     names = [scorer.name for scorer in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two scorers are called {twice[0]!r}; give them different names")

@@ -247,6 +247,17 @@ class Trace:
             self._steps[step.id] = step
             self._prompts.append(step)
 
+    def versions(self) -> dict[str, int]:
+        """The versions of the registry's prompts that were rendered here, those that they include too."""
+        found: dict[str, int] = {}
+        for step in self._prompts:
+            if step.attributes["version"] is not None:
+                found[step.attributes["prompt"]] = step.attributes["version"]
+            for included in step.attributes["includes"]:
+                name, _, version = included.removeprefix("prompts:/").rpartition("/")
+                found[name] = int(version)
+        return found
+
     def has_rendered(self, text: str) -> bool:
         """Whether a prompt that was recorded here rendered to this text, or to messages with it."""
         return any(text in step.attributes["texts"] for step in self._prompts)

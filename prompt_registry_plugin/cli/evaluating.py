@@ -13,7 +13,7 @@ from prompt_registry_plugin.errors import UserError
 
 @click.command("eval")
 @click.option("--target", required=True, help="What is evaluated, as 'package.module:name'.")
-@click.option("--data", required=True, type=click.Path(exists=True, dir_okay=False), help="A JSON Lines file of rows.")
+@click.option("--data", required=True, help="A .jsonl, .csv or .parquet file of rows, or datasets:/NAME.")
 @click.option(
     "--scorer", "scorers", multiple=True, required=True, help="A scorer's name, or 'package.module:name'; may be repeated."
 )
@@ -28,6 +28,7 @@ from prompt_registry_plugin.errors import UserError
 @click.option("--gate", help='Such as "accuracy >= 0.8 and no regression": exits with 1 and the reason when it is not passed.')
 @click.option("--html", type=click.Path(dir_okay=False), callback=writable, help="Write a page with every row.")
 @click.option("--junit", type=click.Path(dir_okay=False), callback=writable, help="Write JUnit XML.")
+@click.option("--cache", help="Keep rollouts under this name, and run none again that is kept: a stopped evaluation goes on.")
 @click.option("--concurrency", default=16, show_default=True, help="Rollouts at once.")
 @json_option
 @registry_option
@@ -41,6 +42,7 @@ def evaluate_command(
     gate: str | None,
     html: str | None,
     junit: str | None,
+    cache: str | None,
     concurrency: int,
     as_json: bool,
 ) -> int:
@@ -59,7 +61,7 @@ def evaluate_command(
         scorers=[import_object(scorer) if ":" in scorer else scorer for scorer in scorers],
         prompts=variants,
         models=models,
-        options=RunOptions(concurrency=concurrency),
+        options=RunOptions(concurrency=concurrency, cache=cache),
     )
     reasons = found.failures_of(gate) if gate else []
     for path, content in ((html, found.to_html), (junit, lambda: found.to_junit(gate))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,24 @@ class OpenAIModel:
         used = answer.usage
         usage = Usage(used.prompt_tokens, used.completion_tokens, 1) if used else Usage(0, 0, 1)
         return Reply(answer.choices[0].message.content or "", usage)
+
+    async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
+        """The answer in pieces. Raises as a call does."""
+        import openai
+
+        request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
+        request |= {"stream": True, "stream_options": {"include_usage": True}}
+        async with self._client() as client:
+            try:
+                async for chunk in await client.chat.completions.create(**request):
+                    if chunk.choices and (piece := chunk.choices[0].delta.content):
+                        yield piece
+                    if chunk.usage:
+                        yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, 1)
+            except openai.OpenAIError as error:
+                raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     async def check(self) -> None:
         """Lists the server's models, which is free: tells an unreachable server and a wrong key before anything is spent."""

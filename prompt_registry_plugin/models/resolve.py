@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
-from prompt_registry_plugin.protocols import AnyModel, Model, Reply
+from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingModel
+from prompt_registry_plugin.records import EMPTY, Usage
 from prompt_registry_plugin.scope import current_recorder
 from prompt_registry_plugin.tracing import span
 
@@ -31,15 +32,39 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
     )
 
 
-async def ask(model: Model, messages: Sequence[Mapping[str, Any]]) -> Reply:
-    """The model's answer, as a span with its tokens where somebody records."""
-    with span("llm", model.name, {"model": model.name}) as span_id:
-        reply = await model(messages)
-        recorder = current_recorder()
-        if recorder is not None:
-            used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
-            recorder.finish(span_id, attributes={**used, "output": reply.text})
-        return reply
+async def ask(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
+    """The model's answer, as a span with its messages and tokens where somebody records."""
+    with span("llm", model.name, _seen(model, messages)) as span_id:
+        return _noted(span_id, await model(messages, **params))
+
+
+async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str]:
+    """The same in pieces; in one piece from a model that does not stream."""
+    with span("llm", model.name, _seen(model, messages)) as span_id:
+        if not isinstance(model, StreamingModel):
+            yield _noted(span_id, await model(messages, **params)).text
+            return
+        pieces, usage = [], Usage(calls=1)
+        async for piece in model.stream(messages, **params):
+            if isinstance(piece, Usage):
+                usage = piece
+            else:
+                pieces.append(piece)
+                yield piece
+        _noted(span_id, Reply("".join(pieces), usage))
+
+
+def _seen(model: Model, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    recorder = current_recorder()
+    return EMPTY if recorder is None else {"model": model.name, **recorder.seen_by_model(messages)}
+
+
+def _noted(span_id: str | None, reply: Reply) -> Reply:
+    recorder = current_recorder()
+    if recorder is not None:
+        used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
+        recorder.finish(span_id, attributes={**used, "output": reply.text})
+    return reply
 
 
 class FunctionModel:

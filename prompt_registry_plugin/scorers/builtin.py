@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidExample, PluginError, UserError
+from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PluginError, UserError
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.tracing import Trace
@@ -245,6 +245,33 @@ class Latency:
         ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
         took = max(ends, default=trace.started_at) - trace.started_at
         return Feedback(min(1.0, self._most / took if took > 0 else 1.0), rationale=f"{took:.2f} seconds, {self._most:g} may be")
+
+
+class Cost:
+    """1 up to `dollars` for the model calls of the recorded run; beyond, the share of its cost that would be within.
+
+    Raises `InvalidScore` where a model's price is not known: `RunOptions(prices=…)` says it.
+    """
+
+    def __init__(self, dollars: float) -> None:
+        if not dollars > 0:
+            raise UserError(f"a cost is compared with a number of US dollars above 0, not {dollars!r}")
+        self._most = dollars
+        self.name = "cost"
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """The verdict."""
+        calls = [span for span in trace.spans if span.kind == "llm"]
+        if not calls:
+            raise InvalidScore("no model call was recorded, so there is no cost: is the framework's adapter enabled?")
+        if unknown := [span for span in calls if "cost" not in span.attributes]:
+            raise InvalidScore(
+                f"the price of {unknown[0].attributes.get('model', unknown[0].name)!r} is not known; give RunOptions(prices=…)"
+            )
+        spent = sum(span.attributes["cost"] for span in calls)
+        return Feedback(min(1.0, self._most / spent if spent else 1.0), rationale=f"${spent:.6f}, ${self._most:g} may be")
 
 
 class ToolCalls:

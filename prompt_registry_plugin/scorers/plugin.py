@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.protocols import Scorer
@@ -23,3 +24,11 @@ def prompt_registry_scorers() -> Sequence[Scorer]:
         builtin.ToolCalls(ordered=False),
     ]
     return [*plain, builtin.edit_similarity, *made, Equivalence()]
+
+
+@hookimpl
+def prompt_registry_as_scorer(obj: Any) -> Scorer | None:
+    """Those of pydantic-evals and MLflow."""
+    from prompt_registry_plugin.scorers.foreign import as_scorer
+
+    return as_scorer(obj)

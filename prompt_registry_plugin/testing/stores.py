@@ -500,8 +500,10 @@ class StoreConformance:
         """A rollout is kept under its key until another takes its place; a tracked run is what was written last."""
         runs = opened.store.runs
         for score in (0.5, 1.0):
-            runs.keep("k", Rollout("e", "c", "out", {"s": Score(score)}, score, 0.1, Usage(1, 2, 3)))
-        assert {key: rollout.score for key, rollout in runs.kept(["k", "other"]).items()} == {"k": 1.0}
+            began = utc_now()
+            runs.keep("k", Rollout("e", "c", "out", {"s": Score(score)}, score, 0.1, Usage(1, 2, 3), prompts={"p": 3}), began)
+        [(rollout, at)] = runs.kept(["k", "other"]).values()
+        assert (rollout.score, rollout.prompts, at) == (1.0, {"p": 3}, began)
         run = TrackedRun("r", "experiment", "name", utc_now())
         runs.track(run)
         done = replace(run, ended_at=utc_now(), params={"a": "1"}, metrics={"m": 0.5}, error="x")
@@ -526,7 +528,7 @@ class StoreConformance:
             opened.load_prompt("p").format()
         run = opened.store.runs.create({"a": 1}, {"train": [Example({"q": 1})]})
         opened.store.runs.add_rollout(run.id, "train", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()))
-        opened.store.runs.keep("key", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()))
+        opened.store.runs.keep("key", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()), utc_now())
         opened.store.datasets.add("d", [Example({"q": 1})], by="me")
         opened.flush()
         opened.store.traces.add_feedback(TraceFeedback(trace.id, "rating", True, None, {}, utc_now(), "me"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,6 +51,13 @@ class OfflineModel:
         if chance(settings.seed, "error", call) < settings.error_rate:
             raise ModelUnavailable(f"{self.name} (simulated) failed on purpose: error_rate is {settings.error_rate:g}")
         return self.reply(messages)
+
+    async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
+        """The simulated answer, word by word."""
+        reply = await self(messages, **params)
+        for i, word in enumerate(reply.text.split(" ")):
+            yield f" {word}" if i else word
+        yield reply.usage
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> Reply:
         """The answer at once, with no latency and no errors."""

@@ -139,19 +139,19 @@ class SQLRuns:
         )
         return [ReflectionRecord(row[0], row[2], Usage(row[3], row[4], 1), row[5], json.loads(row[1])) for row in rows]
 
-    def keep(self, key: str, rollout: Rollout) -> None:
+    def keep(self, key: str, rollout: Rollout, at: datetime) -> None:
         with self._database.write() as transaction:
             transaction.execute(
                 "INSERT INTO kept_rollouts VALUES (?, ?, ?) "
                 "ON CONFLICT (key) DO UPDATE SET body = excluded.body, kept_at = excluded.kept_at",
-                (key, body_of(rollout), utc_now().isoformat()),
+                (key, body_of(rollout), iso(at)),
             )
 
-    def kept(self, keys: Sequence[str]) -> dict[str, Rollout]:
-        found: dict[str, Rollout] = {}
+    def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime]]:
+        found: dict[str, tuple[Rollout, datetime]] = {}
         for some in chunks(list(keys)):
-            rows = self._database.read(f"SELECT key, body FROM kept_rollouts WHERE key IN ({marks(some)})", tuple(some))
-            found |= {key: rollout_of(json.loads(body)) for key, body in rows}
+            rows = self._database.read(f"SELECT key, body, kept_at FROM kept_rollouts WHERE key IN ({marks(some)})", tuple(some))
+            found |= {key: (rollout_of(json.loads(body)), datetime.fromisoformat(at)) for key, body, at in rows}
         return found
 
     def track(self, run: TrackedRun) -> None:

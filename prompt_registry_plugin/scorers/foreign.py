@@ -1,0 +1,112 @@
+"""Scorers of other libraries, as they are: pydantic-evals' evaluators and MLflow's scorers, told by where their class comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from prompt_registry_plugin.concurrency import call
+from prompt_registry_plugin.errors import InvalidScore, UserError
+from prompt_registry_plugin.protocols import Scorer
+from prompt_registry_plugin.records import Feedback, Item
+from prompt_registry_plugin.tracing import Trace
+
+_WORDS = {"yes": 1.0, "true": 1.0, "pass": 1.0, "no": 0.0, "false": 0.0, "fail": 0.0}
+
+
+def as_scorer(obj: Any) -> Scorer | None:
+    """The scorer that another library's object is, or None. Raises `UserError` for a class that was not called."""
+    if inspect.isroutine(obj) or isinstance(obj, str):
+        return None
+    kind = obj if inspect.isclass(obj) else type(obj)
+    origins = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    known: dict[str, Callable[[Any], Scorer]] = {"pydantic_evals": EvaluatorScorer, "mlflow": MLflowScorer}
+    for origin, adapter in known.items():
+        if origin in origins:
+            if inspect.isclass(obj):
+                raise UserError(f"{obj.__name__} is a class; pass {obj.__name__}(…)")
+            return adapter(obj)
+    return None
+
+
+class EvaluatorScorer:
+    """An evaluator of pydantic-evals. Several verdicts are items, and their mean is the score; labels, being texts, are rationale."""
+
+    def __init__(self, evaluator: Any) -> None:
+        self._evaluator = evaluator
+        self.name = str(evaluator.get_default_evaluation_name())
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """Its verdict on a context that is made of the row: `expected_output` is `expectations["expected_response"]`."""
+        ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
+        evaluators, tree = import_module("pydantic_evals.evaluators"), import_module("pydantic_evals.otel._errors")
+        context = evaluators.EvaluatorContext(
+            name=None,
+            inputs=next(iter(inputs.values())) if len(inputs) == 1 else dict(inputs),
+            metadata=dict(expectations),
+            expected_output=expectations.get("expected_response"),
+            output=outputs,
+            duration=max(ends) - trace.started_at if ends else 0.0,
+            _span_tree=tree.SpanTreeRecordingError("spans are in our trace, not in OpenTelemetry's"),
+            attributes={},
+            metrics={},
+        )
+        said = await self._evaluator.evaluate_async(context)
+        verdicts = said if isinstance(said, Mapping) else {self.name: said}
+        items, scores, words = [], [], []
+        for name, verdict in verdicts.items():
+            value, reason = getattr(verdict, "value", verdict), getattr(verdict, "reason", None)
+            if isinstance(value, str):
+                words.append(f"{name}: {value}{f', {reason}' if reason else ''}")
+                continue
+            scores.append(float(value))
+            items.append(Item(f"{name}: {reason or value}", float(value) >= 1, key=name))
+        if not scores:
+            raise InvalidScore(
+                f"evaluator {self.name!r} gave labels only ({'; '.join(words)}), and no number or bool to score with"
+            )
+        return Feedback(sum(scores) / len(scores), items, "; ".join([*words, *(item.text for item in items)]))
+
+
+class MLflowScorer:
+    """A scorer of MLflow: its `Feedback`, number, bool, or yes and no. It is given no trace: MLflow's is of another shape."""
+
+    def __init__(self, scorer: Any) -> None:
+        if getattr(scorer, "is_session_level_scorer", False):
+            raise UserError(f"scorer {scorer.name!r} judges whole conversations; here, one answer is scored at a time")
+        self._scorer = scorer
+        self.name = str(scorer.name)
+
+    async def __call__(
+        self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> Feedback:
+        """Its verdict, from a worker thread: such scorers wait for their judges."""
+        given = {"inputs": dict(inputs), "outputs": outputs, "expectations": dict(expectations)}
+        said = await call(self._scorer.run, **given)
+        verdicts = [to_feedback(verdict, self.name) for verdict in (said if isinstance(said, list) else [said])]
+        if not verdicts:
+            raise InvalidScore(f"scorer {self.name!r} gave no verdict")
+        reasons = [verdict.rationale for verdict in verdicts if verdict.rationale]
+        return Feedback(sum(verdict.score for verdict in verdicts) / len(verdicts), (), "; ".join(reasons) or None)
+
+
+def to_feedback(said: Any, name: str) -> Feedback:
+    """What MLflow takes for a verdict: something with a `value` and a `rationale`, a number, a bool, or yes and no.
+
+    Raises `InvalidScore` for anything else, and for a verdict that carries an error.
+    """
+    if isinstance(said, Feedback):
+        return said
+    value, error = getattr(said, "value", said), getattr(said, "error", None)
+    value = getattr(value, "value", value)  # of an enumeration of yes and no
+    if error is not None:
+        raise InvalidScore(f"scorer {name!r} failed: {getattr(error, 'error_message', error)}")
+    if isinstance(value, str):
+        value = _WORDS.get(value.strip().casefold())
+    if not isinstance(value, int | float):
+        raise InvalidScore(f"scorer {name!r} returned {said!r:.200}; a number, a bool, 'yes' or 'no' is wanted")
+    return Feedback(float(value), rationale=getattr(said, "rationale", None))
