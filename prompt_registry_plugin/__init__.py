@@ -165,6 +165,10 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.steps import trace as trace
     from prompt_registry_plugin.templates.convert import to_double_brace as to_double_brace
     from prompt_registry_plugin.tracing import Trace as Trace
+    from prompt_registry_plugin.trying import Trial as Trial
+    from prompt_registry_plugin.trying import atry_prompts as atry_prompts
+    from prompt_registry_plugin.trying import load_table as load_table
+    from prompt_registry_plugin.trying import try_prompts as try_prompts
 
 _HOME = {
     "adapting": ("disable", "enable", "enabled"),
@@ -289,6 +293,7 @@ _HOME = {
     "scorers.scorer": ("scorer",),
     "templates.convert": ("to_double_brace",),
     "steps": ("trace",),
+    "trying": ("Trial", "atry_prompts", "load_table", "try_prompts"),
     "tracing": ("Trace",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

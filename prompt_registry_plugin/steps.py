@@ -18,8 +18,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def trace(function: Callable[P, R]) -> Callable[P, R]:
+def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R]:
     """A decorator that makes a function a span of the recording it is called in: coroutine functions and generators too.
+
+    The span has the function's name, or `name`.
 
     An object of a framework, such as a chain, is given back as it is: once its adapter is enabled, its runs are spans anyway.
     Raises `TypeError` for what is neither.
@@ -28,7 +30,7 @@ def trace(function: Callable[P, R]) -> Callable[P, R]:
         return function
     if not callable(function):
         raise TypeError(f"@trace takes a function, or an object of an installed framework, not {type(function).__name__}")
-    name = getattr(function, "__qualname__", repr(function))
+    name = name or str(getattr(function, "__qualname__", repr(function)))
     signature = signature_of(function)
     if inspect.isasyncgenfunction(function):
 

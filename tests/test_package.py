@@ -28,8 +28,9 @@ LAYERS: list[set[str]] = [
     {"adoption"},
     {"registry"},
     {"current"},
-    {"reviewing", "answering"},
+    {"reviewing", "answering", "tracked"},
     {"curation"},
+    {"trying"},
     {"api", "adapting", "targets", "progress", "sync"},
     {"transfer", "attaching"},
     {"rollouts", "keeping"},
@@ -37,6 +38,7 @@ LAYERS: list[set[str]] = [
     {"ray"},
     {"evaluation"},
     {"comparison", "optimize"},
+    {"mlflow"},
     {"cli", "server", "testing"},
 ]
 # Above everything, and therefore free to import it: the lazy front door and the command line's entry.

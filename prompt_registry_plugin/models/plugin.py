@@ -1,8 +1,8 @@
-"""The built-in models: `offline:task`, `offline:reflection` and `openai:<name>`."""
+"""The built-in models: `offline:task`, `offline:reflection`, `offline:judge` and `openai:<name>`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast, get_args
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.hookspecs import hookimpl
@@ -19,15 +19,15 @@ def prompt_registry_model(spec: Any) -> Model | None:
     if not colon or not name:
         return None
     if provider == "offline":
-        from prompt_registry_plugin.models.offline import OfflineModel, OfflineSettings
+        from prompt_registry_plugin.models.offline.model import OfflineModel, OfflineSettings, Role
 
         role, _, seed = name.partition("?seed=")
         settings = OfflineSettings(seed=int(seed) if seed.isdigit() else 0)
-        if role == "task":
-            return OfflineModel("task", settings)
-        if role == "reflection":
-            return OfflineModel("reflection", settings)
-        raise UserError(f"there is no simulated model {spec!r}; there are 'offline:task' and 'offline:reflection'")
+        if role in get_args(Role):
+            return OfflineModel(cast("Role", role), settings)
+        raise UserError(
+            f"there is no simulated model {spec!r}; there are {', '.join(f'offline:{role}' for role in get_args(Role))}"
+        )
     if provider == "openai":
         from prompt_registry_plugin.models.openai import OpenAIModel
 

@@ -55,7 +55,8 @@ async def aoptimize_prompts(
     spends at most `budget`; then baseline and winner run once on every row of `eval_data`. Without it, 30 % of `train_data` is set
     apart first (of 20 rows or more); `eval_data=[]` does without a proof. `metaprompt` also works with no data at all.
     New versions are registered, with parent and run, when the paired 95 % interval of the gain lies above zero, or as `register`
-    says; no alias is moved. Every rollout is stored: an interrupted run goes on with `resume_run`.
+    says (`"if_better"`: when the mean on held-out examples is higher, or none were held out); no alias is moved. Every rollout is stored:
+    an interrupted run goes on with `resume_run`.
 
     Raises `UserError` of some kind before anything is spent for what can be known by then, `PromptNotRendered` when a prompt is never
     used by `predict_fn`, `TargetFailed`, `ModelUnavailable`.

@@ -17,16 +17,24 @@ _SEEN, _SHOWN = 20, 4
 
 
 class MetaPrompt:
-    """See the module. With data, the rewrite is returned only when it does better than the baseline on the validation examples."""
+    """See the module. With data, the rewrite is returned only when it does better than the baseline on the validation examples.
+
+    `guidelines`, in plain words, are told to the reflection model besides.
+    """
 
     name = "metaprompt"
     needs_data = False
+
+    def __init__(self, guidelines: str | None = None) -> None:
+        self._guidelines = [f"Besides, follow these guidelines: {guidelines}"] if guidelines else []
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
         """One reflection for each component, all at once."""
         failures = await self._failures(problem, problem.train[:_SEEN])
         keys = list(problem.baseline_components)
-        texts = await all_of(propose(problem, problem.baseline, key, failures.get(key, ())) for key in keys)
+        texts = await all_of(
+            propose(problem, problem.baseline, key, failures.get(key, ()), guidelines=self._guidelines) for key in keys
+        )
         made = problem.baseline
         for key, text in zip(keys, texts, strict=True):
             if text is not None and text != components(made.templates)[key]:

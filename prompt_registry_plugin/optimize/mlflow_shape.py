@@ -51,7 +51,9 @@ def has_mlflow_shape(optimizer: Any) -> bool:
 
 
 class MLflowShaped:
-    """An optimizer of ours around one of that kind, which runs in a thread of its own."""
+    """An optimizer of ours around one of that kind, which runs in a thread of its own and asks its own model, if any."""
+
+    reflects = False
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

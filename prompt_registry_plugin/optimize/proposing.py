@@ -11,7 +11,13 @@ from prompt_registry_plugin.records import Candidate
 
 
 async def propose(
-    problem: Problem, base: Candidate, key: str, failures: Sequence[Evidence] = (), successes: Sequence[Evidence] = ()
+    problem: Problem,
+    base: Candidate,
+    key: str,
+    failures: Sequence[Evidence] = (),
+    successes: Sequence[Evidence] = (),
+    *,
+    guidelines: Sequence[str] = (),
 ) -> str | None:
     """A new text for component `key` of `base`, or None, which is told, when two answers in a row cannot be used.
 
@@ -21,7 +27,7 @@ async def propose(
     text = components(base.templates)[key]
     fault: str | None = None
     for _ in range(2):
-        prompt = reflection_prompt(key, text, failures, successes, rules=problem.rules(key), fault=fault)
+        prompt = reflection_prompt(key, text, failures, successes, rules=[*problem.rules(key), *guidelines], fault=fault)
         proposal = proposed_text(await problem.reflect(prompt, detail={"component": key}))
         if proposal is None:
             fault = "no instruction stood between two lines of three backticks"

@@ -29,7 +29,7 @@ from prompt_registry_plugin.registry import PromptRegistry
 from prompt_registry_plugin.rollouts import Runner
 from prompt_registry_plugin.scope import not_rendered
 
-Register = Literal["if_proven", "always", "never"]
+Register = Literal["if_proven", "if_better", "always", "never"]
 MIN_ROLLOUTS = 20
 HEARTBEAT = 10.0  # seconds
 _VALIDATION_SHARE, _ENOUGH_TO_DIVIDE = 0.4, 30
@@ -270,7 +270,8 @@ def _verdict(register: Register, changed: bool, held_out: HeldOut | None) -> tup
         proven, said = False, f"no proven gain: {held_out.difference}, but {few}"
     else:
         proven, said = False, f"no proven gain: {held_out.difference} on held-out examples"
-    return register == "always" or (register == "if_proven" and proven), said
+    better = held_out is None or held_out.difference.mean > 0  # the search found it better on its own examples
+    return {"if_proven": proven, "if_better": better, "always": True, "never": False}[register], said
 
 
 def _register(job: Job, source: PromptVersion, winner: Candidate, held_out: HeldOut | None) -> PromptVersion:

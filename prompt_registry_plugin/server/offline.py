@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, get_args
 
 import click
 import uvicorn
@@ -18,15 +19,19 @@ from starlette.routing import Route
 
 from prompt_registry_plugin.errors import ModelUnavailable
 from prompt_registry_plugin.models.offline import OfflineModel, OfflineSettings
+from prompt_registry_plugin.models.offline.judge import is_judgement
+from prompt_registry_plugin.models.offline.model import Role
+from prompt_registry_plugin.prompts import content_of
 from prompt_registry_plugin.protocols import Reply
 
 _MAX_BODY = 1_000_000
-_MODELS = ("offline-task", "offline-reflection")
+_MODELS = ("offline-task", "offline-reflection", "offline-judge")
+_REWRITE = re.compile(r"\b(?:improve|rewrite|new)\b[^.\n]{0,60}\b(?:instruction|prompt)\b.*(?:```|backticks)", re.I | re.S)
 
 
 def create_app(settings: OfflineSettings) -> Starlette:
     """The application; `GET /health` tells that it is up and simulated."""
-    task, reflection = OfflineModel("task", settings), OfflineModel("reflection", settings)
+    models_of = {role: OfflineModel(role, settings) for role in get_args(Role)}
 
     async def chat_completions(request: Request) -> Response:
         try:
@@ -40,7 +45,7 @@ def create_app(settings: OfflineSettings) -> Starlette:
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages) or not messages:
             return _error(400, "'messages' is a list of at least one object")
         try:
-            reply = await (reflection if "reflect" in name else task)(messages)
+            reply = await models_of[_role(name, messages)](messages)
         except ModelUnavailable as error:
             return _error(500, str(error))
         if body.get("stream"):
@@ -83,6 +88,14 @@ def serve(port: int, settings: OfflineSettings, *, as_json: bool = False) -> Non
     click.echo(json.dumps({"url": url, "simulated": True}) if as_json else f"simulated model at {url} (Ctrl-C stops it)")
     config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="off")
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _role(name: str, messages: Sequence[Mapping[str, Any]]) -> Role:
+    """By the model's name, or else by what is asked: whoever tries a program has one server for all of its models."""
+    asked = "\n".join(content_of(message) for message in messages)
+    if "reflect" in name or _REWRITE.search(asked):
+        return "reflection"
+    return "judge" if is_judgement(asked) else "task"
 
 
 async def _stream(name: str, reply: Reply, usage: bool) -> AsyncIterator[str]:

@@ -25,8 +25,9 @@ def prompt_registry_register_commands(cli: click.Group) -> None:
 def offline_model(port: int, seed: int, latency: float, error_rate: float, as_json: bool) -> None:
     """Serve the simulated model in OpenAI's protocol, on 127.0.0.1 only.
 
-    Point a client at it with OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 and any OPENAI_API_KEY. Models whose names contain
-    "reflect" rewrite prompts, all others classify. It is a simulation for trying things out, not a language model.
+    Point a client at it with OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 and any OPENAI_API_KEY. Models whose names contain "reflect" rewrite
+    prompts; others do what they are asked: rewrite, judge, or else classify. It is a simulation for trying things out, not a
+    language model.
     """
     if find_spec("uvicorn") is None or find_spec("starlette") is None:
         raise PluginError("the server needs two more packages: pip install 'prompt-registry-plugin[web]'")

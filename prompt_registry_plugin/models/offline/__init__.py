@@ -4,7 +4,7 @@ As a task model it reads the labels that its prompt lists and whatever the promp
 that by ordinary word statistics, and answers; told to answer with the label only, it does, else it chatters. As a reflection
 model it looks for an instruction and for examples with feedback in its prompt, and proposes a rewrite, which sometimes is worse.
 It knows no data set, no wording of ours, and no right answer that its prompt does not show. It is no language model: what it
-gains from a better prompt says that the machinery works, not what a real model would gain.
+gains from a better prompt says that the machinery works, not what a real model would gain. As a judge it compares words.
 """
 
 from __future__ import annotations

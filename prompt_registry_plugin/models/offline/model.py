@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from prompt_registry_plugin.errors import ModelUnavailable, UserError
+from prompt_registry_plugin.models.offline.judge import judge
 from prompt_registry_plugin.models.offline.reflection import reflect
 from prompt_registry_plugin.models.offline.task import answer
 from prompt_registry_plugin.models.offline.words import chance
@@ -16,7 +17,7 @@ from prompt_registry_plugin.prompts import content_of
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
 
-Role = Literal["task", "reflection"]
+Role = Literal["task", "reflection", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,10 @@ class OfflineModel:
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> Reply:
         """The answer at once, with no latency and no errors."""
         text = "\n\n".join(content_of(message) for message in messages)
-        said = reflect(text, self.settings.seed) if self.role == "reflection" else answer(messages, self.settings.seed)
+        if self.role == "task":
+            said = answer(messages, self.settings.seed)
+        else:
+            said = judge(text) if self.role == "judge" else reflect(text, self.settings.seed)
         return Reply(said, Usage(max(1, len(text) // 4), max(1, len(said) // 4), 1))
 
     async def check(self) -> None:

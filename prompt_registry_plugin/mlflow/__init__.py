@@ -1,0 +1,95 @@
+"""MLflow's names for what this library does, so that notebooks and agents that use them change one import.
+
+    import prompt_registry_plugin.mlflow as mlflow
+
+A thin layer: everything is done by `prompt_registry_plugin`, in the registry that `PROMPT_REGISTRY_URL` names, and mlflow itself is not
+needed. What it does not carry raises `NotCarried` with what to use. Where MLflow is unsafe ours is stricter; docs/mlflow.md has the list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.mlflow import entities, genai, pyfunc
+from prompt_registry_plugin.mlflow.absent import NotCarried, missing
+from prompt_registry_plugin.mlflow.client import MlflowClient
+from prompt_registry_plugin.mlflow.genai.prompts import (
+    delete_prompt_alias,
+    load_prompt,
+    register_prompt,
+    search_prompts,
+    set_prompt_alias,
+)
+from prompt_registry_plugin.mlflow.tracking import (
+    active_run,
+    end_run,
+    get_run,
+    get_trace,
+    get_tracking_uri,
+    load_table,
+    log_expectation,
+    log_feedback,
+    log_metric,
+    log_metrics,
+    log_param,
+    log_params,
+    search_traces,
+    set_experiment,
+    set_tag,
+    set_tags,
+    set_tracking_uri,
+    start_run,
+    trace,
+)
+from prompt_registry_plugin.prompts import PromptVersion
+
+
+def register_model(model_uri: str, name: str) -> PromptVersion:
+    """Registers the prompt and model of a saved try (`runs:/RUN/model`) as a prompt whose `model_config` says the model."""
+    agent = pyfunc.agent_of(model_uri)
+    version = current_registry().load_prompt(agent.prompt)
+    return register_prompt(
+        name,
+        version.template,
+        commit_message=f"from {model_uri}",
+        model_config={**(version.model_config or {}), "model_name": agent.model_of(version).name, **agent.params_of(version)},
+    )
+
+
+def __getattr__(name: str) -> Any:
+    missing("mlflow", name)
+
+
+__all__ = [
+    "MlflowClient",
+    "NotCarried",
+    "active_run",
+    "delete_prompt_alias",
+    "end_run",
+    "entities",
+    "genai",
+    "get_run",
+    "get_trace",
+    "get_tracking_uri",
+    "load_prompt",
+    "load_table",
+    "log_expectation",
+    "log_feedback",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "pyfunc",
+    "register_model",
+    "register_prompt",
+    "search_prompts",
+    "search_traces",
+    "set_experiment",
+    "set_prompt_alias",
+    "set_tag",
+    "set_tags",
+    "set_tracking_uri",
+    "start_run",
+    "trace",
+]

@@ -1,0 +1,93 @@
+"""What MLflow has and this layer does not carry: each name says what to use."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from prompt_registry_plugin.errors import UserError
+
+_MODELS = (
+    "objects are not stored as models here: pass the agent itself, or 'package.module:name', as predict_fn; for a prompt with a model, "
+    "mlflow.pyfunc.load_model('prompts:/name@alias') or `prompt-registry serve-prompt`"
+)
+_AUTOLOG = "prompt_registry_plugin.enable({!r}) switches the adapter on, whose runs are then recorded"
+_JUDGES = "prompt_registry_plugin.Judge('a yes-or-no question', model=…)"
+_FILES = "files are not stored with runs; data sets are: mlflow.genai.datasets.create_dataset(name)"
+_VERSIONS = (
+    "versions do not change, so that what was tested is what is served: register another with mlflow.genai.register_prompt"
+)
+_SEARCH = "`prompt-registry export FILE` writes all runs as JSON Lines"
+
+INSTEAD = {
+    "evaluate": "mlflow.genai.evaluate(data=…, scorers=[…], predict_fn=…)",
+    "log_model": _MODELS,
+    "save_model": _MODELS,
+    "log_artifact": _FILES,
+    "log_artifacts": _FILES,
+    "log_dict": _FILES,
+    "log_text": _FILES,
+    "log_table": "`prompt-registry try --save` keeps inputs and outputs, and mlflow.load_table() gives them back",
+    "log_input": _FILES,
+    "log_image": _FILES,
+    "log_figure": _FILES,
+    "autolog": "prompt_registry_plugin.enable() switches on the adapter of every framework that is installed",
+    "langchain": _AUTOLOG.format("langchain"),
+    "langgraph": _AUTOLOG.format("langgraph"),
+    "pydantic_ai": _AUTOLOG.format("pydantic_ai"),
+    "openai": _AUTOLOG.format("openai_agents"),
+    "start_span": "@mlflow.trace on a function",
+    "search_runs": _SEARCH,
+    "search_experiments": _SEARCH,
+    "set_registry_uri": "mlflow.set_tracking_uri('sqlite:///prompts.db' or 'postgresql://…'): prompts, traces and runs are in one place",
+    "create_experiment": "mlflow.set_experiment(name)",
+    "deployments": "`prompt-registry serve-prompt NAME@alias --model …`",
+    "gateway": "prompt_registry_plugin.PromptAgent(prompt, model)",
+    "optimize_prompt": "mlflow.genai.optimize_prompts",
+    "make_judge": _JUDGES,
+    "judges": _JUDGES,
+    "label_schemas": "`prompt-registry annotate`",
+    "labeling": "`prompt-registry annotate`",
+    "to_predict_fn": "predict_fn='package.module:name'",
+    "set_prompt_model_config": _VERSIONS,
+    "delete_prompt_model_config": _VERSIONS,
+    "delete_dataset": "versions of data sets stay, as evaluations refer to them",
+    "create_prompt": "mlflow.genai.register_prompt",
+    "create_prompt_version": "mlflow.genai.register_prompt",
+    "delete_prompt": "prompt_registry_plugin.delete_prompt(name, confirm=True), or archive_prompt(name)",
+    "delete_prompt_version": "prompt_registry_plugin.delete_version(name, version, confirm=True)",
+    **dict.fromkeys(
+        (
+            "PIIDetection",
+            "RetrievalRelevance",
+            "RetrievalSufficiency",
+            "Summarization",
+            "ToolCallEfficiency",
+            "make_scorer_ensemble",
+            "get_all_scorers",
+        ),
+        _JUDGES,
+    ),
+    **dict.fromkeys(
+        (
+            "ConversationalGuidelines",
+            "ConversationalRoleAdherence",
+            "ConversationalSafety",
+            "ConversationalToolCallEfficiency",
+            "ConversationCompleteness",
+            "KnowledgeRetention",
+            "UserFrustration",
+        ),
+        "one answer is scored at a time here: a judge of the last one, " + _JUDGES,
+    ),
+}  # fmt: skip
+
+
+class NotCarried(UserError):
+    """A name of MLflow that this layer does not carry; the message says what to use instead."""
+
+
+def missing(where: str, name: str) -> NoReturn:
+    """Raises `NotCarried` for a name that MLflow has, `AttributeError` for one that nobody has."""
+    if name in INSTEAD:
+        raise NotCarried(f"{where}.{name} is not carried over; instead: {INSTEAD[name]}")
+    raise AttributeError(f"module {where!r} has no attribute {name!r}")

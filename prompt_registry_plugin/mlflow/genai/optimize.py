@@ -1,0 +1,157 @@
+"""`optimize_prompts` and its optimizers with MLflow's signatures, on our engine.
+
+What is different is told in docs/mlflow.md: candidates hold for the call that is evaluated and not for the process, a prompt that is
+never rendered is an error, rows are held out for the scores that are reported, and a version is registered only when it is better.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.optimize.budget import Budget
+from prompt_registry_plugin.optimize.engine import optimize_prompts as ours
+from prompt_registry_plugin.optimize.gepa import Gepa
+from prompt_registry_plugin.optimize.metaprompt import MetaPrompt
+from prompt_registry_plugin.optimize.mlflow_shape import EvaluationResultRecord, PromptOptimizerOutput
+from prompt_registry_plugin.optimize.result import PromptOptimizationResult as OurResult
+from prompt_registry_plugin.options import RunOptions
+from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.protocols import AnyModel
+
+
+class BasePromptOptimizer(ABC):
+    """What an optimizer of one's own extends. `eval_fn(candidate_prompts, dataset)` gives a record for each row."""
+
+    @abstractmethod
+    def optimize(
+        self,
+        eval_fn: Callable[[dict[str, str], list[dict[str, Any]]], list[EvaluationResultRecord]],
+        train_data: list[dict[str, Any]],
+        target_prompts: dict[str, str],
+        enable_tracking: bool = True,
+    ) -> PromptOptimizerOutput:
+        """The improved prompts by name."""
+
+
+@dataclass(frozen=True)
+class GepaPromptOptimizer:
+    """Reflection on failures within `max_metric_calls` rollouts: our `commit_queue`, which is GEPA's idea done concurrently.
+
+    With `gepa_kwargs` the package `gepa` itself runs on our engine, with these settings.
+    """
+
+    reflection_model: AnyModel
+    max_metric_calls: int = 100
+    display_progress_bar: bool = False
+    gepa_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MetaPromptOptimizer:
+    """One rewrite of every prompt, without data or from what fails. `lm_kwargs` are passed to the reflection model."""
+
+    reflection_model: AnyModel
+    lm_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    guidelines: str | None = None
+
+
+@dataclass(frozen=True)
+class PromptOptimizationResult:
+    """What an optimization gives: a version for each URI, in their order: the new one, or the one it began with where nothing was better.
+
+    Scores are means on rows that were held out (from 20 rows on), None without. `result` is our own record of the run, with its
+    proof, candidates and costs.
+    """
+
+    optimized_prompts: list[PromptVersion]
+    optimizer_name: str
+    initial_eval_score: float | None
+    final_eval_score: float | None
+    initial_eval_score_per_scorer: dict[str, float]
+    final_eval_score_per_scorer: dict[str, float]
+    result: OurResult = field(repr=False)
+
+
+def optimize_prompts(
+    *,
+    predict_fn: Callable[..., Any] | None = None,
+    train_data: Any = None,
+    prompt_uris: Sequence[str],
+    optimizer: Any,
+    scorers: Sequence[Any] | None = None,
+    aggregation: Callable[[dict[str, Any]], float] | None = None,
+    enable_tracking: bool = True,
+) -> PromptOptimizationResult:
+    """Improves the prompts together. `enable_tracking` has no meaning here: a run is always stored, so that it can be resumed."""
+    if isinstance(optimizer, type):
+        raise UserError(f"optimizer is an object: {optimizer.__name__}(…)")
+    chosen, model, budget = _ours(optimizer)
+    silent = not getattr(optimizer, "display_progress_bar", True)
+    result = ours(
+        predict_fn=predict_fn,
+        train_data=train_data,
+        prompt_uris=prompt_uris,
+        scorers=list(scorers or ()),
+        reflection_model=model,
+        optimizer=chosen,
+        aggregation=None if aggregation is None else _with_dict(aggregation),
+        budget=budget,
+        register="if_better",
+        options=RunOptions(on_event=_quiet if silent else None),
+    )
+    registered = {version.name: version for version in result.optimized_prompts}
+    sources = [current_registry().load_prompt(uri) for uri in prompt_uris]
+    before, after = (result.held_out.before, result.held_out.after) if result.held_out else (None, None)
+    return PromptOptimizationResult(
+        optimized_prompts=[registered.get(source.name, source) for source in sources],
+        optimizer_name=type(optimizer).__name__,
+        initial_eval_score=result.initial_eval_score,
+        final_eval_score=result.final_eval_score,
+        initial_eval_score_per_scorer={name: score.mean for name, score in before.scores.items()} if before else {},
+        final_eval_score_per_scorer={name: score.mean for name, score in after.scores.items()} if after else {},
+        result=result,
+    )
+
+
+def _ours(optimizer: Any) -> tuple[Any, AnyModel | None, Budget | None]:
+    """(our optimizer, its reflection model, its budget)."""
+    if isinstance(optimizer, GepaPromptOptimizer):
+        chosen = Gepa(**optimizer.gepa_kwargs) if optimizer.gepa_kwargs else "commit_queue"
+        return chosen, optimizer.reflection_model, Budget(rollouts=optimizer.max_metric_calls)
+    if isinstance(optimizer, MetaPromptOptimizer):
+        model: AnyModel = optimizer.reflection_model
+        if optimizer.lm_kwargs:
+            raise UserError(
+                "lm_kwargs are not carried over: pass a function of the messages as reflection_model, which sets them"
+            )
+        return MetaPrompt(optimizer.guidelines), model, None
+    return optimizer, None, None
+
+
+def _with_dict(aggregation: Callable[[dict[str, Any]], float]) -> Callable[[Mapping[str, float]], float]:
+    return lambda scores: aggregation(dict(scores))
+
+
+def _quiet(_event: object) -> None:
+    """Shows nothing."""
+
+
+def __getattr__(name: str) -> Any:
+    missing("mlflow.genai.optimize", name)
+
+
+__all__ = [
+    "BasePromptOptimizer",
+    "EvaluationResultRecord",
+    "GepaPromptOptimizer",
+    "MetaPromptOptimizer",
+    "PromptOptimizationResult",
+    "PromptOptimizerOutput",
+    "optimize_prompts",
+]

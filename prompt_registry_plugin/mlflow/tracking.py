@@ -1,0 +1,316 @@
+"""Runs, traces and feedback with MLflow's names, on ours."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from types import TracebackType
+from typing import Any, Literal, overload
+
+from prompt_registry_plugin import curation, reviewing, steps, tracked
+from prompt_registry_plugin.current import DEFAULT_URL, current_registry
+from prompt_registry_plugin.datasets import step_of
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.records import EMPTY, TraceFeedback, TrackedRun
+from prompt_registry_plugin.scope import current_recorder, current_run_id
+from prompt_registry_plugin.tracing import Trace
+
+_experiment: ContextVar[str] = ContextVar("mlflow_experiment", default="Default")
+
+
+def set_tracking_uri(uri: str) -> None:
+    """The registry of this process: `sqlite:///file.db` or `postgresql://…`. Raises `UserError` for MLflow's servers and folders."""
+    if not str(uri).startswith(("sqlite:", "postgresql:", "postgres:")):
+        raise UserError(
+            f"{uri!r} is a server or folder of MLflow's; prompts are kept in sqlite:///prompts.db or postgresql://… here. "
+            "`prompt-registry import mlflow URI` brings the prompts that are there"
+        )
+    os.environ["PROMPT_REGISTRY_URL"] = str(uri)
+
+
+def get_tracking_uri() -> str:
+    """The URL of the registry in use."""
+    return os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A name that runs are listed under."""
+
+    name: str
+
+    @property
+    def experiment_id(self) -> str:
+        """The name."""
+        return self.name
+
+
+def set_experiment(experiment_name: str | None = None, experiment_id: str | None = None) -> Experiment:
+    """The experiment that runs from here on belong to."""
+    name = experiment_name or experiment_id
+    if not name:
+        raise UserError("set_experiment takes the name of an experiment")
+    _experiment.set(name)
+    return Experiment(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What identifies a run. `status` is RUNNING, FINISHED or FAILED."""
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What was logged: parameters as texts, of each metric the last value."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class Run:
+    """A stored run, read when it is looked at."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    @property
+    def info(self) -> RunInfo:
+        """Its id, name, experiment and state."""
+        run = tracked.load_run(self._run_id)
+        status = "RUNNING" if run.ended_at is None else "FAILED" if run.error else "FINISHED"
+        return RunInfo(run.id, run.name, run.experiment, status)
+
+    @property
+    def data(self) -> RunData:
+        """What was logged so far."""
+        run = tracked.load_run(self._run_id)
+        return RunData(run.params, run.metrics)
+
+
+class ActiveRun(Run):
+    """A run that traces belong to and values are logged to, until its `with` block, or `end_run`, ends it."""
+
+    def __init__(self, run: TrackedRun, scope: AbstractContextManager[TrackedRun]) -> None:
+        super().__init__(run.id)
+        self._scope = scope
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self in (stack := _active.get()):
+            _active.set(tuple(run for run in stack if run is not self))
+            self._scope.__exit__(kind, error, traceback)
+
+
+_active: ContextVar[tuple[ActiveRun, ...]] = ContextVar("mlflow_runs", default=())
+
+
+def start_run(
+    run_id: str | None = None, experiment_id: str | None = None, run_name: str | None = None, nested: bool = False
+) -> ActiveRun:
+    """Begins a run, or goes on with the one of that id. Raises `UserError` while another is active, unless `nested`."""
+    if _active.get() and not nested:
+        raise UserError(f"run {current_run_id()} is active: end it with mlflow.end_run(), or start_run(nested=True)")
+    scope = tracked.tracked_run(experiment_id or _experiment.get(), run_name or "run", run_id=run_id)
+    run = ActiveRun(scope.__enter__(), scope)
+    _active.set((*_active.get(), run))
+    return run
+
+
+def end_run(status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
+    """Ends the active run, if there is one."""
+    if stack := _active.get():
+        stack[-1].__exit__(None, None, None)
+        if status != "FINISHED":
+            tracked.finish_run(stack[-1].info.run_id, status)
+
+
+def active_run() -> ActiveRun | None:
+    """The run that is active here."""
+    return _active.get()[-1] if _active.get() else None
+
+
+def get_run(run_id: str) -> Run:
+    """A stored run. Raises `UserError` when there is none."""
+    tracked.load_run(run_id)
+    return Run(run_id)
+
+
+def log_param(key: str, value: Any) -> Any:
+    """Notes a parameter of the active run; one is begun where none is."""
+    log_params({key: value})
+    return value
+
+
+def log_params(params: Mapping[str, Any]) -> None:
+    """Notes several."""
+    tracked.note(_run_id(), params=params)
+
+
+def log_metric(key: str, value: float, step: int | None = None) -> None:
+    """Notes a metric of the active run, of which the last value is kept."""
+    log_metrics({key: value})
+
+
+def log_metrics(metrics: Mapping[str, float], step: int | None = None) -> None:
+    """Notes several."""
+    tracked.note(_run_id(), metrics=metrics)
+
+
+def set_tag(key: str, value: Any) -> None:
+    """Notes a tag of the active run, as a parameter."""
+    log_params({key: value})
+
+
+def set_tags(tags: Mapping[str, Any]) -> None:
+    """Notes several."""
+    log_params(tags)
+
+
+def _run_id() -> str:
+    run = active_run() or start_run()
+    return run.info.run_id
+
+
+# --- traces --------------------------------------------------------------------------------------------------------------------
+
+
+def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_type: str | None = None, **_more: Any) -> Any:
+    """A decorator: calls of the function are recorded and stored, or are steps of the recording that they happen in.
+
+    Coroutine functions and generators too. `span_type` and `attributes` are not kept.
+    """
+    if func is None:
+        return lambda function: trace(function, name, span_type)
+    traced = steps.trace(func, name=name)
+    called = name or str(getattr(func, "__name__", "trace"))
+    if traced is func:
+        return traced  # an object of a framework: its adapter records it
+
+    if inspect.isasyncgenfunction(func):
+
+        @wraps(traced)
+        async def recorded_async_generator(*args: Any, **kwargs: Any) -> Any:
+            with _recording(called):
+                async for item in traced(*args, **kwargs):
+                    yield item
+
+        return recorded_async_generator
+    if inspect.isgeneratorfunction(func):
+
+        @wraps(traced)
+        def recorded_generator(*args: Any, **kwargs: Any) -> Any:
+            with _recording(called):
+                return (yield from traced(*args, **kwargs))
+
+        return recorded_generator
+    if inspect.iscoroutinefunction(func):
+
+        @wraps(traced)
+        async def recorded_async(*args: Any, **kwargs: Any) -> Any:
+            with _recording(called):
+                return await traced(*args, **kwargs)
+
+        return recorded_async
+
+    @wraps(traced)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        with _recording(called):
+            return traced(*args, **kwargs)
+
+    return recorded
+
+
+class _recording:  # noqa: N801  a context manager
+    """A recording of its own, unless one is under way."""
+
+    def __init__(self, name: str) -> None:
+        self._scope = None if current_recorder() is not None else current_registry().record(name)
+
+    def __enter__(self) -> None:
+        if self._scope is not None:
+            self._scope.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._scope is not None:
+            self._scope.__exit__(*error)
+
+
+@overload
+def search_traces(*, return_type: Literal["list"], **wanted: Any) -> list[Trace]: ...
+@overload
+def search_traces(*, return_type: Literal["pandas"] = ..., **wanted: Any) -> Any: ...
+def search_traces(
+    *, return_type: Literal["list", "pandas"] = "pandas", run_id: str | None = None, max_results: int = 100, **wanted: Any
+) -> Any:
+    """The stored traces, newest first, as a list or a pandas frame. `run_id` leaves only those of a run.
+
+    MLflow's `filter_string` and `experiment_ids` are not carried; what `prompt_registry_plugin.search_traces` takes is taken here too.
+    """
+    if gone := sorted(wanted.keys() & {"filter_string", "experiment_ids", "locations", "order_by"}):
+        raise UserError(f"search_traces takes no {gone[0]}; it takes name, prompt, run_id, since, until, failed and max_results")
+    found = reviewing.search_traces(run_id=run_id, max_results=max_results, **wanted)
+    if return_type == "list":
+        return found
+    return curation.frame_of(_row(trace) for trace in found)
+
+
+def get_trace(trace_id: str) -> Trace | None:
+    """A stored trace."""
+    return current_registry().store.traces.get(trace_id)
+
+
+def log_feedback(
+    *, trace_id: str, name: str = "feedback", value: Any = None, rationale: str | None = None, **_more: Any
+) -> TraceFeedback:
+    """Notes what somebody thinks of a trace. False, and `"no"`, reject its answer."""
+    return reviewing.log_feedback(trace_id, value, name=name, rationale=rationale)
+
+
+def log_expectation(*, trace_id: str, name: str, value: Any, **_more: Any) -> TraceFeedback:
+    """Notes what should have come out of a trace, such as `name="expected_response"`."""
+    return reviewing.log_feedback(trace_id, name=name, expectations={name: value})
+
+
+def load_table(
+    artifact_file: str | None = None, run_ids: Sequence[str] | None = None, extra_columns: Sequence[str] | None = None
+) -> Any:
+    """Every input and output that `prompt-registry try --save` kept, as a pandas frame; `artifact_file` has no meaning here.
+
+    `extra_columns` may ask for `run_id`; a run is a prompt's version with a model and its settings.
+    """
+    from prompt_registry_plugin.trying import load_table as ours
+
+    frame = ours()
+    wanted = [*(extra_columns or ())]
+    if unknown := [column for column in wanted if column not in frame.columns and len(frame.columns)]:
+        raise UserError(f"there is no column {unknown[0]!r}; there are {', '.join(frame.columns)}")
+    if run_ids is not None:
+        frame = frame[frame["run_id"].isin(list(run_ids))]
+    return frame if "run_id" in wanted or "run_id" not in frame.columns else frame.drop(columns=["run_id"])
+
+
+def _row(trace: Trace) -> dict[str, Any]:
+    step = step_of(trace) or (EMPTY, None)
+    ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
+    return {
+        "trace_id": trace.id,
+        "trace": trace,
+        "request": dict(step[0]),
+        "response": step[1],
+        "state": "ERROR" if any(span.error for span in trace.spans) else "OK",
+        "request_time": datetime.fromtimestamp(trace.started_at, UTC),
+        "execution_duration": 1000 * (max(ends) - trace.started_at) if ends else 0.0,
+    }

@@ -1,0 +1,68 @@
+"""The simulated judge: compares the words of an answer with those of what was expected, and knows nothing of meaning.
+
+It reads what is to be judged by its headings (`answer:`, `expected:`, `fact:`), or two answers that are to be compared. Where nothing
+is expected, as with a rule in plain words, all it can see is whether there is an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from prompt_registry_plugin.models.offline.words import stems
+
+_HEADING = re.compile(r"^(?P<name>[A-Za-z][\w ]{0,30}):[ \t]*\n", re.M)
+_VERDICT = re.compile(r"""['"]?\bverdict\b['"]?\s*:""", re.I)
+_COMPARED = re.compile(r"\bsame\b.*^first answer:.*^second answer:", re.I | re.S | re.M)
+_EXPECTED = ("expected", "fact", "expected response", "ground truth", "reference")
+
+
+def is_judgement(prompt: str) -> bool:
+    """Whether a prompt asks for a verdict rather than for an answer."""
+    return _VERDICT.search(prompt) is not None or _COMPARED.search(prompt) is not None
+
+
+def judge(prompt: str) -> str:
+    """The verdict, in the form that is asked for."""
+    parts = _parts(prompt)
+    if _COMPARED.search(prompt):
+        same = _covers(parts.get("first answer", ""), parts.get("second answer", ""))
+        return "Yes." if same else f"No, it should be {_shown(parts.get('first answer', ''))}."
+    answer = parts.get("answer", "")
+    wanted = next((_plain(parts[name]) for name in _EXPECTED if name in parts), None)
+    ok = bool(answer.strip()) if wanted is None else all(_covers(text, answer) for text in wanted)
+    missed = [] if wanted is None else [text for text in wanted if not _covers(text, answer)]
+    reason = "the answer is there" if not missed and ok else f"the answer should be {_shown(', '.join(missed))}"
+    return json.dumps({"rationale": reason, "verdict": "yes" if ok else "no"})
+
+
+def _parts(prompt: str) -> dict[str, str]:
+    """What stands under each heading; of two that are alike, the last."""
+    headings = list(_HEADING.finditer(prompt))
+    ends = [heading.start() for heading in headings[1:]] + [len(prompt)]
+    return {
+        heading["name"].lower(): prompt[heading.end() : end].replace("</data>", "").strip()
+        for heading, end in zip(headings, ends, strict=True)
+    }
+
+
+def _plain(expected: str) -> list[str]:
+    """The texts that are expected, out of JSON where it is some."""
+    try:
+        read = json.loads(expected)
+    except ValueError:
+        return [expected]
+    values = list(read.values()) if isinstance(read, dict) else [read]
+    return [str(text) for value in values for text in (value if isinstance(value, list) else [value])]
+
+
+def _covers(wanted: str, said: str) -> bool:
+    """Whether the words of one text are in another, which may say a little more but does not ramble."""
+    needed, there = set(stems(wanted)), stems(said)
+    if not needed:  # of yes and no, say
+        return wanted.strip().casefold() in re.findall(r"\w+", said.casefold())
+    return needed <= set(there) and len(there) <= 3 * len(needed) + 8
+
+
+def _shown(text: str) -> str:
+    return " ".join(text.split())[:200]
