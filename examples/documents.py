@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import json
 import os
 import re
@@ -20,24 +21,32 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import openai
+import pydantic
 from rich.console import Console
 from rich.table import Table
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin import mlflow
+from prompt_registry_plugin.config import models as config
+from prompt_registry_plugin.curation import examples_of
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.tracked import tracked_run
 
 SHIM = "prompt_registry_plugin.mlflow"
 _MISSING = re.compile(
     r"no prompt '(?P<name>[^']+)'|prompt '(?P<of>[^']+)' in \S+ has no (?P<kind>alias|version) '?(?P<which>[\w.-]+)'?"
 )
+_NO_RUN = re.compile(r"no tracked run '([^']+)'")
+_NO_NAME = re.compile(r"NameError: name '(\w+)' is not defined")
+_NO_FILE = re.compile(r"cannot read (\S+\.ya?ml): No such file")
 _YAML_MAPPING = re.compile(r"^\w[\w ]*:\s*$|^\w+:\s+\S", re.M)
 
 
@@ -84,7 +93,8 @@ def with_our_import(code: str) -> str:
 class Document:
     """A document's blocks, run one after the other in one namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.namespace: dict[str, Any] = {"__name__": "__main__", "mlflow": mlflow}
 
     def run(self, block: Block) -> Outcome:
@@ -107,7 +117,7 @@ class Document:
         skipped = self._without_elided(tree)
         for _ in range(30):
             try:
-                with redirect_stdout(StringIO()):
+                with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                     exec(
                         compile(tree, f"{block.document}:{block.line}", "exec"), self.namespace
                     )  # the documents are the user's own
@@ -116,15 +126,44 @@ class Document:
                     return outcome("failed", f"NameError: {error}")
                 self.namespace[error.name] = STAND_INS[error.name]()
                 stood_in.append(error.name)
-            except pr.PromptNotFound as error:
-                if (made := _stand_in_prompt(str(error))) is None:
-                    return outcome("failed", str(error))
+            except pr.PromptRegistryError as error:
+                if (made := self._stand_in(error)) is None:
+                    return outcome("failed", f"{type(error).__name__}: {error}")
                 stood_in.append(made)
             except Exception as error:  # noqa: BLE001  whatever the block does is what is reported
                 return outcome("failed", f"{type(error).__name__}: {error}")
             else:
                 return outcome("ok", f"{', '.join(skipped)}: arguments left out in the document, skipped" if skipped else "")
         return outcome("failed", "too much is missing")
+
+    def _stand_in(self, error: pr.PromptRegistryError) -> str | None:
+        """Makes what an error says is missing; gives what it made, or None where it is no such error."""
+        message = str(error)
+        if isinstance(error, pr.PromptNotRendered):
+            with pr.record() as trace:
+                self.namespace["predict_fn"]("anything")
+            used = trace.prompts[0].name if trace.prompts else None
+            if used is None or self.namespace["prompt"].name == used:
+                return None
+            self.namespace["prompt"] = pr.load_prompt(used)
+            return f"prompt: {used}, which predict_fn loads"
+        if (name := _NO_NAME.search(message)) and name[1] in STAND_INS:  # inside a predict_fn, or an optimizer
+            self.namespace[name[1]] = STAND_INS[name[1]]()
+            return name[1]
+        if run := _NO_RUN.search(message):
+            pr.register_prompt("tried", "Article: {{article}}\n\nQuestion: {{question}}")
+            with tracked_run("tried", "tried", params={"prompt": "prompts:/tried/1", "model": "openai:gpt-5"}, run_id=run[1]):
+                return f"a saved try as run {run[1]}"
+        if file := _NO_FILE.search(message):
+            return _configuration(Path(file[1]), self.path)
+        if "does not fit" in message and "dataset" in self.namespace:
+            [parameter] = inspect.signature(self.namespace["predict_fn"]).parameters
+            rows = [*pr.Dataset(examples_of(self.namespace["dataset"]))]
+            self.namespace["dataset"] = [
+                {"inputs": {parameter: next(iter(row.inputs.values()))}, "expectations": dict(row.expectations)} for row in rows
+            ]
+            return f"dataset, with its inputs called {parameter!r} as in predict_fn"
+        return _stand_in_prompt(message)
 
     def _without_elided(self, tree: ast.Module) -> list[str]:
         """Takes out assignments of calls whose arguments are left out; the name keeps what an earlier block gave it, or is None."""
@@ -155,6 +194,17 @@ def _stand_in_prompt(message: str) -> str | None:
         return f"{name}@{found['which']}"
     pr.register_prompt(name, f"Help the user. (Stands in for version {found['which'] or 1}.)", force=True)
     return f"{name}/{pr.load_prompt(name).version}"
+
+
+def _configuration(file: Path, document: Path) -> str | None:
+    """Writes the document's own YAML where its program looks for it, with the schema that it refers to and does not show."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.S | re.M)
+    if not blocks or file.exists():
+        return None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    schemas = "schemas:\n  main_schema: {catalog_name: main, schema_name: default}\n"
+    file.write_text(schemas + max(blocks, key=len), encoding="utf-8")
+    return f"{file}, from the document's YAML, with its schema"
 
 
 def _predict(**inputs: Any) -> str:
@@ -199,6 +249,9 @@ STAND_INS: dict[str, Callable[[], Any]] = {
     "your_optimization_algorithm": lambda: lambda template, data, model: f"Answer with one label only.\n{template}",
     "training_examples": lambda: [{"text": f"a text that is number {i}"} for i in range(5)],
     "spark": _Spark,
+    "BaseModel": lambda: pydantic.BaseModel,
+    "Optional": lambda: Optional,
+    **{name: partial(getattr, config, name) for name in config.__all__},
     "WorkspaceClient": _no_workspace,
     "prompt": lambda: pr.register_prompt("stands_in", "Classify: positive, negative or neutral.\n\nText: {{text}}"),
     "predict_fn": lambda: _predict,
@@ -222,7 +275,7 @@ def simulated_models() -> Iterator[None]:
 
 def run_document(path: Path) -> list[Outcome]:
     """What became of every block of a document."""
-    document = Document()
+    document = Document(path)
     blocks = list(blocks_of(path))
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         os.environ["PROMPT_REGISTRY_URL"] = f"sqlite:///{folder}/prompts.db"

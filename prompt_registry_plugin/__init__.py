@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.comparison import Variant as Variant
     from prompt_registry_plugin.comparison import acompare as acompare
     from prompt_registry_plugin.comparison import compare as compare
+    from prompt_registry_plugin.config.models import AppConfig as AppConfig
     from prompt_registry_plugin.curation import Dataset as Dataset
     from prompt_registry_plugin.curation import alist_datasets as alist_datasets
     from prompt_registry_plugin.curation import aload_dataset as aload_dataset
@@ -214,6 +215,7 @@ _HOME = {
         "set_prompt_version_tag",
         "unprotect_alias",
     ),
+    "config.models": ("AppConfig",),
     "curation": (
         "Dataset",
         "alist_datasets",

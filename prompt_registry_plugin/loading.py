@@ -116,8 +116,10 @@ class Loader(ForkAware):
     def not_found(self, reference: uri.PromptURI) -> PromptNotFound:
         """The error for a reference that leads nowhere."""
         versions = self._prompts.versions(reference.name)
-        if not versions and (other := list(reference.readings())[1:]) and self._prompts.versions(other[0].name):
-            return self.not_found(other[0])  # `prompts:/a/b` where there is a prompt `a`
+        for other in list(reference.readings())[1:] if not versions else ():  # `prompts:/a/b` where there is a prompt `a`
+            there = self._prompts.versions(other.name)
+            if there and not any(other.alias in version.aliases for version in there):
+                return self.not_found(other)
         if not versions:
             hint = did_you_mean(reference.name, self._prompts.names())
             return PromptNotFound(f"no prompt {reference.name!r} in {self._place}{hint}")

@@ -54,6 +54,11 @@ def is_uri(text: str) -> bool:
     return text.startswith("prompts:")
 
 
+def as_uri(reference: str) -> str:
+    """A URI from what people type: `NAME`, `NAME/3` or `NAME@alias` without the scheme."""
+    return reference if is_uri(reference) else f"{SCHEME}{reference}"
+
+
 def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
     """The reference that a name, or a URI, with an optional `version` (a number, an alias or `"latest"`) stands for.
 

@@ -163,7 +163,7 @@ def test_the_openai_client_talks_to_it(openai_environment: str) -> None:
         assert "cold" in text
         assert len(chunks) > 4
         assert chunks[-1].usage.total_tokens > 0
-        assert {model.id for model in client.models.list()} == {"offline-task", "offline-reflection"}
+        assert {model.id for model in client.models.list()} == {"offline-task", "offline-reflection", "offline-judge"}
         rewrite = client.chat.completions.create(model="offline-reflection", messages=[{"role": "user", "content": OURS}])
         assert "```" in (rewrite.choices[0].message.content or "")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from prompt_registry_plugin.cli.prompts import as_uri
 from prompt_registry_plugin.cli.settings import json_option, registry_option, writable
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.uri import as_uri
 
 
 @click.command("eval")

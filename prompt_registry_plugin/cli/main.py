@@ -9,6 +9,9 @@ from typing import Any
 import click
 
 from prompt_registry_plugin import __version__
+from prompt_registry_plugin.cli.annotating import annotate
+from prompt_registry_plugin.cli.applying import apply
+from prompt_registry_plugin.cli.datasets import datasets
 from prompt_registry_plugin.cli.evaluating import evaluate_command
 from prompt_registry_plugin.cli.files import pull, push, resolve, status
 from prompt_registry_plugin.cli.prompts import (
@@ -25,9 +28,11 @@ from prompt_registry_plugin.cli.prompts import (
 )
 from prompt_registry_plugin.cli.run import run
 from prompt_registry_plugin.cli.runs import runs
+from prompt_registry_plugin.cli.serving import serve_prompt
 from prompt_registry_plugin.cli.settings import registry_option
 from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.transfer import copy, export, import_
+from prompt_registry_plugin.cli.trying import try_
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
 
@@ -60,7 +65,7 @@ def cli() -> None:
 
 COMMANDS = (
     list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
-    import_, copy, run, traces, evaluate_command, runs,
+    import_, copy, run, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt, runs,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

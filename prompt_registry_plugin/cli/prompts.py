@@ -10,6 +10,7 @@ from prompt_registry_plugin.cli.settings import force_option, json_option, open_
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.records import AliasMove, Change
+from prompt_registry_plugin.uri import as_uri
 
 
 @click.command("list")
@@ -236,11 +237,6 @@ def _entry_data(entry: PromptVersion | AliasMove | Change) -> dict[str, Any]:
         "kind": entry.kind, "version": entry.version, "key": entry.key, "from": entry.old, "to": entry.new, "at": entry.changed_at,
         "by": entry.changed_by, "reason": entry.reason,
     }  # fmt: skip
-
-
-def as_uri(reference: str) -> str:
-    """A URI from what people type."""
-    return reference if reference.startswith("prompts:") else f"prompts:/{reference}"
 
 
 def name_of(reference: str) -> str:

@@ -67,6 +67,23 @@ def _noted(span_id: str | None, reply: Reply) -> Reply:
     return reply
 
 
+def with_params(model: Model, params: Mapping[str, Any]) -> Model:
+    """The model with settings that every call has."""
+    return _Set(model, params) if params else model
+
+
+class _Set:
+    def __init__(self, model: Model, params: Mapping[str, Any]) -> None:
+        self.name, self.simulated = model.name, model.simulated
+        self._model, self._params = model, dict(params)
+
+    async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
+        return await self._model(messages, **{**self._params, **params})
+
+    async def check(self) -> None:
+        await self._model.check()
+
+
 class FunctionModel:
     """A function, or coroutine function, of the messages that returns a text or a `Reply`."""
 

@@ -223,6 +223,12 @@ def _splits(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[
     return {"train": train, "held_out": held_out}
 
 
+def held_out_of(rows: Sequence[Example], seed: int = 0) -> tuple[int, int]:
+    """How many of these rows, given as train_data alone, are searched on, and how many are held out."""
+    splits = _splits(list(rows), None, seed)
+    return len(splits["train"]), len(splits.get("held_out", ()))
+
+
 def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
     if not isinstance(chosen, str):
         if has_mlflow_shape(chosen):

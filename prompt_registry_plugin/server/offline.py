@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, get_args
 
 import click
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -23,6 +21,7 @@ from prompt_registry_plugin.models.offline.judge import is_judgement
 from prompt_registry_plugin.models.offline.model import Role
 from prompt_registry_plugin.prompts import content_of
 from prompt_registry_plugin.protocols import Reply
+from prompt_registry_plugin.server.listening import listen
 
 _MAX_BODY = 1_000_000
 _MODELS = ("offline-task", "offline-reflection", "offline-judge")
@@ -75,19 +74,12 @@ def create_app(settings: OfflineSettings) -> Starlette:
 
 def serve(port: int, settings: OfflineSettings, *, as_json: bool = False) -> None:
     """Serves on loopback until interrupted; prints the address once the port is taken. Raises `ModelUnavailable` when it is not free."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise ModelUnavailable(
-            f"port {port} on 127.0.0.1 cannot be used: {error.strerror}; choose another with --port"
-        ) from error
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    click.echo(json.dumps({"url": url, "simulated": True}) if as_json else f"simulated model at {url} (Ctrl-C stops it)")
-    config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="off")
-    uvicorn.Server(config).run(sockets=[listener])
+
+    def ready(url: str) -> None:
+        url = f"{url}/v1"
+        click.echo(json.dumps({"url": url, "simulated": True}) if as_json else f"simulated model at {url} (Ctrl-C stops it)")
+
+    listen(create_app(settings), "127.0.0.1", port, ready)
 
 
 def _role(name: str, messages: Sequence[Mapping[str, Any]]) -> Role:

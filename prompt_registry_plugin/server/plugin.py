@@ -29,9 +29,14 @@ def offline_model(port: int, seed: int, latency: float, error_rate: float, as_js
     prompts; others do what they are asked: rewrite, judge, or else classify. It is a simulation for trying things out, not a
     language model.
     """
-    if find_spec("uvicorn") is None or find_spec("starlette") is None:
-        raise PluginError("the server needs two more packages: pip install 'prompt-registry-plugin[web]'")
+    check_installed()
     from prompt_registry_plugin.models.offline import OfflineSettings
     from prompt_registry_plugin.server.offline import serve
 
     serve(port, OfflineSettings(seed, latency, error_rate), as_json=as_json)
+
+
+def check_installed() -> None:
+    """Raises `PluginError` where what the servers are made of is missing."""
+    if find_spec("uvicorn") is None or find_spec("starlette") is None:
+        raise PluginError("the server needs two more packages: pip install 'prompt-registry-plugin[web]'")

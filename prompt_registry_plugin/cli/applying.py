@@ -1,0 +1,50 @@
+"""The command that carries a configuration file out."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, registry_option
+from prompt_registry_plugin.errors import PluginError, UserError
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Say what would be registered, and what it would spend at most; write nothing.")
+@click.option(
+    "--optimize", "optimizations", multiple=True, metavar="NAME", help="Run this optimization too; `all` runs every one."
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of such files, for editors.")
+@json_option
+@registry_option
+def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], schema: bool, as_json: bool) -> None:
+    """Register what a configuration FILE names: prompts with their default templates, and data sets. What is there is kept.
+
+    Optimizations cost money, and are run when they are named.
+    """
+    if find_spec("pydantic") is None:
+        raise PluginError("configuration files need pydantic: pip install 'prompt-registry-plugin[config]'")
+    from prompt_registry_plugin.cli.display import print_json, print_table
+    from prompt_registry_plugin.config.apply import apply as carry_out
+    from prompt_registry_plugin.config.apply import as_json as data_of
+    from prompt_registry_plugin.config.apply import plan
+    from prompt_registry_plugin.config.models import AppConfig
+
+    if schema:
+        click.echo(json.dumps(AppConfig.json_schema(), indent=2))
+        return
+    if file is None:
+        raise UserError("name the file: prompt-registry apply config.yaml")
+    config = AppConfig.from_file(file)
+    steps = (plan if dry_run else carry_out)(config, optimizations)
+    if as_json:
+        print_json({"file": str(file), "dry_run": dry_run, "steps": data_of(steps)})
+        return
+    said = {"register": "registered", "keep": "kept", "optimize": "run", "leave": "not run: --optimize"}
+    would = {"register": "would be registered", "optimize": "would be run"} if dry_run else {}
+    rows = [(step.kind, step.name, would.get(step.action, said[step.action]), step.detail) for step in steps]
+    print_table(("what", "name", "", ""), rows)

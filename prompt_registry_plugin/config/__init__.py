@@ -1,0 +1,1 @@
+"""Configuration files: models, prompts, agents, data sets and optimizations in YAML. Needs the extra `config`."""

@@ -1,0 +1,125 @@
+"""Carrying a configuration out: what would be done, then doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from prompt_registry_plugin import curation
+from prompt_registry_plugin.config.models import AppConfig, DatasetModel, PromptModel, PromptOptimizationModel
+from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.datasets import unique
+from prompt_registry_plugin.errors import DatasetNotFound, UserError, did_you_mean
+from prompt_registry_plugin.optimize.engine import held_out_of
+from prompt_registry_plugin.prices import cost_of
+from prompt_registry_plugin.prompts import text_of
+from prompt_registry_plugin.records import Example, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a configuration asks for: what it is about, what is done, and the outcome or the price in words."""
+
+    kind: Literal["prompt", "data set", "optimization"]
+    name: str
+    action: Literal["register", "keep", "optimize", "leave"]
+    detail: str
+
+
+def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
+    """What `apply` would do, and what it would spend at most. Writes nothing. Raises as it would."""
+    chosen = _chosen(config, optimize)
+    rows = {dataset.name: unique(dataset.examples()) for dataset in config.datasets.values()}
+    steps = [_prompt_step(prompt) for prompt in config.prompts.values()]
+    steps += [_dataset_step(dataset, rows[dataset.name]) for dataset in config.datasets.values()]
+    for optimization in _every(config):
+        wanted = optimization in chosen
+        said = _price(optimization, rows.get(optimization.dataset_name))
+        steps.append(Step("optimization", optimization.name, "optimize" if wanted else "leave", said))
+    return steps
+
+
+def apply(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
+    """Registers the prompts' default templates and the data sets, then runs the named optimizations. What is there already is kept."""
+    done = plan(config, optimize)  # every fault is told before anything is written
+    for prompt in config.prompts.values():
+        if prompt.default_template is not None:
+            prompt.register()
+    for dataset in config.datasets.values():
+        curation.register_dataset(dataset.name, dataset.examples())
+    chosen = {optimization.name: optimization for optimization in _chosen(config, optimize)}
+    return [
+        replace(step, detail=_run(chosen[step.name])) if step.kind == "optimization" and step.name in chosen else step
+        for step in done
+    ]
+
+
+def _run(optimization: PromptOptimizationModel) -> str:
+    result = optimization.run()
+    uris = ", ".join(version.uri for version in result.optimized_prompts)
+    return f"{result.registered_because}{f'; registered {uris}' if uris else ''}; run {result.run_id}"
+
+
+def _every(config: AppConfig) -> list[PromptOptimizationModel]:
+    return list(config.optimizations.prompt_optimizations.values()) if config.optimizations else []
+
+
+def _chosen(config: AppConfig, names: Sequence[str]) -> list[PromptOptimizationModel]:
+    known = {optimization.name: optimization for optimization in _every(config)}
+    if "all" in names and "all" not in known:
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            raise UserError(f"no optimization is called {name!r}{did_you_mean(name, known) or '; there are ' + ', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def _prompt_step(prompt: PromptModel) -> Step:
+    if prompt.default_template is None:
+        found = prompt.load()  # a pin to what is not there is a fault of the file
+        return Step("prompt", prompt.full_name, "keep", f"{prompt.uri} is version {found.version}")
+    there = prompt.registered()
+    if there is not None:
+        return Step("prompt", prompt.full_name, "keep", f"its default template is version {there.version}; {_served(prompt)}")
+    versions = current_registry().store.prompts.versions(prompt.full_name)
+    new = "a new prompt" if not versions else f"a new version beside {len(versions)}"
+    return Step("prompt", prompt.full_name, "register", f"{new}; {_served(prompt)}")
+
+
+def _served(prompt: PromptModel) -> str:
+    found = current_registry().load_prompt(prompt.uri, allow_missing=True)
+    pinned = "version" if prompt.version else "alias" if prompt.alias else "newest version"
+    return f"the {pinned} is served" + (f": {found.uri}" if found else "")
+
+
+def _dataset_step(dataset: DatasetModel, rows: Sequence[Example]) -> Step:
+    try:
+        there = curation.load_dataset(dataset.name)
+    except DatasetNotFound:
+        return Step("data set", dataset.name, "register", f"{len(rows)} rows")
+    if [row.id for row in there] == [row.id for row in rows]:
+        return Step("data set", dataset.name, "keep", f"its {len(rows)} rows are {there.uri}")
+    return Step("data set", dataset.name, "register", f"{len(rows)} rows, after {there.uri} with {len(there)}")
+
+
+def _price(optimization: PromptOptimizationModel, rows: Sequence[Example] | None) -> str:
+    """What a run takes at most, in rollouts, and about what they cost where the price is known."""
+    data = optimization.examples() if rows is None else list(rows)
+    train, held_out = held_out_of(data)
+    rollouts = optimization.rollouts(len(data)) + 2 * held_out
+    said = f"at most {rollouts} rollouts on {train} training rows{f' and {held_out} held out' if held_out else ''}"
+    model = optimization.agent.model
+    if model is None:
+        return said
+    words = text_of(optimization.prompt.template)
+    inputs = sum(len(str(value)) for row in data for value in row.inputs.values()) / len(data)
+    answers = sum(len(str(row.expectations.get("expected_response", ""))) for row in data) / len(data)
+    tokens = Usage(round(rollouts * (len(words) + inputs) / 4), round(rollouts * max(answers, 40) / 4), rollouts)
+    dollars = cost_of(model.name.rpartition(":")[2], tokens, {}, current_registry().plugins)
+    return said if dollars is None else f"{said}; their answers cost about ${dollars:.2f}, reflection and judges come on top"
+
+
+def as_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """The steps as data."""
+    return [{"kind": step.kind, "name": step.name, "action": step.action, "detail": step.detail} for step in steps]
