@@ -17,6 +17,7 @@ from prompt_registry_plugin.templates.convert import to_double_brace
 logger = logging.getLogger(__name__)
 _ONE_NAME = re.compile(r"\s*name\s*=\s*'([^']+)'\s*")
 _BLOCK = re.compile(r"\{%.*?%\}", re.S)
+_SINGLE = re.compile(r"(?<!\{)\{[A-Za-z_]\w*\}(?!\})")
 
 
 def register_prompt(
@@ -46,13 +47,12 @@ def log_prompt(
 ) -> PromptVersion:
     """The new version of `registered_model_name`, or of `artifact_path` where that is all there is.
 
-    Variables are written `{name}`, or `{{name}}` when the text has such: literal braces of the first kind are `{{` and `}}`.
+    Variables are written `{name}`, and literal braces then `{{` and `}}`; a text without any such variable is taken as it is.
     """
     name = registered_model_name or artifact_path
     if not name:
         raise UserError("log_prompt takes registered_model_name, the prompt's name")
-    double = re.search(r"\{\{\s*[A-Za-z_]\w*\s*\}\}", prompt)
-    template = prompt if double else to_double_brace(prompt, "f-string")
+    template = to_double_brace(prompt, "f-string") if _SINGLE.search(prompt) else prompt
     return register_prompt(name, template, **more)
 
 

@@ -23,9 +23,11 @@ class Expectations(dict[str, Any]):
 
     def __getattr__(self, name: str) -> Any:
         expected = self.get("expected_response")
-        if isinstance(expected, str) and not name.startswith("_"):
+        if isinstance(expected, str) and hasattr(str, name) and not name.startswith("_"):
             return getattr(expected, name)
-        raise AttributeError(f"expectations are a mapping with {', '.join(map(repr, self)) or 'nothing'}; there is no {name!r}")
+        raise AttributeError(
+            f"expectations are a mapping with {', '.join(map(repr, self)) or 'nothing'}; there is no attribute {name!r}"
+        )
 
 
 class DecoratedScorer(FunctionScorer):
