@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from prompt_registry_plugin.cli.settings import json_option, registry_option
+from prompt_registry_plugin.cli.settings import json_option, registry_option, registry_to_look_at
 from prompt_registry_plugin.errors import PluginError, UserError
 
 
@@ -40,11 +41,12 @@ def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], sche
     if file is None:
         raise UserError("name the file: prompt-registry apply config.yaml")
     config = AppConfig.from_file(file)
-    steps = (plan if dry_run else carry_out)(config, optimizations)
+    with registry_to_look_at() if dry_run else nullcontext():
+        steps = (plan if dry_run else carry_out)(config, optimizations)
     if as_json:
         print_json({"file": str(file), "dry_run": dry_run, "steps": data_of(steps)})
         return
     said = {"register": "registered", "keep": "kept", "optimize": "run", "leave": "not run: --optimize"}
     would = {"register": "would be registered", "optimize": "would be run"} if dry_run else {}
     rows = [(step.kind, step.name, would.get(step.action, said[step.action]), step.detail) for step in steps]
-    print_table(("what", "name", "", ""), rows)
+    print_table(("what", "name", "state", "detail"), rows)

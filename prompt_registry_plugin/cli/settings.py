@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -54,6 +56,21 @@ def open_existing() -> PromptRegistry:
 
     check_exists(os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
     return current_registry()
+
+
+@contextmanager
+def registry_to_look_at() -> Iterator[None]:
+    """A scope that writes no database file: where the registry is not there yet, an empty one stands for it."""
+    from prompt_registry_plugin.current import use_registry
+    from prompt_registry_plugin.errors import InvalidStore
+
+    try:
+        open_existing()
+    except InvalidStore:
+        with TemporaryDirectory() as folder, PromptRegistry(f"sqlite:///{folder}/empty.db") as empty, use_registry(empty):
+            yield
+        return
+    yield
 
 
 def check_exists(url: str) -> None:

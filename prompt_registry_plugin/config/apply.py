@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -31,7 +31,8 @@ def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """What `apply` would do, and what it would spend at most. Writes nothing. Raises as it would."""
     chosen = _chosen(config, optimize)
     rows = {dataset.name: unique(dataset.examples()) for dataset in config.datasets.values()}
-    steps = [_prompt_step(prompt) for prompt in config.prompts.values()]
+    coming = {prompt.full_name for prompt in config.prompts.values() if prompt.default_template is not None}
+    steps = [_prompt_step(prompt, coming) for prompt in config.prompts.values()]
     steps += [_dataset_step(dataset, rows[dataset.name]) for dataset in config.datasets.values()]
     for optimization in _every(config):
         wanted = optimization in chosen
@@ -75,10 +76,12 @@ def _chosen(config: AppConfig, names: Sequence[str]) -> list[PromptOptimizationM
     return [known[name] for name in names]
 
 
-def _prompt_step(prompt: PromptModel) -> Step:
+def _prompt_step(prompt: PromptModel, coming: Set[str]) -> Step:
+    """What becomes of a prompt; those that are `coming` are registered by the same file."""
     if prompt.default_template is None:
-        found = prompt.load()  # a pin to what is not there is a fault of the file
-        return Step("prompt", prompt.full_name, "keep", f"{prompt.uri} is version {found.version}")
+        found = current_registry().load_prompt(prompt.uri, allow_missing=prompt.full_name in coming)  # else a fault of the file
+        said = f"{prompt.uri} is version {found.version}" if found else f"{prompt.uri} will be there"
+        return Step("prompt", prompt.full_name, "keep", said)
     there = prompt.registered()
     if there is not None:
         return Step("prompt", prompt.full_name, "keep", f"its default template is version {there.version}; {_served(prompt)}")
@@ -89,8 +92,7 @@ def _prompt_step(prompt: PromptModel) -> Step:
 
 def _served(prompt: PromptModel) -> str:
     found = current_registry().load_prompt(prompt.uri, allow_missing=True)
-    pinned = "version" if prompt.version else "alias" if prompt.alias else "newest version"
-    return f"the {pinned} is served" + (f": {found.uri}" if found else "")
+    return f"served as {prompt.uri}" + (f", which is version {found.version}" if found else "")
 
 
 def _dataset_step(dataset: DatasetModel, rows: Sequence[Example]) -> Step:

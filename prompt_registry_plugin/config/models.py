@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prompt_registry_plugin import curation, uri
 from prompt_registry_plugin.answering import PromptAgent
-from prompt_registry_plugin.config.reading import Path_, read_yaml
-from prompt_registry_plugin.config.references import check_keys, resolve_names
+from prompt_registry_plugin.config.reading import Fault, Path_, read_yaml
+from prompt_registry_plugin.config.references import check_keys, is_by_name, resolve_names
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
 from prompt_registry_plugin.models.resolve import resolve_model, with_params
@@ -283,15 +284,21 @@ class AppConfig(_Part):
     def from_file(cls, path: str | PathLike[str]) -> AppConfig:
         """The configuration in a YAML file. Raises `UserError` with every fault: file, line, path and what is wrong."""
         source = read_yaml(path)
-        faults: list[UserError] = []
+        faults: list[Fault] = []
         data = resolve_names(source, faults)
         check_keys(cls, data, (), source, faults)
+        for dataset in data["datasets"].values() if isinstance(data.get("datasets"), dict) else ():
+            if isinstance(dataset, dict) and isinstance(file := dataset.get("file"), str) and not curation.is_uri(file):
+                dataset["file"] = str(Path(path).parent / file)  # beside the configuration, wherever it is applied from
         try:
             made = cls.model_validate(data)
         except ValidationError as error:
-            faults += [source.fault(_path(said["loc"]), _said(said)) for said in error.errors()]
+            found = [Fault(_path(said["loc"]), _said(said)) for said in error.errors()]
+            told = {fault.path for fault in faults}  # of what could not be found, nothing else needs to be said
+            here = [fault for fault in found if fault.path not in told and not is_by_name(source, fault.path)]
+            faults += here if here or faults else found
         if faults:
-            raise UserError("\n".join(dict.fromkeys(map(str, faults))))
+            raise UserError("\n".join(dict.fromkeys(source.told(fault) for fault in sorted(faults, key=source.line_of))))
         return made
 
     @staticmethod
@@ -306,7 +313,7 @@ class AppConfig(_Part):
                     "description": f"a name under {section}, or all of it",
                 }
         schema["properties"]["prompts"]["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/PromptModel"}, {"type": "string"}]}
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "prompt-registry configuration", **schema}
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "prompt-registry configuration"}
 
 
 def _path(loc: Sequence[str | int]) -> Path_:

@@ -23,6 +23,14 @@ _VERBATIM = ("default_template", "rows")  # what is said to models is nobody's s
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong with a value."""
+
+    path: Path_
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The data of a file, and the line of each value by its path."""
 
@@ -30,17 +38,17 @@ class Source:
     data: dict[str, Any]
     lines: Mapping[Path_, int]
 
-    def at(self, path: Path_) -> str:
-        """Where a value stands, as `file:line: path`; the nearest above it that is written, where it is not."""
-        known = path
+    def line_of(self, fault: Fault) -> int:
+        """The line of a value; of the nearest above it that is written, where it is not."""
+        known = fault.path
         while known and known not in self.lines:
             known = known[:-1]
-        place = f"{self.file}:{self.lines.get(known, 1)}"
-        return f"{place}: {'.'.join(map(str, path))}" if path else place
+        return self.lines.get(known, 1)
 
-    def fault(self, path: Path_, message: str) -> UserError:
-        """An error about a value."""
-        return UserError(f"{self.at(path)}: {message}")
+    def told(self, fault: Fault) -> str:
+        """A fault as `file:line: path: message`."""
+        path = ".".join(map(str, fault.path))
+        return f"{self.file}:{self.line_of(fault)}: {path + ': ' if path else ''}{fault.message}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -125,8 +133,9 @@ def _with_variables(value: Any, path: Path_, source: Source) -> Any:
             return "$"
         found = os.environ.get(match["name"]) or match["default"]
         if found is None:
-            raise source.fault(
-                path, f"the environment variable {match['name']} is not set; ${{{match['name']}:-…}} gives a default"
+            name = match["name"]
+            raise UserError(
+                source.told(Fault(path, f"the environment variable {name} is not set; ${{{name}:-…}} gives a default"))
             )
         return found
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.config.reading import Path_, Source
+from prompt_registry_plugin.config.reading import Fault, Path_, Source
 from prompt_registry_plugin.errors import UserError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _KINDS = {
 }
 
 
-def resolve_names(source: Source, faults: list[UserError]) -> dict[str, Any]:
+def resolve_names(source: Source, faults: list[Fault]) -> dict[str, Any]:
     """The data with everything that is named by a text in place of its name."""
     data = source.data
     resources = data.get("resources")
@@ -36,21 +36,26 @@ def resolve_names(source: Source, faults: list[UserError]) -> dict[str, Any]:
         "agents": _section(data, "agents"),
     }
 
+    def made_of(kind: str, said: str, path: Path_) -> dict[str, Any] | None:
+        try:
+            return _made_of(kind, said)
+        except UserError as error:
+            faults.append(Fault(path, str(error)))
+            return None
+
     def find(key: str, said: Any, path: Path_) -> Any:
         kind = _KINDS[key]
-        if isinstance(said, str) and (made := _made_of(kind, said)):
+        if isinstance(said, str) and (made := made_of(kind, said, path)):
             return made
         if isinstance(said, str) and said not in sections[kind]:
             known = did_you_mean(said, sections[kind]) or f"; there are {', '.join(sections[kind]) or 'none'}"
-            faults.append(
-                source.fault(path, f"nothing under {'resources.' if kind == 'llms' else ''}{kind} is called {said!r}{known}")
-            )
+            faults.append(Fault(path, f"nothing under {'resources.' if kind == 'llms' else ''}{kind} is called {said!r}{known}"))
             return None
         return within(sections[kind][said] if isinstance(said, str) else said, path, kind)
 
     def within(part: Any, path: Path_, kind: str) -> Any:
         if kind == "prompts" and isinstance(part, str):
-            return _made_of("prompts", part) or part
+            return made_of("prompts", part, path) or part
         if not isinstance(part, dict):
             return part
         keys = {"prompts": ("schema",), "agents": ("model", "prompt")}.get(kind, ())
@@ -73,6 +78,16 @@ def resolve_names(source: Source, faults: list[UserError]) -> dict[str, Any]:
     return out
 
 
+def is_by_name(source: Source, path: Path_) -> bool:
+    """Whether a value is written elsewhere in the file, and named here or above."""
+    value: Any = source.data
+    for part in path:
+        if isinstance(value, str):
+            return True
+        value = value.get(part) if isinstance(value, dict) else None
+    return isinstance(value, str) and path[-1] in _KINDS
+
+
 def _section(data: Any, name: str) -> dict[str, Any]:
     found = data.get(name) if isinstance(data, dict) else None
     return found if isinstance(found, dict) else {}
@@ -92,7 +107,7 @@ def _made_of(kind: str, said: str) -> dict[str, Any] | None:
     return None
 
 
-def check_keys(model: type[BaseModel], data: Any, path: Path_, source: Source, faults: list[UserError]) -> None:
+def check_keys(model: type[BaseModel], data: Any, path: Path_, source: Source, faults: list[Fault]) -> None:
     """Keys that nobody knows: those that look mistyped are faults, the others are somebody else's and are told."""
     if not isinstance(data, dict):
         return
@@ -101,9 +116,9 @@ def check_keys(model: type[BaseModel], data: Any, path: Path_, source: Source, f
         if key not in known:
             close = difflib.get_close_matches(key, known, 1, _CLOSE)
             if close:
-                faults.append(source.fault((*path, key), f"unknown key; did you mean {close[0]!r}?"))
+                faults.append(Fault((*path, key), f"unknown key; did you mean {close[0]!r}?"))
             else:
-                logger.info("%s: not read here", source.at((*path, key)))
+                logger.info(source.told(Fault((*path, key), "not read here")))
             continue
         for inner, part, at in _parts(known[key].annotation, value, (*path, key)):
             check_keys(inner, part, at, source, faults)
