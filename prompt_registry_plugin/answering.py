@@ -11,6 +11,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.models.resolve import ask, ask_streaming, resolve_model
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel, Model
+from prompt_registry_plugin.recipes import with_recipe
 
 _PARAMS = {
     "temperature": "temperature",
@@ -22,6 +23,7 @@ _PARAMS = {
 }  # as a prompt's model_config names them, and as the chat protocol does
 
 
+@with_recipe
 class PromptAgent:
     """Answers by asking a model with one prompt, which is loaded for each answer: a moved alias counts at once.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from prompt_registry_plugin.concurrency import ContextPool, signature_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
+from prompt_registry_plugin.recipes import NESTED, has_recipe, reference_of
 from prompt_registry_plugin.records import EMPTY
 
 _GUARD = re.compile(r"if\s+__name__\s*==")
@@ -79,19 +81,29 @@ def import_object(reference: str) -> Any:
         raise UserError(f"cannot read {reference!r}: write 'package.module:name'")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)  # as `python -m` would
+    path, brace, recipe = path.partition("{")
     try:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise UserError(f"cannot import {reference!r}: {error}") from error
-    return found
+    if not brace:
+        return found
+    if not has_recipe(found):
+        raise UserError(f"cannot make {reference!r}: {path} is no class that is made from a recipe")
+    return found(**json.loads(brace + recipe, object_hook=lambda part: import_object(part[NESTED]) if NESTED in part else part))
 
 
 def reference_to(obj: Any) -> str | None:
-    """`"package.module:name"` for an object that another process can import, or None for one it cannot (a lambda, a local)."""
+    """`"package.module:name"` for an object that another process can import, or None for one it cannot (a lambda, a local).
+
+    An object that remembers how it was made (`recipes`) is `"package.module:Class{arguments}"`.
+    """
     if isinstance(obj, str):
         return obj
+    if (made := reference_of(obj)) is not None:
+        return made
     module_name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if module_name and path and "<" not in path:
         return _verified(_importable_name(module_name), module_name, path, obj)

@@ -345,3 +345,27 @@ def in_prose(outputs: Mapping[str, str], expectations: Mapping[str, str]) -> pr.
     return pr.Feedback(
         judged.score, rationale=". ".join(item.text for item in judged.items if not item.ok) or "all of it is right"
     )
+
+
+def test_judges_and_agents_are_made_again_where_a_run_goes_on() -> None:
+    """From what they were made with: a run of them can be resumed. Nothing but such classes is called by name."""
+    from prompt_registry_plugin.models.resolve import ModelWithParams
+    from prompt_registry_plugin.targets import import_object, reference_to
+
+    model = ModelWithParams("offline:judge", temperature=0.5)
+    for made in (
+        pr.Judge("Is it?", model=model, name="mine"),
+        pr.PromptAgent("p", "offline:task", temperature=0),
+        pr.Regex("a+"),
+    ):
+        reference = reference_to(made)
+        assert reference is not None
+        again = import_object(reference)
+        assert type(again) is type(made)
+        assert reference_to(again) == reference
+    assert again._pattern.pattern == "a+"
+    assert reference_to(pr.Judge("Is it?", model=lambda messages: "yes")) is None
+    assert reference_to(pr.PromptAgent("p", temperature=(1, 2))) is None
+    for dangerous in ('subprocess:run{"args": "ls"}', "os:getcwd{}", 'prompt_registry_plugin.records:Example{"inputs": {}}'):
+        with pytest.raises(pr.UserError, match="no class that is made from a recipe"):
+            import_object(dangerous)

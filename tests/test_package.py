@@ -13,7 +13,7 @@ PACKAGE = ROOT / "prompt_registry_plugin"
 
 # Each row imports only rows above it; modules of one row do not import one another, except inside a bracketed group.
 LAYERS: list[set[str]] = [
-    {"errors", "frozen"},
+    {"errors", "frozen", "recipes"},
     {"records", "uri"},
     {"templates", "variables", "filters", "concurrency", "masking", "places", "retrying"},
     {"scope"},

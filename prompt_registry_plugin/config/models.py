@@ -15,7 +15,7 @@ from prompt_registry_plugin.config.reading import Fault, Path_, read_yaml
 from prompt_registry_plugin.config.references import check_keys, is_by_name, resolve_names
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
-from prompt_registry_plugin.models.resolve import resolve_model, with_params
+from prompt_registry_plugin.models.resolve import ModelWithParams
 from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.engine import optimize_prompts
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
@@ -61,9 +61,9 @@ class LLMModel(_Part):
         given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return {name: value for name, value in given.items() if value is not None}
 
-    def resolve(self) -> Model:
-        """The model itself. Raises `UserError` when nothing installed knows it."""
-        return with_params(resolve_model(self.spec), self.params)
+    def resolve(self, **params: Any) -> Model:
+        """The model itself, with other settings besides. Raises `UserError` when nothing installed knows it."""
+        return ModelWithParams(self.spec, **{**self.params, **params})
 
 
 class PromptModel(_Part):
@@ -218,13 +218,13 @@ class PromptOptimizationModel(_Part):
         """The run with its proof. Raises as `optimize_prompts` does."""
         data = self.examples()
         self.prompt.ensure()
-        reflection = (self.reflection_model or self.agent.model or self._no_model("reflection_model")).resolve()
+        reflection = self.reflection_model or self.agent.model or self._no_model("reflection_model")
         return optimize_prompts(
             predict_fn=self.agent.as_target(self.prompt),
             train_data=data,
             prompt_uris=[self.prompt.uri],
             scorers=self._scorers(data),
-            reflection_model=with_params(reflection, {} if self.temperature is None else {"temperature": self.temperature}),
+            reflection_model=reflection.resolve(**({} if self.temperature is None else {"temperature": self.temperature})),
             optimizer=self.optimizer,
             budget=Budget(rollouts=self.rollouts(len(data))),
             register=self.register_,

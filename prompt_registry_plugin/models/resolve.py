@@ -9,6 +9,7 @@ from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingModel
+from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Usage
 from prompt_registry_plugin.scope import current_recorder
 from prompt_registry_plugin.tracing import span
@@ -67,20 +68,20 @@ def _noted(span_id: str | None, reply: Reply) -> Reply:
     return reply
 
 
-def with_params(model: Model, params: Mapping[str, Any]) -> Model:
-    """The model with settings that every call has."""
-    return _Set(model, params) if params else model
+@with_recipe
+class ModelWithParams:
+    """A model with settings that every call has, such as `temperature`."""
 
-
-class _Set:
-    def __init__(self, model: Model, params: Mapping[str, Any]) -> None:
-        self.name, self.simulated = model.name, model.simulated
-        self._model, self._params = model, dict(params)
+    def __init__(self, model: AnyModel, **params: Any) -> None:
+        self._model, self._params = resolve_model(model), params
+        self.name, self.simulated = self._model.name, self._model.simulated
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
+        """The model's answer."""
         return await self._model(messages, **{**self._params, **params})
 
     async def check(self) -> None:
+        """As the model's own."""
         await self._model.check()
 
 

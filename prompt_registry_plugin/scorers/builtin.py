@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PluginError, UserError
+from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.tracing import Trace
@@ -150,6 +151,7 @@ def edit_similarity(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     return Feedback(score, rationale=None if score == 1 else f"expected {text_of(wanted)!r}, got {text_of(outputs)!r}")
 
 
+@with_recipe
 class Regex:
     """1 where a regular expression is found in the answer."""
 
@@ -167,6 +169,7 @@ class Regex:
         return _verdict(self._pattern.search(text_of(outputs)) is not None, f"match {self._pattern.pattern!r}", outputs, "regex")
 
 
+@with_recipe
 class JSONSchema:
     """1 where the answer, parsed if it is a text, is valid by a JSON Schema; each violation is an item."""
 
@@ -197,6 +200,7 @@ class JSONSchema:
         return Feedback(float(not wrong), wrong or [Item("it fits the schema", True, key="schema")])
 
 
+@with_recipe
 class Numeric:
     """1 where the last number in the answer is the expected one, within a `tolerance` (a share of it) or `absolute`."""
 
@@ -215,6 +219,7 @@ class Numeric:
         return _verdict(ok, f"be {wanted:g}", outputs, "number")
 
 
+@with_recipe
 class Length:
     """1 up to `max_words` words; beyond, the share of them that would fit."""
 
@@ -231,6 +236,7 @@ class Length:
         return Feedback(min(1.0, self._most / n if n else 1.0), [item])
 
 
+@with_recipe
 class Latency:
     """1 up to `seconds` of the recorded run; beyond, the share of its time that would be in time."""
 
@@ -247,6 +253,7 @@ class Latency:
         return Feedback(min(1.0, self._most / took if took > 0 else 1.0), rationale=f"{took:.2f} seconds, {self._most:g} may be")
 
 
+@with_recipe
 class Cost:
     """1 up to `dollars` for the model calls of the recorded run; beyond, the share of its cost that would be within.
 
@@ -274,6 +281,7 @@ class Cost:
         return Feedback(min(1.0, self._most / spent if spent else 1.0), rationale=f"${spent:.6f}, ${self._most:g} may be")
 
 
+@with_recipe
 class ToolCalls:
     """How well the tools that were called are `expectations["expected_tools"]`: names, or mappings with `name` and `arguments`.
 

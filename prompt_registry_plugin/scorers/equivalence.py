@@ -9,12 +9,14 @@ from typing import Any
 from prompt_registry_plugin.errors import ModelUnavailable
 from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
+from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.builtin import expected, same_words, shared_words, text_of, words_of
 
 _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
 
 
+@with_recipe
 class Equivalence:
     """Compares an answer with `expectations["expected_response"]`: 1 where they are equal but for case, space and punctuation.
 

@@ -13,6 +13,7 @@ from typing import Any
 from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable, UserError
 from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
+from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.builtin import text_of
 from prompt_registry_plugin.tracing import Trace
@@ -26,6 +27,7 @@ _ANSWER = (
 )
 
 
+@with_recipe
 class Judge:
     """A yes-or-no question about an answer, such as `Judge("Is the answer polite?", model="openai:gpt-…", name="polite")`.
 
@@ -62,6 +64,7 @@ class Judge:
         raise ModelUnavailable(f"judge {self.name!r} ({self._model.name}) gave no verdict that can be read: {said!r:.200}")
 
 
+@with_recipe
 class Correctness(Judge):
     """Whether the answer says what is expected: `expected_response`, or every one of `expected_facts`, each judged by itself."""
 
@@ -85,6 +88,7 @@ class Correctness(Judge):
         return Feedback(sum(item.ok for item in items) / len(items) if items else 1.0, items)
 
 
+@with_recipe
 class Guidelines(Judge):
     """Whether the answer keeps to rules in plain words; several are judged one by one."""
 
@@ -103,6 +107,7 @@ class Guidelines(Judge):
         return Feedback(sum(item.ok for item in items) / len(items) if items else 1.0, items)
 
 
+@with_recipe
 class Safety(Judge):
     """Whether the answer is free of harm."""
 
@@ -111,6 +116,7 @@ class Safety(Judge):
         super().__init__(question, model=model, name=name)
 
 
+@with_recipe
 class Relevance(Judge):
     """Whether the answer is about what was asked."""
 
@@ -120,6 +126,7 @@ class Relevance(Judge):
         )
 
 
+@with_recipe
 class Groundedness(Judge):
     """Whether everything that the answer claims stands in its sources: `inputs["context"]`, or what the run's tools returned."""
 

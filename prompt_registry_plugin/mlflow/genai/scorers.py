@@ -9,6 +9,7 @@ from prompt_registry_plugin.errors import InvalidExample, UserError
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.mlflow.entities import Feedback as MLflowFeedback
 from prompt_registry_plugin.protocols import AnyModel
+from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback
 from prompt_registry_plugin.scorers import builtin, equivalence, judges
 from prompt_registry_plugin.scorers.foreign import to_feedback
@@ -46,6 +47,7 @@ def scorer(func: Callable[..., Any] | None = None, *, name: str | None = None, *
     return (lambda function: DecoratedScorer(function, name)) if func is None else DecoratedScorer(func, name)
 
 
+@with_recipe
 class Correctness(judges.Correctness):
     """Whether the answer says what is expected."""
 
@@ -53,6 +55,7 @@ class Correctness(judges.Correctness):
         super().__init__(model, name)
 
 
+@with_recipe
 class Equivalence(equivalence.Equivalence):
     """Whether the answer and the expected one mean the same."""
 
@@ -61,6 +64,7 @@ class Equivalence(equivalence.Equivalence):
         self.name = name
 
 
+@with_recipe
 class Safety(judges.Safety):
     """Whether the answer is free of harm."""
 
@@ -68,6 +72,7 @@ class Safety(judges.Safety):
         super().__init__(model, name)
 
 
+@with_recipe
 class Guidelines(judges.Guidelines):
     """Whether the answer keeps to rules in plain words."""
 
@@ -75,6 +80,7 @@ class Guidelines(judges.Guidelines):
         super().__init__(guidelines, model=model, name=name)
 
 
+@with_recipe
 class ExpectationsGuidelines(judges.Judge):
     """Whether the answer keeps to the rules in `expectations["guidelines"]`."""
 
@@ -91,6 +97,7 @@ class ExpectationsGuidelines(judges.Judge):
         return await judge(inputs=inputs, outputs=outputs, expectations=expectations, trace=trace)
 
 
+@with_recipe
 class RelevanceToQuery(judges.Relevance):
     """Whether the answer is about what was asked."""
 
@@ -98,6 +105,7 @@ class RelevanceToQuery(judges.Relevance):
         super().__init__(model, name)
 
 
+@with_recipe
 class RetrievalGroundedness(judges.Groundedness):
     """Whether everything that the answer claims stands in its sources."""
 
@@ -105,6 +113,7 @@ class RetrievalGroundedness(judges.Groundedness):
         super().__init__(model, name)
 
 
+@with_recipe
 class Completeness(judges.Judge):
     """Whether the answer leaves nothing out."""
 
@@ -112,6 +121,7 @@ class Completeness(judges.Judge):
         super().__init__("Does the answer deal with every part of what the inputs ask for?", model=model, name=name)
 
 
+@with_recipe
 class Fluency(judges.Judge):
     """Whether the answer reads well."""
 
@@ -119,6 +129,7 @@ class Fluency(judges.Judge):
         super().__init__("Is the answer grammatical and natural to read?", model=model, name=name)
 
 
+@with_recipe
 class RegexMatch(builtin.Regex):
     """Whether a regular expression is found in the answer, or is all of it."""
 
@@ -135,6 +146,7 @@ class RegexMatch(builtin.Regex):
         self.name = name
 
 
+@with_recipe
 class ResponseLength:
     """Whether the answer has so many characters, or words."""
 
@@ -161,6 +173,7 @@ class ResponseLength:
         return Feedback(float(fits), rationale=f"it has {n} {self._unit}")
 
 
+@with_recipe
 class ToolCallCorrectness(builtin.ToolCalls):
     """How well the tools that were called are `expectations["expected_tools"]`."""
 

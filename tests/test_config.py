@@ -1,0 +1,251 @@
+"""Configuration files: what they name is registered once, pins win, and every fault is told with its line before anything is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.cli.main import main
+from prompt_registry_plugin.config.apply import apply, plan
+from tests.conftest import ROOT
+
+FULL = """
+x-cheap: &cheap {temperature: 0.1}
+schemas:
+  main: &main {catalog_name: main, schema_name: default}
+resources:
+  llms:
+    small: {<<: *cheap, name: "${SMALL:-offline:task}"}
+    judge: {name: "offline:judge"}
+    writer: {name: "offline:reflection", temperature: 0.5}
+prompts:
+  route: &route
+    name: route
+    schema: *main
+    alias: production
+    default_template:
+      - {role: system, content: "Which is it: card or loan? ${this} stays."}
+      - {role: user, content: "{{text}}"}
+  same: "prompts:/main.default.route@production"
+agents:
+  router: {name: router, model: small, prompt: *route}
+datasets:
+  d: {name: routing, file: rows.jsonl}
+app: {name: of another tool}
+optimizations:
+  prompt_optimizations:
+    better: {name: better, prompt: route, agent: router, dataset_name: routing, reflection_model: *writer, scorers: [exact_match],
+             register: if_better, num_candidates: 2}
+"""
+
+
+def written(tmp_path: Path, text: str, name: str = "config.yaml") -> Path:
+    path = tmp_path / "conf" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    rows = [
+        {"inputs": {"text": f"{said} {i}"}, "expectations": {"expected_response": label}}
+        for i in range(6)
+        for said, label in (("stolen plastic", "card"), ("interest and debt", "loan"))
+    ]
+    (path.parent / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def faults_of(tmp_path: Path, text: str) -> list[str]:
+    """The faults of a file, each without the file's folder."""
+    with pytest.raises(pr.UserError) as caught:
+        pr.AppConfig.from_file(written(tmp_path, text))
+    return [line.rpartition("config.yaml:")[2] for line in str(caught.value).splitlines()]
+
+
+def test_everything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anchors, merge keys, names, an alias without its anchor, environment variables, and what is said to models left as it is."""
+    monkeypatch.setenv("SMALL", "offline:task?seed=1")
+    config = pr.AppConfig.from_file(written(tmp_path, FULL))
+    assert config.resources.llms["small"].temperature == 0.1
+    assert config.resources.llms["small"].spec == "offline:task?seed=1"
+    agent = config.agents["router"]
+    assert agent.prompt == config.prompts["route"]
+    assert agent.model == config.resources.llms["small"]
+    assert config.prompts["route"].uri == config.prompts["same"].uri == "prompts:/main.default.route@production"
+    assert "${this}" in str(config.prompts["route"].template)
+    assert config.optimizations is not None
+    optimization = config.optimizations.prompt_optimizations["better"]
+    assert optimization.reflection_model is not None
+    assert optimization.reflection_model.name == "offline:reflection"
+    assert optimization.agent == agent
+
+
+def test_applying_registers_what_is_new_and_keeps_what_is_there(tmp_path: Path) -> None:
+    """Applied twice nothing changes; an edited default is another version; an alias that was moved since stays where it is."""
+    path = written(tmp_path, FULL)
+    config = pr.AppConfig.from_file(path)
+    assert [step.action for step in plan(config)] == ["register", "keep", "register", "leave"]
+    assert pr.search_prompts() == []
+    apply(config)
+    assert pr.load_prompt("prompts:/main.default.route@production").version == 1
+    assert len(pr.load_dataset("routing")) == 12
+    assert [step.action for step in apply(config)] == ["keep", "keep", "keep", "leave"]
+    pr.register_prompt("main.default.route", "improved {{text}}")
+    pr.set_prompt_alias("main.default.route", "production", 2)
+    assert [step.action for step in apply(config)] == ["keep", "keep", "keep", "leave"]
+    assert config.prompts["route"].load().version == 2
+    apply(pr.AppConfig.from_file(written(tmp_path, FULL.replace("Which is it", "What is it"))))
+    assert pr.load_prompt("main.default.route").version == 3
+    assert pr.load_prompt("prompts:/main.default.route@production").version == 2
+
+
+def test_a_pin_wins_over_the_registry(tmp_path: Path) -> None:
+    """`version: 1` serves version 1 whatever aliases say; without a pin it is the newest; a pin to nothing is a fault."""
+    for text in ("one {{q}}", "two {{q}}"):
+        pr.register_prompt("p", text)
+    pr.set_prompt_alias("p", "production", 2)
+    config = pr.AppConfig.from_file(
+        written(tmp_path, "prompts:\n  pinned: {name: p, version: 1}\n  free: {name: p}\n  later: {name: p, version: 3}\n")
+    )
+    assert [config.prompts[name].load().template for name in ("pinned", "free")] == ["one {{q}}", "two {{q}}"]
+    assert config.prompts["pinned"].template == "one {{q}}"
+    with pytest.raises(pr.PromptNotFound, match="no version 3"):
+        plan(config)
+
+
+def test_an_optimization_runs_for_an_agent_that_is_named(tmp_path: Path) -> None:
+    """The version that came of it is the pinned one of what is returned; an agent in code is named by its module."""
+    config = pr.AppConfig.from_file(written(tmp_path, FULL))
+    apply(config)
+    assert config.optimizations is not None
+    results = config.optimizations.optimize()
+    assert results["better"].uri == "prompts:/main.default.route/2"
+    assert pr.load_prompt(results["better"].uri).run_id is not None
+    again = FULL.replace("agent: router", "agent: tests.simulated_target:no_such_name")
+    broken = pr.AppConfig.from_file(written(tmp_path, again)).optimizations
+    assert broken is not None
+    with pytest.raises(pr.UserError, match="cannot import"):
+        broken.optimize()
+    missing = pr.AppConfig.from_file(written(tmp_path, FULL.replace("dataset_name: routing", "dataset_name: rooting")))
+    with pytest.raises(pr.DatasetNotFound, match=r"did you mean 'routing'.*create_dataset"):
+        plan(missing)
+
+
+def test_a_default_scorer_compares_with_a_judge(tmp_path: Path) -> None:
+    """Without scorers, what is expected decides which judge is asked, and the price is told beforehand."""
+    text = FULL.replace("scorers: [exact_match],", "scorer_model: judge,")
+    config = pr.AppConfig.from_file(written(tmp_path, text))
+    assert "at most 360 rollouts on 12 training rows" not in plan(config)[-1].detail
+    assert "at most 72 rollouts on 12 training rows" in plan(config)[-1].detail
+    apply(config)
+    assert config.optimizations is not None
+    result = config.optimizations.prompt_optimizations["better"].run()
+    assert result.rollouts <= 72
+
+
+def test_every_fault_is_told_with_its_line(tmp_path: Path) -> None:
+    """Missing and mistyped keys, wrong values, unknown names: all at once, each where it is written."""
+    assert faults_of(
+        tmp_path,
+        """\
+resources:
+  llms:
+    small: {nam: x, temperature: hot}
+prompts:
+  a: {name: "a b"}
+  c: {name: c, version: 2, alias: production}
+  u: "prompts:/u v"
+agents:
+  g: {name: g, model: smal, prompt: a}
+  h: {name: h}
+optimizations:
+  prompt_optimizations:
+    o:
+      name: o
+      prompt: nope
+      num_candidates: 0
+""",
+    ) == [
+        "3: resources.llms.small.nam: unknown key; did you mean 'name'?",
+        "3: resources.llms.small.name: field required",
+        "3: resources.llms.small.temperature: input should be a valid number, unable to parse string as a number, not 'hot'",
+        "5: prompts.a: prompt name 'a b' may hold letters, digits, '_', '-', '.' and '/' between parts, nothing else",
+        "6: prompts.c: a prompt is pinned by version or by alias, not by both",
+        "7: prompts.u: cannot read prompt URI 'prompts:/u v': prompt name 'u v' may hold letters, digits, '_', '-', '.' and '/' "
+        "between parts, nothing else",
+        "9: agents.g.model: nothing under resources.llms is called 'smal'; did you mean 'small'?",
+        "10: agents.h: an agent has a model and a prompt, or a target 'package.module:name'",
+        "13: optimizations.prompt_optimizations.o.agent: field required",
+        "13: optimizations.prompt_optimizations.o.dataset_name: field required",
+        "15: optimizations.prompt_optimizations.o.prompt: nothing under prompts is called 'nope'; there are a, c, u",
+        "16: optimizations.prompt_optimizations.o.num_candidates: input should be greater than or equal to 1, not 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a: [1,\nb: 2", "2: this is no YAML"),
+        ("prompts:\n  a: {name: x}\n  a: {name: y}", "3: prompts.a stands here twice"),
+        ("a: &x\n  b: *x", "this refers to itself"),
+        ("- 1", "1: a configuration is a mapping"),
+        (
+            'prompts:\n  a: {name: "${NOBODY_SETS_THIS}"}',
+            "2: prompts.a.name: the environment variable NOBODY_SETS_THIS is not set",
+        ),
+        ("a: !!python/object/apply:os.system [ls]", "no YAML"),
+    ],
+)
+def test_what_is_no_configuration(tmp_path: Path, text: str, fault: str) -> None:
+    """Is told in one line, with the place where there is one; nothing in a file is run."""
+    [said] = faults_of(tmp_path, text)
+    assert fault in said
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run says what would be done and makes no file; a fault exits with 2; optimizations run when they are named."""
+    path = written(tmp_path, FULL)
+    (tmp_path / "new").mkdir()
+    monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path}/new/prompts.db")
+
+    def call(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(["apply", str(path), *arguments])
+        out = capsys.readouterr()
+        return int(caught.value.code or 0), out.out + out.err
+
+    code, out = call("--dry-run", "--json")
+    assert code == 0
+    assert [step["action"] for step in json.loads(out)["steps"]] == ["register", "keep", "register", "leave"]
+    assert list((tmp_path / "new").iterdir()) == []
+    code, out = call("--optimize", "bettr")
+    assert (code, "did you mean 'better'" in out) == (2, True)
+    assert pr.search_prompts() == []
+    code, out = call("--optimize", "all", "--json")
+    assert code == 0
+    assert pr.load_prompt("main.default.route").version == 2
+    path.write_text("prompts: 5")
+    assert call()[0] == 2
+
+
+def test_the_published_schema_is_current_and_fits_the_example() -> None:
+    """Editors check files by it; names in place of what they name fit too, and mistakes do not."""
+    schema = json.loads((ROOT / "docs" / "config.schema.json").read_text())
+    assert schema == pr.AppConfig.json_schema()
+    example = yaml.safe_load((ROOT / "examples" / "config" / "support.yaml").read_text())
+    jsonschema.validate(example, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"prompts": {"a": {"version": "x"}}}, schema)
+
+
+def test_the_routing_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """By configuration, by content and by cost."""
+    from examples import routing
+
+    routing.main()
+    out = capsys.readouterr().out
+    assert "configured for billing: prompts:/support/billing/1" in out
+    assert "Why was I charged twice?     by content prompts:/support/billing/1       by cost prompts:/support/detailed/1" in out
+    assert "by cost prompts:/support/concise/1" in out
