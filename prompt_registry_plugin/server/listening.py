@@ -18,6 +18,7 @@ def listen(app: Starlette, host: str, port: int, ready: Callable[[str], None]) -
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who is told the address may ask at once
     except OSError as error:
         listener.close()
         raise ModelUnavailable(
