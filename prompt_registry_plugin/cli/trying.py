@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     "--model", "models", multiple=True, help="Such as openai:gpt-…; may be repeated. Default: the prompt's model_config."
 )
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="A variable's value; NAME=@FILE reads a file.")
-@click.option("--temperature", type=click.FloatRange(0))
-@click.option("--max-tokens", type=click.IntRange(1))
+@click.option("--temperature", type=click.FloatRange(0), help="As the model knows it.")
+@click.option("--max-tokens", type=click.IntRange(1), help="How long an answer may be.")
 @click.option("--save", is_flag=True, help="Keep inputs and answers as rows, which load_table() gives back.")
 @json_option
 @registry_option
