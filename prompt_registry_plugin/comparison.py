@@ -14,6 +14,7 @@ from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import Data
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.evaluation import EvaluationResult, aevaluate
+from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.records import Example, Interval, Template
 from prompt_registry_plugin.reports import page
@@ -30,13 +31,15 @@ _MEASURES = ("score", "failures", "seconds", "cost", "tokens")
 class Variant:
     """One variant with its evaluation, and how much better than the first it is: None for the first itself.
 
-    `p_value` is corrected for the number of variants that are compared (Holm, 1979).
+    `p_value` is corrected for the number of variants that are compared (Holm, 1979). `prompt` and `model` say what it is made of.
     """
 
     name: str
     result: EvaluationResult
     difference: PairedDifference | None = None
     p_value: float | None = None
+    prompt: str = ""
+    model: str = ""
 
     @property
     def regressed(self) -> bool:
@@ -84,6 +87,33 @@ class Comparison:
     def rows(self) -> list[list[str]]:
         """The table as texts."""
         return [self._row(variant) for variant in self.variants]
+
+    def matrix(self, what: str = "score") -> list[list[str]]:
+        """A row for each prompt and a column for each model, with a heading: the score with its interval, or another measure.
+
+        Empty where there are not several of both. Raises `UserError` for a measure that is not known.
+        """
+        prompts, models = (list(dict.fromkeys(getattr(v, part) for v in self.variants)) for part in ("prompt", "model"))
+        if len(prompts) < 2 or len(models) < 2 or len(self.variants) != len(prompts) * len(models):
+            return []
+        cells = {(v.prompt, v.model): self._cell(v, what) for v in self.variants}
+        return [[what, *models], *([prompt, *(cells[prompt, model] for model in models)] for prompt in prompts)]
+
+    def _cell(self, variant: Variant, what: str) -> str:
+        shown = {"score": variant.result.score, **variant.result.scores}.get(what)
+        if shown is not None:
+            return str(shown)
+        value = variant.measure(what)
+        if value is None:
+            raise UserError(f"{what!r} is not known here; there are {', '.join([*_MEASURES, *variant.result.scorers])}")
+        return f"{value:.4g}"
+
+    @property
+    def note(self) -> str:
+        """What the figures are, in a sentence."""
+        n = len(self.variants) - 1
+        several = f"; p-values are corrected for {n} comparisons (Holm)" if n > 1 else ""
+        return f"{len(self.examples)} rows; differences are paired with {self.variants[0].name}, intervals hold 95 %{several}"
 
     def _row(self, variant: Variant) -> list[str]:
         result, tokens, cost = variant.result, variant.measure("tokens"), variant.measure("cost")
@@ -205,7 +235,7 @@ async def acompare(
     options = options or RunOptions()
     examples = examples_of(data)
     targets = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
-    found: list[tuple[str, EvaluationResult]] = []
+    found: list[Variant] = []
     for target_name, target in targets.items():
         for prompt_name, templates in [_variant(variant) for variant in prompts or ()] or [("", {})]:
             for model in models or [""]:
@@ -219,17 +249,18 @@ async def acompare(
                     aggregation=aggregation,
                     options=settings,
                 )
-                found.append((name, result))
-    names = [name for name, _ in found]
+                found.append(Variant(name, result, prompt=prompt_name, model=model))
+    names = [variant.name for variant in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{twice[0]!r} is compared twice")
-    first = found[0][1]
-    differences = [
-        paired_difference([r.score for r in first.rollouts], [r.score for r in result.rollouts]) for _, result in found[1:]
-    ]
+    first = [rollout.score for rollout in found[0].result.rollouts]
+    differences = [paired_difference(first, [r.score for r in variant.result.rollouts]) for variant in found[1:]]
     corrected = holm([difference.p_value for difference in differences])
-    rest = [Variant(*one, *two) for one, two in zip(found[1:], zip(differences, corrected, strict=True), strict=True)]
-    return Comparison([Variant(*found[0]), *rest], examples)
+    rest = [
+        replace(variant, difference=difference, p_value=p_value)
+        for variant, difference, p_value in zip(found[1:], differences, corrected, strict=True)
+    ]
+    return Comparison([found[0], *rest], examples)
 
 
 compare = blocking(acompare)
@@ -268,8 +299,8 @@ def _short(example: Example) -> str:
 
 
 def _printable(text: str) -> str:
-    """XML holds no control characters."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    """XML holds no control characters; nor does it hold secrets."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in clean(text))
 
 
 __all__ = ["Comparison", "Variant", "acompare", "compare", "holm"]

@@ -8,6 +8,8 @@ from difflib import SequenceMatcher
 from html import escape
 from typing import Any, Literal
 
+from prompt_registry_plugin.masking import clean
+
 Points = Sequence[tuple[float, float]]
 _LEFT, _TOP, _WIDE, _HIGH = 56, 48, 660, 300
 _COLOURS = ("#1b6ca8", "#c0504d", "#5a8a3a", "#8064a2", "#d98c2b", "#4aa5a8")
@@ -54,13 +56,15 @@ def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> st
 
 
 def page(template: str, **values: Any) -> str:
-    """An HTML text from one of our own page templates; every value is escaped."""
+    """An HTML text from one of our own page templates; every value is escaped, and has no secrets in it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("prompt_registry_plugin", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -112,3 +112,42 @@ def test_p_values_are_corrected_as_holm_says() -> None:
     """Checked by hand."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_a_matrix_of_versions_and_models() -> None:
+    """A row for each prompt, a column for each model; nothing where there are not several of both; the note says what was corrected."""
+    for text in ("a {{q}}", "b {{q}}"):
+        pr.register_prompt("m", text)
+
+    def answering(q: str, model: str) -> str:
+        return f"{model} {pr.load_prompt('m').format(q=q)}"
+
+    rows = [{"inputs": {"q": str(i)}, "expectations": {"expected_response": f"x a {i}"}} for i in range(4)]
+    uris = ["prompts:/m/1", "prompts:/m/2"]
+    found = pr.compare(predict_fn=answering, data=rows, scorers=["exact_match"], prompts=uris, models=["x", "y"])
+    assert [[cell.partition(" ")[0] for cell in row] for row in found.matrix()] == [
+        ["score", "x", "y"],
+        ["m/1", "1.000", "0.000"],
+        ["m/2", "0.000", "0.000"],
+    ]
+    assert found.matrix("failures")[1] == ["m/1", "0", "0"]
+    assert "corrected for 3 comparisons (Holm)" in found.note
+    assert "<td>m/2</td>" in found.to_html()
+    assert pr.compare(predict_fn=answering, data=rows, scorers=["exact_match"], prompts=uris, models=["x"]).matrix() == []
+    with pytest.raises(pr.UserError, match="'nothing' is not known"):
+        found.matrix("nothing")
+
+
+def test_pages_and_reports_hold_no_secrets() -> None:
+    """What an agent answers and raises is masked where people read it."""
+    secret = "sk-abcdefghijklmnopqrstuvwx"
+
+    def leaking(q: str) -> str:
+        if q == "b":
+            raise ValueError(f"refused: api_key={secret}")
+        return f"the key is {secret}"
+
+    found = pr.compare(predict_fn=leaking, data=[{"inputs": {"q": q}} for q in "ab"], scorers=["length"])
+    assert secret not in found.to_html()
+    assert "the key is" in found.to_html()
+    assert secret not in found.to_junit()

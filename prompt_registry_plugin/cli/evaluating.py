@@ -70,7 +70,11 @@ def evaluate_command(
     if as_json:
         print_json({**found.to_json(), "gate": gate, "reasons": reasons})
     else:
-        console(at_least=160).print(make_table(found.columns, found.rows()))
+        wide = console(at_least=160)
+        wide.print(make_table(found.columns, found.rows()))
+        if matrix := found.matrix():
+            wide.print(make_table(matrix[0], matrix[1:]))
+        wide.print(found.note, style="dim")
     for reason in reasons:
         click.echo(f"gate not passed: {reason}", err=True)
     if gate and not reasons:
