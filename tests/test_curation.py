@@ -87,18 +87,25 @@ def test_splits_are_seeded_stratified_and_leak_nothing() -> None:
         dataset.split(1.5)
 
 
-def test_a_held_out_row_that_only_looks_different_is_a_leak() -> None:
-    """An optimization refuses it as it refuses the same row."""
-    pr.register_prompt("support", "{{question}}")
-    with pytest.raises(pr.InvalidExample, match="stand in both"):
+def test_a_held_out_row_that_only_looks_different_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Data sets that people published have such rows: they are no error, unlike the same row, but the proof flatters."""
+    pr.register_prompt("support", "Help. {{question}}")
+
+    def optimize(asked: str) -> None:
         pr.optimize_prompts(
             predict_fn=answer,
-            train_data=[{"inputs": {"question": "Why, then?"}}],
-            eval_data=[{"inputs": {"question": "why then"}}],
+            train_data=[{"inputs": {"question": "Why, then?"}, "expectations": {"expected_response": "x"}}],
+            eval_data=[{"inputs": {"question": asked}, "expectations": {"expected_response": "x"}}],
             prompt_uris=["prompts:/support"],
             scorers=["exact_match"],
             reflection_model="offline:reflection",
+            budget=5,
         )
+
+    optimize("why then")
+    assert "1 of 1 held-out rows are training rows but for case" in caplog.text
+    with pytest.raises(pr.InvalidExample, match="stand in both"):
+        optimize("Why, then?")
 
 
 def test_traces_are_found_by_what_they_did() -> None:
