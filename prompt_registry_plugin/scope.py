@@ -83,7 +83,8 @@ def inside_run(run_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _run.reset(token)
+        with suppress(ValueError):  # a run that is begun in one cell of a notebook ends in another
+            _run.reset(token)
 
 
 RenderListener = Callable[["PromptVersion", str | None, Mapping[str, object]], None]

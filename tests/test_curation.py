@@ -99,7 +99,7 @@ def test_a_held_out_row_that_only_looks_different_is_told(caplog: pytest.LogCapt
             prompt_uris=["prompts:/support"],
             scorers=["exact_match"],
             reflection_model="offline:reflection",
-            budget=5,
+            budget=20,
         )
 
     optimize("why then")

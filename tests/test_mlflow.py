@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import os
 import subprocess
@@ -45,6 +46,7 @@ MORE = [{**row, "inputs": {"text": f"{row['inputs']['text']}{end}"}} for row in 
 @pytest.fixture(autouse=True)
 def default_experiment() -> Iterator[None]:
     yield
+    mlflow.set_experiment("Default")
     while mlflow.active_run() is not None:
         mlflow.end_run()
 
@@ -169,6 +171,19 @@ def test_a_run_that_raises_has_failed() -> None:
     assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
     with pytest.raises(pr.UserError, match="no tracked run"):
         mlflow.get_run("nobody")
+
+
+def test_cells_of_a_notebook_are_contexts_of_their_own() -> None:
+    """An experiment and a run that one cell begins hold in the next, and traces belong to the run."""
+    cells = [contextvars.copy_context() for _ in range(4)]
+    traced = mlflow.trace(lambda text: text.upper())
+    cells[0].run(mlflow.set_experiment, "notebook")
+    run = cells[1].run(mlflow.start_run)
+    cells[2].run(traced, "a")
+    cells[2].run(mlflow.log_param, "a", 1)
+    cells[3].run(mlflow.end_run)
+    assert (run.info.experiment_id, run.info.status, run.data.params) == ("notebook", "FINISHED", {"a": "1"})
+    assert len(mlflow.search_traces(return_type="list", run_id=run.info.run_id)) == 1
 
 
 def test_optimizing(prompt: pr.PromptVersion) -> None:

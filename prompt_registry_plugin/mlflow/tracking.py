@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -18,10 +18,18 @@ from prompt_registry_plugin.current import DEFAULT_URL, current_registry
 from prompt_registry_plugin.datasets import step_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.records import EMPTY, TraceFeedback, TrackedRun
-from prompt_registry_plugin.scope import current_recorder, current_run_id
+from prompt_registry_plugin.scope import current_recorder, current_run_id, inside_run
 from prompt_registry_plugin.tracing import Trace
 
-_experiment: ContextVar[str] = ContextVar("mlflow_experiment", default="Default")
+
+class _Active(threading.local):
+    """The runs that are active in a thread, as MLflow has it: cells of a notebook are contexts of their own in one thread."""
+
+    def __init__(self) -> None:
+        self.runs: list[ActiveRun] = []
+
+
+_experiment = ["Default"]  # of the process
 
 
 def set_tracking_uri(uri: str) -> None:
@@ -56,7 +64,7 @@ def set_experiment(experiment_name: str | None = None, experiment_id: str | None
     name = experiment_name or experiment_id
     if not name:
         raise UserError("set_experiment takes the name of an experiment")
-    _experiment.set(name)
+    _experiment[0] = name
     return Experiment(name)
 
 
@@ -109,37 +117,37 @@ class ActiveRun(Run):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self in (stack := _active.get()):
-            _active.set(tuple(run for run in stack if run is not self))
+        if self in _active.runs:
+            _active.runs.remove(self)
             self._scope.__exit__(kind, error, traceback)
 
 
-_active: ContextVar[tuple[ActiveRun, ...]] = ContextVar("mlflow_runs", default=())
+_active = _Active()
 
 
 def start_run(
     run_id: str | None = None, experiment_id: str | None = None, run_name: str | None = None, nested: bool = False
 ) -> ActiveRun:
     """Begins a run, or goes on with the one of that id. Raises `UserError` while another is active, unless `nested`."""
-    if _active.get() and not nested:
-        raise UserError(f"run {current_run_id()} is active: end it with mlflow.end_run(), or start_run(nested=True)")
-    scope = tracked.tracked_run(experiment_id or _experiment.get(), run_name or "run", run_id=run_id)
+    if (active := active_run()) is not None and not nested:
+        raise UserError(f"run {active.info.run_id} is active: end it with mlflow.end_run(), or start_run(nested=True)")
+    scope = tracked.tracked_run(experiment_id or _experiment[0], run_name or "run", run_id=run_id)
     run = ActiveRun(scope.__enter__(), scope)
-    _active.set((*_active.get(), run))
+    _active.runs.append(run)
     return run
 
 
 def end_run(status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
     """Ends the active run, if there is one."""
-    if stack := _active.get():
-        stack[-1].__exit__(None, None, None)
+    if (run := active_run()) is not None:
+        run.__exit__(None, None, None)
         if status != "FINISHED":
-            tracked.finish_run(stack[-1].info.run_id, status)
+            tracked.finish_run(run.info.run_id, status)
 
 
 def active_run() -> ActiveRun | None:
     """The run that is active here."""
-    return _active.get()[-1] if _active.get() else None
+    return _active.runs[-1] if _active.runs else None
 
 
 def get_run(run_id: str) -> Run:
@@ -180,8 +188,9 @@ def set_tags(tags: Mapping[str, Any]) -> None:
 
 
 def _run_id() -> str:
-    run = active_run() or start_run()
-    return run.info.run_id
+    if here := current_run_id():  # in a thread that works for a run's
+        return here
+    return (active_run() or start_run()).info.run_id
 
 
 # --- traces --------------------------------------------------------------------------------------------------------------------
@@ -237,15 +246,17 @@ class _recording:  # noqa: N801  a context manager
     """A recording of its own, unless one is under way."""
 
     def __init__(self, name: str) -> None:
-        self._scope = None if current_recorder() is not None else current_registry().record(name)
+        self._scope = ExitStack()
+        self._name = name
 
     def __enter__(self) -> None:
-        if self._scope is not None:
-            self._scope.__enter__()
+        if current_recorder() is None:
+            if current_run_id() is None and (run := active_run()) is not None:  # begun in another cell
+                self._scope.enter_context(inside_run(run.info.run_id))
+            self._scope.enter_context(current_registry().record(self._name))
 
     def __exit__(self, *error: Any) -> None:
-        if self._scope is not None:
-            self._scope.__exit__(*error)
+        self._scope.__exit__(*error)
 
 
 @overload
