@@ -15,13 +15,12 @@ import inspect
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import partial
 from io import StringIO
@@ -34,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 import prompt_registry_plugin as pr
+from examples.simulated import simulated_models
 from prompt_registry_plugin import mlflow
 from prompt_registry_plugin.config import models as config
 from prompt_registry_plugin.curation import examples_of
@@ -257,20 +257,6 @@ STAND_INS: dict[str, Callable[[], Any]] = {
     "predict_fn": lambda: _predict,
     "dataset": lambda: [{"inputs": {"sentence": "x"}, "expectations": {"expected_response": "BACKGROUND"}}],
 }
-
-
-@contextmanager
-def simulated_models() -> Iterator[None]:
-    """Points OpenAI's client at the simulated models, behind a real server on loopback."""
-    command = [sys.executable, "-m", "prompt_registry_plugin", "offline-model", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        os.environ["OPENAI_BASE_URL"] = json.loads(server.stdout.readline())["url"]
-        os.environ["OPENAI_API_KEY"] = "sk-simulated-key-000000000000"
-        try:
-            yield
-        finally:
-            server.terminate()
 
 
 def run_document(path: Path) -> list[Outcome]:

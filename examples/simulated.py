@@ -17,16 +17,25 @@ def a_model() -> Iterator[str]:
         yield os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
         return
     print("the model is simulated: it classifies by the words of its instructions, and can do nothing else\n")
+    with simulated_models():
+        yield "offline-task"
+
+
+@contextmanager
+def simulated_models() -> Iterator[None]:
+    """Points OpenAI's client at the simulated models, behind a real server on loopback: they answer to any name."""
     command = [sys.executable, "-m", "prompt_registry_plugin", "offline-model", "--port", "0", "--json"]
+    before = {name: os.environ.get(name) for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         os.environ["OPENAI_BASE_URL"] = json.loads(server.stdout.readline())["url"]
         os.environ["OPENAI_API_KEY"] = "simulated"
         try:
-            yield "offline-task"
+            yield
         finally:
             server.terminate()
-            del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 LABELS = """

@@ -47,3 +47,13 @@ def test_four_prompts_of_four_frameworks_are_one_tree_and_improve_together(tmp_p
     assert "  chain mood_step\n    agent mood\n      prompt mood/instructions (discovered)\n      llm offline-task" in tree
     assert "  chain haste_step\n    agent haste\n      prompt haste/instructions (discovered)\n      llm offline-task" in tree
     assert "gain proven on held-out examples" in out
+
+
+def test_versions_and_models_side_by_side_and_a_gate(tmp_path: Path) -> None:
+    """Three versions with two models on real messages; what is better passes the gate, a regression does not."""
+    out = run("banking.matrix", tmp_path)
+    rows = re.findall(r"│ intent/(\d) +│ ([\d.]+) \S+ \S+ │ ([\d.]+)", out)
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
+    assert "version 3 in place of 2: passes the gate" in out
+    assert "version 2 in place of 3: intent/2, offline:task is worse than intent/3, offline:task" in out
