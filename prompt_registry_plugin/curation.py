@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.concurrency import async_twin
@@ -19,6 +19,7 @@ from prompt_registry_plugin.reviewing import rejects
 from prompt_registry_plugin.tracing import Trace
 
 SCHEME = "datasets:/"
+Only = Literal["accepted", "corrected", "reviewed"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,13 +30,15 @@ class Dataset(Sequence[Example]):
     summary: DatasetSummary | None = None
 
     @classmethod
-    def from_traces(cls, traces: Iterable[Trace], *, only: Literal["accepted", "corrected", "reviewed"] = "accepted") -> Dataset:
+    def from_traces(cls, traces: Iterable[Trace], *, only: Only = "accepted") -> Dataset:
         """A row for each trace: the inputs of its outermost step, and its output as the `expected_response`.
 
         What people said (`log_feedback`) counts: corrections take the place of the output, and what was rejected or failed without a
         correction is left out. `only="reviewed"` leaves out what nobody looked at, `"corrected"` all but corrections. Of rows with the same
         inputs the newest correction holds, else the newest answer. Raises `InvalidExample` when nothing is left.
         """
+        if only not in get_args(Only):
+            raise UserError(f"only is one of {', '.join(get_args(Only))}, not {only!r}")
         traces = sorted(traces, key=lambda trace: trace.started_at)
         said: dict[str, list[TraceFeedback]] = {}
         for feedback in current_registry().store.traces.feedback([trace.id for trace in traces]):
@@ -107,9 +110,9 @@ class Dataset(Sequence[Example]):
 def register_dataset(name: str, data: Data, *, commit_message: str | None = None) -> Dataset:
     """The next version of a data set, each row once; the newest version where it has the same rows. Raises `InvalidExample`."""
     uri.check_name(name, "data set")
-    registry = current_registry()
-    registry.store.datasets.add(name, unique(examples_of(data)), by=who(), commit_message=commit_message)
-    return load_dataset(name)
+    written = current_registry().store.datasets.add(name, unique(examples_of(data)), by=who(), commit_message=commit_message)
+    assert written is not None
+    return load_dataset(name, written.version)
 
 
 def merge_records(name: str, data: Data, *, commit_message: str | None = None) -> Dataset:
@@ -122,8 +125,9 @@ def merge_records(name: str, data: Data, *, commit_message: str | None = None) -
     while True:
         found = table.get(name)
         rows, version = (found[1], found[0].version) if found else ([], 0)
-        if table.add(name, merged(rows, new), by=who(), commit_message=commit_message, expected=version):
-            return load_dataset(name)  # else somebody else added rows meanwhile, which are not to be lost
+        written = table.add(name, merged(rows, new), by=who(), commit_message=commit_message, expected=version)
+        if written is not None:  # else somebody else added rows meanwhile, which are not to be lost
+            return load_dataset(name, written.version)
 
 
 def load_dataset(name_or_uri: str, version: int | None = None) -> Dataset:
@@ -132,7 +136,7 @@ def load_dataset(name_or_uri: str, version: int | None = None) -> Dataset:
     if is_uri(name_or_uri):
         body = name_or_uri.removeprefix(SCHEME)
         name, _, last = body.rpartition("/")
-        if last.isdigit() and name:
+        if last.isascii() and last.isdigit() and name:
             if version is not None:
                 raise InvalidURI(f"{name_or_uri!r} already says which version; leave version={version!r} away")
             version = int(last)
@@ -170,13 +174,23 @@ def examples_of(data: Data, what: str = "data") -> list[Example]:
 
 
 def merged(there: Sequence[Example], new: Iterable[Example]) -> list[Example]:
-    """The rows of both; new expectations of inputs that are there are added to theirs."""
-    rows = {digest(example.inputs): example for example in there}
+    """The rows of both, each once; new expectations of inputs that are there are added to theirs.
+
+    Inputs that stand there several times, with different expectations, are left alone: what is new is another row.
+    """
+    rows = list(there)
+    places: dict[str, list[int]] = {}
+    for i, example in enumerate(rows):
+        places.setdefault(digest(example.inputs), []).append(i)
     for example in new:
-        old = rows.get(digest(example.inputs))
-        both = {**old.expectations, **example.expectations} if old else example.expectations
-        rows[digest(example.inputs)] = Example(example.inputs, freeze(both))
-    return list(rows.values())
+        found = places.setdefault(digest(example.inputs), [])
+        if len(found) == 1:
+            old = rows[found[0]]
+            rows[found[0]] = Example(old.inputs, freeze({**old.expectations, **example.expectations}))
+        elif example.expectations not in [rows[i].expectations for i in found]:
+            found.append(len(rows))
+            rows.append(Example(example.inputs, example.expectations))
+    return rows
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]]) -> Any:
@@ -189,7 +203,16 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> Any:
 
 
 def _corrections(verdicts: Sequence[TraceFeedback]) -> dict[str, Any]:
-    return {name: value for verdict in verdicts for name, value in verdict.expectations.items()}
+    """What should have come out: a later verdict of the same name takes an earlier one's place, what comes without one is added."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for verdict in verdicts:
+        said = by_name.setdefault(verdict.name, {})
+        if verdict.value is not None:
+            said.clear()
+        for name, value in verdict.expectations.items():
+            facts = name == "expected_facts" and isinstance(value, list) and isinstance(said.get(name), list)
+            said[name] = [*said[name], *value] if facts else value
+    return {name: value for said in by_name.values() for name, value in said.items()}
 
 
 def _rejected(verdicts: Sequence[TraceFeedback]) -> bool:

@@ -55,8 +55,14 @@ def is_empty(data: Data | None) -> bool:
 
 
 def unique(examples: Iterable[Example]) -> list[Example]:
-    """The examples, each once."""
-    return list({example.id: example for example in examples}.values())
+    """The examples, each once by its content. Raises `InvalidExample` for two different ones with the same id."""
+    found = {digest([example.inputs, example.expectations]): example for example in examples}
+    ids: set[str] = set()
+    for example in found.values():
+        if example.id in ids:
+            raise InvalidExample(f"two different rows have the id {example.id!r}")
+        ids.add(example.id)
+    return list(found.values())
 
 
 def same_inputs(example: Example) -> str:

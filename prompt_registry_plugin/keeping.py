@@ -1,29 +1,39 @@
 """Rollouts that are kept, so that an evaluation goes on where it was stopped, and pays only for rows that are new.
 
 A rollout stands for another one when everything that is known to matter is the same: the row, the candidate's templates, the target and its
-arguments, the scorers with their settings, and, of prompts that were loaded from the registry, everything about them since. What a target
-calls is not known; that is why a cache has a name, which its owner changes.
+arguments, the scorers with their settings, the files of all modules of the user's that are loaded, and everything about the prompts that
+were loaded. What cannot be told from another object of its kind is never taken for one. What a model or a service answers is not known;
+that is why a cache has a name, which its owner changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
+import logging
 import re
+import secrets
+import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from prompt_registry_plugin.errors import PromptNotFound
 from prompt_registry_plugin.options import RunOptions
+from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import Scorer
-from prompt_registry_plugin.records import AliasMove, Candidate, Change, Example, Rollout, digest
+from prompt_registry_plugin.records import AliasMove, Candidate, Change, Example, Rollout, digest, utc_now
 from prompt_registry_plugin.registry import PromptRegistry
-from prompt_registry_plugin.targets import import_object, reference_to
+from prompt_registry_plugin.targets import import_object, is_users, reference_to
 
-_DEPTH = 5
+logger = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+")
+_KEPT_FOR = timedelta(days=30)
 
 
 class KeptRollouts:
@@ -32,77 +42,152 @@ class KeptRollouts:
     def __init__(
         self, registry: PromptRegistry, options: RunOptions, predict_fn: Any, scorers: Sequence[Scorer], aggregation: Any
     ) -> None:
+        seen = _Seen()
         target = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
         self._registry = registry
-        self._what = [options.cache, _seen(target), [_seen(s) for s in scorers], _seen(aggregation), _seen(options.arguments)]
+        self._what = [options.cache, seen.root(target), [seen.root(s) for s in scorers], seen.root(aggregation), dict(options.arguments),
+                      _files(), sorted(registry.store.prompts.bindings())]  # fmt: skip
+        if seen.unknown:
+            logger.warning("nothing is kept under %r: %s cannot be told from another one like it", options.cache, seen.unknown[0])
         self._changed: dict[str, datetime | None] = {}
+        registry.store.runs.forget_kept(utc_now() - _KEPT_FOR)
 
     def find(self, candidate: Candidate, examples: Sequence[Example]) -> dict[str, Rollout]:
         """What is kept of these, by the example's id."""
-        keys = {self._key(candidate, example): example.id for example in examples}
-        found = self._registry.store.runs.kept(list(keys))
-        return {keys[key]: rollout for key, (rollout, at) in found.items() if self._holds(candidate, rollout, at)}
+        keys = {example.id: self._key(candidate, example) for example in examples}
+        found = self._registry.store.runs.kept(list(dict.fromkeys(keys.values())))
+        held = {key: rollout for key, (rollout, at) in found.items() if self._holds(candidate, rollout, at)}
+        return {
+            example_id: replace(held[key], example_id=example_id, candidate_id=candidate.id)
+            for example_id, key in keys.items()
+            if key in held
+        }
 
     def keep(self, candidate: Candidate, example: Example, rollout: Rollout, began: datetime) -> None:
-        """Keeps a rollout, unless it failed: the next try may not."""
-        if rollout.error is None:
+        """Keeps a rollout, unless it failed (the next try may not), or its answer would not come back as it is."""
+        if rollout.error is None and _comes_back(rollout.outputs):
             self._registry.store.runs.keep(self._key(candidate, example), rollout, began)
 
     def _key(self, candidate: Candidate, example: Example) -> str:
         return digest([*self._what, candidate.templates, example.inputs, example.expectations])
 
     def _holds(self, candidate: Candidate, rollout: Rollout, at: datetime) -> bool:
-        """Whether nothing happened since to the prompts that it loaded: a new version, or a moved alias, may be served instead."""
-        for name in rollout.prompts.keys() - candidate.templates.keys():
+        """Whether nothing happened since to the prompts that it loaded: a new version, or a moved alias, may be served instead.
+
+        Version 0 is a prompt that was looked for and was not there. Of a prompt whose text is the candidate's, the settings count.
+        """
+        for name, version in rollout.prompts.items():
             if name not in self._changed:
                 self._changed[name] = _last_change(self._registry, name)
             changed = self._changed[name]
-            if changed is None or changed > at:
+            if (changed is None) != (version == 0):
+                return False
+            if changed is not None and changed > at and not (name in candidate.templates and self._same_settings(name, version)):
                 return False
         return True
 
+    def _same_settings(self, name: str, version: int) -> bool:
+        versions = self._registry.store.prompts.versions(name)
+        settings = [_settings(v) for v in versions]
+        return any(v.version == version for v in versions) and all(each == settings[0] for each in settings)
+
+
+def _settings(version: PromptVersion) -> list[Any]:
+    return [version.model_config, version.response_format, version.tools, version.variable_schemas, version.template_format]
+
 
 def _last_change(registry: PromptRegistry, name: str) -> datetime | None:
-    """When anything about a prompt changed last; None when it is gone."""
+    """When anything about a prompt changed last; None when it is not there."""
     try:
-        last = registry.prompt_history(name)[-1]
+        history = registry.prompt_history(name)
     except PromptNotFound:
         return None
+    last = history[-1]
     return last.moved_at if isinstance(last, AliasMove) else last.changed_at if isinstance(last, Change) else last.created_at
 
 
-def _seen(obj: Any, depth: int = _DEPTH) -> Any:
-    """What tells an object from another one, in whichever process: its settings and its own code."""
-    if obj is None or isinstance(obj, str | int | float | bool):
-        return obj
-    if depth == 0:
-        return _text(obj)
-    if isinstance(obj, Mapping):
-        return {str(key): _seen(value, depth - 1) for key, value in obj.items()}
-    if isinstance(obj, list | tuple | set | frozenset):
-        return [_seen(value, depth - 1) for value in (sorted(obj, key=repr) if isinstance(obj, set | frozenset) else obj)]
-    if isinstance(obj, partial):
-        return [_seen(part, depth - 1) for part in (obj.func, obj.args, obj.keywords)]
-    if inspect.ismethod(obj):
-        return [_seen(obj.__func__, depth - 1), _seen(obj.__self__, depth - 1)]
-    if inspect.isfunction(obj):
-        cells = [cell.cell_contents for cell in obj.__closure__ or () if cell.cell_contents is not obj]
-        return [
-            obj.__module__,
-            obj.__qualname__,
-            _code(obj.__code__),
-            _seen([obj.__defaults__, obj.__kwdefaults__, cells], depth - 1),
-        ]
-    settings = getattr(obj, "__dict__", None)
-    if settings and not inspect.isclass(obj) and not inspect.ismodule(obj):
-        return [type(obj).__module__, type(obj).__qualname__, _seen(settings, depth - 1)]
-    return [_text(obj), reference_to(obj)]
+def _comes_back(outputs: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(outputs)) == outputs)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
-def _code(code: CodeType) -> list[Any]:
-    constants = [_code(value) if isinstance(value, CodeType) else _text(value) for value in code.co_consts]
-    return [code.co_code.hex(), list(code.co_names), constants]
+def _files() -> str:
+    """A hash of the files of all modules of the user's that are loaded: a change in any may change what an agent does."""
+    found = {str(module.__file__) for module in list(sys.modules.values()) if is_users(module)}
+    hashes = []
+    for file in sorted(found):
+        try:
+            hashes.append([file, hashlib.sha256(Path(file).read_bytes()).hexdigest()])
+        except OSError:
+            hashes.append([file, secrets.token_hex(8)])
+    return digest(hashes)
 
 
-def _text(obj: Any) -> str:
-    return f"{type(obj).__qualname__} {_ADDRESS.sub('', repr(obj))}"
+class _Seen:
+    """What tells an object from another one, in whichever process: where it can be imported from, or its code and settings."""
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+        self._open: set[int] = set()
+
+    def root(self, obj: Any) -> Any:
+        """Of a target or a scorer: its name, whose meaning is in the files; its code too where it has no file."""
+        reference = None if obj is None else reference_to(obj)
+        return [reference, self.of(obj) if reference is None or inspect.isroutine(obj) else None]
+
+    def of(self, obj: Any) -> Any:
+        """Of anything that it holds."""
+        if obj is None or isinstance(obj, str | int | float | bool | bytes | type(Ellipsis)):
+            return repr(obj)
+        if id(obj) in self._open:
+            return "above"
+        self._open.add(id(obj))
+        try:
+            return self._inside(obj)
+        finally:
+            self._open.discard(id(obj))
+
+    def _inside(self, obj: Any) -> Any:
+        if isinstance(obj, CodeType):
+            return [obj.co_code.hex(), list(obj.co_names), [self.of(constant) for constant in obj.co_consts]]
+        if isinstance(obj, Mapping):
+            return [[self.of(key), self.of(value)] for key, value in obj.items()]
+        if isinstance(obj, list | tuple):
+            return [self.of(value) for value in obj]
+        if isinstance(obj, set | frozenset):
+            return sorted((self.of(value) for value in obj), key=repr)
+        if isinstance(obj, partial):
+            return [self.of(part) for part in (obj.func, obj.args, obj.keywords)]
+        if inspect.ismethod(obj):
+            return [self.of(obj.__func__), self.of(obj.__self__)]
+        if inspect.isfunction(obj):
+            cells = [cell.cell_contents for cell in obj.__closure__ or () if cell.cell_contents is not obj]
+            return [
+                obj.__module__,
+                obj.__qualname__,
+                self.of(obj.__code__),
+                self.of([obj.__defaults__, obj.__kwdefaults__, cells]),
+            ]
+        if inspect.isclass(obj) or inspect.ismodule(obj) or inspect.isbuiltin(obj):
+            return [getattr(obj, "__module__", ""), getattr(obj, "__qualname__", obj.__name__)]
+        if hasattr(obj, "tobytes"):
+            return [type(obj).__qualname__, hashlib.sha256(obj.tobytes()).hexdigest(), str(getattr(obj, "shape", ""))]
+        held = {**getattr(obj, "__dict__", {}), **_slots(obj)}
+        if held:
+            return [type(obj).__module__, type(obj).__qualname__, self.of(held)]
+        said = repr(obj)
+        if _ADDRESS.search(said) or len(said) > 10_000:
+            self.unknown.append(f"{type(obj).__module__}.{type(obj).__qualname__}")
+            return secrets.token_hex(8)
+        return [type(obj).__qualname__, said]
+
+
+def _slots(obj: Any) -> dict[str, Any]:
+    names = [name for kind in type(obj).__mro__ for name in _listed(getattr(kind, "__slots__", ()))]
+    return {name: getattr(obj, name) for name in names if name not in ("__dict__", "__weakref__") and hasattr(obj, name)}
+
+
+def _listed(slots: Any) -> Sequence[str]:
+    return [slots] if isinstance(slots, str) else list(slots)

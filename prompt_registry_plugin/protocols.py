@@ -19,6 +19,7 @@ from prompt_registry_plugin.records import (
     Change,
     DatasetSummary,
     Example,
+    NoteKind,
     Page,
     Rollout,
     RunStatus,
@@ -350,8 +351,14 @@ class RunTable(Protocol):
     def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime]]:
         """The rollouts that are kept under these keys, with when they began."""
 
+    def forget_kept(self, before: datetime) -> None:
+        """Deletes the rollouts that were kept before that time."""
+
     def track(self, run: TrackedRun) -> None:
-        """Writes a tracked run, or what became of it."""
+        """Writes a tracked run, or when and how it ended; what was noted about it stays."""
+
+    def note(self, run_id: str, kind: NoteKind, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """Notes things about a tracked run, and gives those that are noted otherwise already and do not change: parameters."""
 
     def tracked(self, run_id: str) -> TrackedRun | None:
         """One tracked run."""

@@ -16,6 +16,7 @@ Template = str | Sequence[Mapping[str, Any]]
 
 TemplateFormat = Literal["double_brace", "jinja2"]
 ServedFrom = Literal["registry", "last_good", "fallback"]
+NoteKind = Literal["params", "metrics", "tags"]
 ChangeKind = Literal["tag", "protection", "archive", "deletion"]
 SpanKind = Literal["prompt", "llm", "tool", "agent", "chain"]
 RunStatus = Literal["running", "interrupted", "failed", "finished"]
@@ -191,9 +192,10 @@ class TrackedRun:
     name: str
     started_at: datetime
     ended_at: datetime | None = None
+    error: str | None = None
     params: Mapping[str, str] = EMPTY
     metrics: Mapping[str, float] = EMPTY
-    error: str | None = None
+    tags: Mapping[str, str] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ class Rollout:
     """One run of the target on one example, scored. A failed one has `error` and scores 0; it is never scored as text.
 
     `outputs_by_prompt` holds what the model answered to each prompt, `renders` how often each prompt of the candidate was rendered,
-    `prompts` the versions of others that were. `usage` and `cost`
+    `prompts` the versions that were loaded, 0 for a prompt that was not there. `usage` and `cost`
     are the target's, `judging` and `judging_cost` those of the judges that scored it.
     """
 
@@ -314,6 +316,7 @@ __all__ = [
     "FrozenList",
     "Interval",
     "Item",
+    "NoteKind",
     "Page",
     "Price",
     "Prompt",

@@ -34,7 +34,7 @@ from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import NewMove, NewVersion, Store
 from prompt_registry_plugin.records import EMPTY, AliasMove, Change, Page, Template, TemplateFormat
-from prompt_registry_plugin.scope import Override, current_override, current_run_id, recording
+from prompt_registry_plugin.scope import Override, current_override, current_recorder, current_run_id, recording
 from prompt_registry_plugin.templates.includes import includes_of
 from prompt_registry_plugin.tracing import Trace
 
@@ -162,6 +162,8 @@ class PromptRegistry:
         try:
             found = self._loader.load(name_or_uri, version, None if fallback is None else _FALLBACK_PATIENCE)
         except PromptNotFound:
+            if (recorder := current_recorder()) is not None:
+                recorder.loaded.setdefault(uri.parse(name_or_uri, version).name, 0)
             if allow_missing:
                 return None
             raise
@@ -169,8 +171,7 @@ class PromptRegistry:
             if fallback is None:
                 raise
             found = fallback_version(name_or_uri, version, fallback, error)
-        override = current_override()
-        return found if override is None else self._overridden(found, override)
+        return self._served(found)
 
     @overload
     async def aload_prompt(
@@ -204,8 +205,7 @@ class PromptRegistry:
         found = self._loader.peek(name_or_uri, version)
         if found is None:
             return await asyncio.to_thread(self.load_prompt, name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
-        override = current_override()
-        return found if override is None else self._overridden(found, override)
+        return self._served(found)
 
     def load_source(self, name_or_uri: str, version: int | str | None = None) -> PromptVersion:
         """The version as it is written: includes are not put in, and candidates do not stand in. Raises `PromptNotFound`."""
@@ -454,6 +454,16 @@ class PromptRegistry:
             return self._loader.with_includes(version)
         except InvalidTemplate:  # what it includes was registered with it, and its alias is not set yet
             return version
+
+    def _served(self, found: PromptVersion) -> PromptVersion:
+        """What a caller gets of a version: its candidate inside an override. A recording notes that it was loaded."""
+        if (recorder := current_recorder()) is not None:
+            recorder.loaded[found.name] = found.version
+            for included in found.includes:
+                reference = uri.parse(included)
+                recorder.loaded[reference.name] = reference.version or 0
+        override = current_override()
+        return found if override is None else self._overridden(found, override)
 
     def _overridden(self, found: PromptVersion, override: Override) -> PromptVersion:
         """What `found` is inside an override: its candidate, or with the candidates of what it includes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import Masker
-from prompt_registry_plugin.records import EMPTY, TraceFeedback, TraceFilter, utc_now
+from prompt_registry_plugin.records import TraceFeedback, TraceFilter, utc_now
 from prompt_registry_plugin.registry import who
 from prompt_registry_plugin.tracing import Trace
 
@@ -34,11 +35,13 @@ def search_traces(
     `prompt` is the name of a prompt that was rendered, or a URI of one of its versions (an alias stands for what it points at now).
     `failed` asks for those with an error in a step, or without. Times without a zone are UTC. Raises `UserError`.
     """
-    if max_results < 1:
+    if isinstance(max_results, bool) or not isinstance(max_results, int) or max_results < 1:
         raise UserError(f"max_results is a whole number from 1 on, not {max_results!r}")
     registry = current_registry()
     version = None
-    if prompt is not None and uri.is_uri(prompt):
+    if prompt is not None and not uri.is_uri(prompt):
+        uri.parse(prompt)  # told, where it is more than a name
+    elif prompt is not None:
         found = registry.load_source(prompt)
         version, prompt = found.version, found.name
     every = 10_000_000  # the version is looked at below
@@ -67,26 +70,23 @@ def log_feedback(
     what should have come out instead, such as `{"expected_response": "…"}`, and become those of the example that the trace makes.
     A later verdict of the same `name` replaces an earlier one. Raises `UserError` for an unknown trace, and where nothing is said.
     """
+    if not isinstance(name, str) or not name or not isinstance(rationale, str | None):
+        raise UserError(f"the name and the rationale of feedback are texts, not {name!r} and {rationale!r}")
+    if expectations is not None and not isinstance(expectations, Mapping):
+        raise UserError(f"expectations are a mapping, such as {{'expected_response': '…'}}, not {expectations!r:.80}")
     if value is None and not expectations:
         raise UserError("feedback is a value, such as True or 'good', or the expectations that a good answer meets, or both")
     traces = current_registry().store.traces
     if traces.get(trace_id) is None:
         known = [trace.id for trace in traces.newest()]
         raise UserError(f"no trace {trace_id!r} in {current_registry().place}{did_you_mean(trace_id, known)}")
-    mask = Masker()
-    said = TraceFeedback(
-        trace_id,
-        name,
-        mask.data(value),
-        rationale and mask.text(rationale),
-        mask.data(dict(expectations or EMPTY)),
-        utc_now(),
-        who(),
-    )
     try:
-        canonical_json([said.value, said.expectations])
+        value, wanted = json.loads(canonical_json([value, dict(expectations or {})]))
     except (TypeError, ValueError) as error:
         raise UserError(f"feedback is JSON data: {error}") from error
+    mask = Masker()
+    why = rationale and mask.text(rationale)
+    said = TraceFeedback(trace_id, mask.text(name), mask.data(value), why, mask.data(wanted), utc_now(), who())
     traces.add_feedback(said)
     return said
 

@@ -151,6 +151,7 @@ class Runner:
                 error = f"{type(caught).__name__}: {caught}"
         trace, started = attempts[-1]  # what came of earlier attempts is paid for, and not judged
         seconds, renders = time.perf_counter() - started, scope.renders
+        trace.ended_at = trace.started_at + seconds
         if error is None and candidate.templates and not any(renders.values()):
             error = str(not_rendered(sorted(renders)))
         costs = [self._cost(each) for each, _ in attempts]
@@ -171,7 +172,7 @@ class Runner:
             cost=None if costs[-1] is None else sum(cost or 0.0 for cost in costs),
             judging=judged.usage,
             judging_cost=self._cost(judged) if judged.usage.calls else 0.0,
-            prompts=trace.versions(),
+            prompts={**trace.loaded, **judged.loaded},
         )
 
     async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:

@@ -108,7 +108,7 @@ def reference_to(obj: Any) -> str | None:
     if module_name and path and "<" not in path:
         return _verified(_importable_name(module_name), module_name, path, obj)
     for module_name, module in list(sys.modules.items()):  # an instance, such as a compiled graph: look where it was bound
-        for name, value in list(vars(module).items()) if _is_users(module) else ():
+        for name, value in list(vars(module).items()) if is_users(module) else ():
             if value is obj and (found := _verified(_importable_name(module_name), module_name, name, obj)):
                 return found
     return None
@@ -135,6 +135,7 @@ def _importable_name(module_name: str) -> str | None:
     return path.stem if path.parent.resolve() == Path.cwd().resolve() else None
 
 
-def _is_users(module: Any) -> bool:
+def is_users(module: Any) -> bool:
+    """Whether a module is the user's own: no package that was installed, nothing of Python's."""
     path = getattr(module, "__file__", None) or ""
     return path.endswith(".py") and "site-packages" not in path and not path.startswith(sys.base_prefix)

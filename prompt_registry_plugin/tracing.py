@@ -108,6 +108,8 @@ class Trace:
         self._prompts: list[_Step] = []
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
+        self.loaded: dict[str, int] = {}  # versions of the registry's prompts, 0 for what was not there; includes count as loaded
+        self.ended_at: float | None = None  # of what is timed from outside, where no step tells
         self._numbers = count(secrets.randbits(63))  # ids of spans differ between traces, and cost no system call
 
     @property
@@ -247,16 +249,15 @@ class Trace:
             self._steps[step.id] = step
             self._prompts.append(step)
 
-    def versions(self) -> dict[str, int]:
-        """The versions of the registry's prompts that were rendered here, those that they include too."""
-        found: dict[str, int] = {}
-        for step in self._prompts:
-            if step.attributes["version"] is not None:
-                found[step.attributes["prompt"]] = step.attributes["version"]
-            for included in step.attributes["includes"]:
-                name, _, version = included.removeprefix("prompts:/").rpartition("/")
-                found[name] = int(version)
-        return found
+    @property
+    def seconds(self) -> float:
+        """How long it took: until its last step ended, or until it was said to have ended."""
+        ends = [span.ended_at for span in self.spans if span.ended_at is not None]
+        return max([self.ended_at or self.started_at, *ends]) - self.started_at
+
+    def replay(self, other: Trace) -> None:
+        """Takes over what another trace saw."""
+        self._finished, self.started_at, self.ended_at = other.spans, other.started_at, other.ended_at
 
     def has_rendered(self, text: str) -> bool:
         """Whether a prompt that was recorded here rendered to this text, or to messages with it."""
@@ -289,7 +290,7 @@ class Trace:
 
     def with_spans(self, spans: Iterable[Span], *, name: str | None = None, is_masked: bool | None = None) -> Trace:
         """This trace with other spans."""
-        return Trace(
+        made = Trace(
             self.name if name is None else name,
             trace_id=self.id,
             started_at=self.started_at,
@@ -297,6 +298,8 @@ class Trace:
             is_masked=self.is_masked if is_masked is None else is_masked,
             run_id=self.run_id,
         )
+        made.ended_at = self.ended_at
+        return made
 
     def root_name(self, span_id: str | None) -> str | None:
         """The name of the outermost span above a span of this live recording."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +12,8 @@ from typing import Any
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import Masker
-from prompt_registry_plugin.records import EMPTY, TrackedRun, utc_now
+from prompt_registry_plugin.records import EMPTY, NoteKind, TrackedRun, utc_now
 from prompt_registry_plugin.scope import inside_run
-
-_noting = threading.Lock()  # threads note things about one run
 
 
 @contextmanager
@@ -24,11 +21,8 @@ def tracked_run(
     experiment: str, name: str, *, params: Mapping[str, Any] = EMPTY, run_id: str | None = None
 ) -> Iterator[TrackedRun]:
     """A scope whose traces belong to a run, which is stored as it begins and as it ends. With `run_id`, one that is there goes on."""
-    runs = current_registry().store.runs
-    run = runs.tracked(run_id) if run_id else None
-    if run is None:
-        run = TrackedRun(run_id or secrets.token_hex(16), experiment, name, utc_now())
-    runs.track(replace(run, params={**run.params, **_texts(params)}, ended_at=None, error=None))
+    run = begin_run(experiment, name, run_id=run_id)
+    note(run.id, "params", params)
     try:
         with inside_run(run.id):
             yield run
@@ -38,25 +32,25 @@ def tracked_run(
     finish_run(run.id)
 
 
+def begin_run(experiment: str, name: str, *, run_id: str | None = None) -> TrackedRun:
+    """A run that is under way: a new one, or the one of that id, if it is there."""
+    runs = current_registry().store.runs
+    run = (runs.tracked(run_id) if run_id else None) or TrackedRun(run_id or secrets.token_hex(16), experiment, name, utc_now())
+    runs.track(replace(run, ended_at=None, error=None))
+    return run
+
+
 def finish_run(run_id: str, error: str | None = None) -> None:
     """Notes that a run ended."""
-    with _noting:
-        current_registry().store.runs.track(replace(load_run(run_id), ended_at=utc_now(), error=error))
+    current_registry().store.runs.track(replace(load_run(run_id), ended_at=utc_now(), error=error))
 
 
-def note(run_id: str, *, params: Mapping[str, Any] = EMPTY, metrics: Mapping[str, float] = EMPTY) -> None:
-    """Adds parameters, kept as texts, and metrics to a run. Raises `UserError` for what is no number and a parameter that changed."""
-    for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UserError(f"metric {name!r} is a finite number, not {value!r}")
-    texts, numbers = _texts(params), {name: float(value) for name, value in metrics.items()}
-    with _noting:
-        run = load_run(run_id)
-        if changed := [name for name, value in texts.items() if run.params.get(name, value) != value]:
-            raise UserError(
-                f"parameter {changed[0]!r} of run {run_id} is {run.params[changed[0]]!r} already; parameters do not change"
-            )
-        current_registry().store.runs.track(replace(run, params={**run.params, **texts}, metrics={**run.metrics, **numbers}))
+def note(run_id: str, kind: NoteKind, notes: Mapping[str, Any]) -> None:
+    """Notes parameters or tags, kept as texts, or metrics. Raises `UserError` for what is no number, and a parameter that changes."""
+    load_run(run_id)
+    said = {str(name): _number(name, value) if kind == "metrics" else Masker().text(str(value)) for name, value in notes.items()}
+    for name, before in current_registry().store.runs.note(run_id, kind, said).items():
+        raise UserError(f"parameter {name!r} of run {run_id} is {before!r} already; parameters do not change")
 
 
 def load_run(run_id: str) -> TrackedRun:
@@ -67,6 +61,11 @@ def load_run(run_id: str) -> TrackedRun:
     return found
 
 
-def _texts(params: Mapping[str, Any]) -> dict[str, str]:
-    mask = Masker()
-    return {str(name): mask.text(str(value)) for name, value in params.items()}
+def _number(name: str, value: Any) -> float:
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"metric {name!r} is a finite number, not {value!r}")
+    return number

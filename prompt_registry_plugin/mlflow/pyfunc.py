@@ -47,7 +47,7 @@ def log_model(name: str = "model", python_model: Any = None, **_more: Any) -> Mo
         raise UserError("log_model takes python_model: the agent, or 'package.module:name'")
     run = tracking.active_run() or tracking.start_run()
     said = reference_to(python_model) or f"{type(python_model).__qualname__}, which has no name that another process can import"
-    tracked.note(run.info.run_id, params={f"model.{name}": said})
+    tracked.note(run.info.run_id, "params", {f"model.{name}": said})
     return ModelInfo(f"runs:/{run.info.run_id}/{name}")
 
 

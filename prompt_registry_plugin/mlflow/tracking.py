@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -16,9 +17,9 @@ from typing import Any, Literal, overload
 from prompt_registry_plugin import curation, reviewing, steps, tracked
 from prompt_registry_plugin.current import DEFAULT_URL, current_registry
 from prompt_registry_plugin.datasets import step_of
-from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.records import EMPTY, TraceFeedback, TrackedRun
-from prompt_registry_plugin.scope import current_recorder, current_run_id, inside_run
+from prompt_registry_plugin.scope import current_recorder, current_run_id, inside_run, recording
 from prompt_registry_plugin.tracing import Trace
 
 
@@ -80,10 +81,11 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """What was logged: parameters as texts, of each metric the last value."""
+    """What was logged: parameters and tags as texts, of each metric the last value."""
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    tags: Mapping[str, str]
 
 
 class Run:
@@ -103,46 +105,70 @@ class Run:
     def data(self) -> RunData:
         """What was logged so far."""
         run = tracked.load_run(self._run_id)
-        return RunData(run.params, run.metrics)
+        return RunData(run.params, run.metrics, run.tags)
 
 
 class ActiveRun(Run):
     """A run that traces belong to and values are logged to, until its `with` block, or `end_run`, ends it."""
 
-    def __init__(self, run: TrackedRun, scope: AbstractContextManager[TrackedRun]) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         super().__init__(run.id)
-        self._scope = scope
+        self.run_id = run.id
+        self._scope = inside_run(run.id)
+        self._scope.__enter__()
 
     def __enter__(self) -> ActiveRun:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.end(None if error is None else f"{type(error).__name__}: {error}")
+
+    def end(self, error: str | None = None) -> None:
+        """Ends it; once."""
+        if _open.pop(self.run_id, None) is None:
+            return
         if self in _active.runs:
             _active.runs.remove(self)
-            self._scope.__exit__(kind, error, traceback)
+        tracked.finish_run(self.run_id, error)
+        self._scope.__exit__(None, None, None)
 
 
 _active = _Active()
+_open: dict[str, ActiveRun] = {}  # of all threads
+
+
+@atexit.register
+def _end_all() -> None:
+    """A script that ends has finished what it began, as with MLflow."""
+    for run in list(_open.values()):
+        with suppress(PromptRegistryError):
+            run.end()
 
 
 def start_run(
-    run_id: str | None = None, experiment_id: str | None = None, run_name: str | None = None, nested: bool = False
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    run_name: str | None = None,
+    nested: bool = False,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
 ) -> ActiveRun:
     """Begins a run, or goes on with the one of that id. Raises `UserError` while another is active, unless `nested`."""
     if (active := active_run()) is not None and not nested:
-        raise UserError(f"run {active.info.run_id} is active: end it with mlflow.end_run(), or start_run(nested=True)")
-    scope = tracked.tracked_run(experiment_id or _experiment[0], run_name or "run", run_id=run_id)
-    run = ActiveRun(scope.__enter__(), scope)
+        raise UserError(f"run {active.run_id} is active: end it with mlflow.end_run(), or start_run(nested=True)")
+    if run_id is not None:
+        tracked.load_run(run_id)  # a mistyped id is no new run
+    run = ActiveRun(tracked.begin_run(experiment_id or _experiment[0], run_name or "run", run_id=run_id))
     _active.runs.append(run)
+    _open[run.run_id] = run
+    tracked.note(run.run_id, "tags", {**(tags or {}), **({"description": description} if description else {})})
     return run
 
 
 def end_run(status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
     """Ends the active run, if there is one."""
     if (run := active_run()) is not None:
-        run.__exit__(None, None, None)
-        if status != "FINISHED":
-            tracked.finish_run(run.info.run_id, status)
+        run.end(None if status == "FINISHED" else status)
 
 
 def active_run() -> ActiveRun | None:
@@ -164,7 +190,7 @@ def log_param(key: str, value: Any) -> Any:
 
 def log_params(params: Mapping[str, Any]) -> None:
     """Notes several."""
-    tracked.note(_run_id(), params=params)
+    tracked.note(_run_id(), "params", params)
 
 
 def log_metric(key: str, value: float, step: int | None = None) -> None:
@@ -174,23 +200,25 @@ def log_metric(key: str, value: float, step: int | None = None) -> None:
 
 def log_metrics(metrics: Mapping[str, float], step: int | None = None) -> None:
     """Notes several."""
-    tracked.note(_run_id(), metrics=metrics)
+    tracked.note(_run_id(), "metrics", metrics)
 
 
 def set_tag(key: str, value: Any) -> None:
-    """Notes a tag of the active run, as a parameter."""
-    log_params({key: value})
+    """Notes a tag of the active run."""
+    set_tags({key: value})
 
 
 def set_tags(tags: Mapping[str, Any]) -> None:
     """Notes several."""
-    log_params(tags)
+    tracked.note(_run_id(), "tags", tags)
 
 
 def _run_id() -> str:
-    if here := current_run_id():  # in a thread that works for a run's
-        return here
-    return (active_run() or start_run()).info.run_id
+    """The active run of this thread, or the one that this code works for; where there is none, one is begun."""
+    if (run := active_run()) is not None:
+        return run.run_id
+    here = current_run_id()
+    return here if here in _open else start_run().run_id
 
 
 # --- traces --------------------------------------------------------------------------------------------------------------------
@@ -212,17 +240,38 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
 
         @wraps(traced)
         async def recorded_async_generator(*args: Any, **kwargs: Any) -> Any:
-            with _recording(called):
-                async for item in traced(*args, **kwargs):
+            scope, items = _Stepwise(called), traced(*args, **kwargs)
+            try:
+                while True:
+                    with scope.step():
+                        try:
+                            item = await anext(items)
+                        except StopAsyncIteration:
+                            return
                     yield item
+            finally:
+                with scope.step():
+                    await items.aclose()
+                scope.store()
 
         return recorded_async_generator
     if inspect.isgeneratorfunction(func):
 
         @wraps(traced)
         def recorded_generator(*args: Any, **kwargs: Any) -> Any:
-            with _recording(called):
-                return (yield from traced(*args, **kwargs))
+            scope, items, said = _Stepwise(called), traced(*args, **kwargs), None
+            try:
+                while True:
+                    with scope.step():
+                        try:
+                            item = items.send(said)
+                        except StopIteration as end:
+                            return end.value
+                    said = yield item
+            finally:
+                with scope.step():
+                    items.close()
+                scope.store()
 
         return recorded_generator
     if inspect.iscoroutinefunction(func):
@@ -242,6 +291,21 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
     return recorded
 
 
+class _Stepwise:
+    """A recording that is open only while a generator makes an item: what its caller does in between is no part of it."""
+
+    def __init__(self, name: str) -> None:
+        run_id = current_run_id() or (run.run_id if (run := active_run()) else None)
+        self._trace = None if current_recorder() is not None else Trace(name, run_id=run_id)
+
+    def step(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._trace is None else recording(self._trace)
+
+    def store(self) -> None:
+        if self._trace is not None:
+            current_registry().store.traces.add(self._trace)
+
+
 class _recording:  # noqa: N801  a context manager
     """A recording of its own, unless one is under way."""
 
@@ -252,7 +316,7 @@ class _recording:  # noqa: N801  a context manager
     def __enter__(self) -> None:
         if current_recorder() is None:
             if current_run_id() is None and (run := active_run()) is not None:  # begun in another cell
-                self._scope.enter_context(inside_run(run.info.run_id))
+                self._scope.enter_context(inside_run(run.run_id))
             self._scope.enter_context(current_registry().record(self._name))
 
     def __exit__(self, *error: Any) -> None:

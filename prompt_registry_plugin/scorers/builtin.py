@@ -248,8 +248,7 @@ class Latency:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """The verdict."""
-        ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
-        took = max(ends, default=trace.started_at) - trace.started_at
+        took = trace.seconds
         return Feedback(min(1.0, self._most / took if took > 0 else 1.0), rationale=f"{took:.2f} seconds, {self._most:g} may be")
 
 

@@ -42,7 +42,6 @@ class EvaluatorScorer:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """Its verdict on a context that is made of the row: `expected_output` is `expectations["expected_response"]`."""
-        ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
         evaluators, tree = import_module("pydantic_evals.evaluators"), import_module("pydantic_evals.otel._errors")
         context = evaluators.EvaluatorContext(
             name=None,
@@ -50,7 +49,7 @@ class EvaluatorScorer:
             metadata=dict(expectations),
             expected_output=expectations.get("expected_response"),
             output=outputs,
-            duration=max(ends) - trace.started_at if ends else 0.0,
+            duration=trace.seconds,
             _span_tree=tree.SpanTreeRecordingError("spans are in our trace, not in OpenTelemetry's"),
             attributes={},
             metrics={},

@@ -506,9 +506,17 @@ class StoreConformance:
         assert (rollout.score, rollout.prompts, at) == (1.0, {"p": 3}, began)
         run = TrackedRun("r", "experiment", "name", utc_now())
         runs.track(run)
-        done = replace(run, ended_at=utc_now(), params={"a": "1"}, metrics={"m": 0.5}, error="x")
+        assert runs.note("r", "params", {"a": "1"}) == runs.note("r", "metrics", {"m": 0.5}) == {}
+        assert runs.note("r", "params", {"a": "2", "b": "3"}) == {"a": "1"}
+        assert runs.note("r", "metrics", {"m": 0.75}) == runs.note("r", "tags", {"t": "x"}) == {}
+        done = replace(run, ended_at=utc_now(), error="x")
         runs.track(done)
-        assert runs.tracked("r") == done
+        noted = {"params": {"a": "1", "b": "3"}, "metrics": {"m": 0.75}, "tags": {"t": "x"}}
+        assert runs.tracked("r") == replace(done, **noted)  # type: ignore[arg-type]
+        runs.forget_kept(began)
+        assert len(runs.kept(["k"])) == 1
+        runs.forget_kept(utc_now())
+        assert runs.kept(["k"]) == {}
         assert runs.tracked("s") is None
 
     # --- moving house ----------------------------------------------------------------------------------------------------
@@ -528,7 +536,8 @@ class StoreConformance:
             opened.load_prompt("p").format()
         run = opened.store.runs.create({"a": 1}, {"train": [Example({"q": 1})]})
         opened.store.runs.add_rollout(run.id, "train", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()))
-        opened.store.runs.keep("key", Rollout("e", "c", None, {}, 0.0, 0.0, Usage()), utc_now())
+        opened.store.runs.track(TrackedRun("r", "experiment", "name", utc_now()))
+        opened.store.runs.note("r", "params", {"a": "1"})
         opened.store.datasets.add("d", [Example({"q": 1})], by="me")
         opened.flush()
         opened.store.traces.add_feedback(TraceFeedback(trace.id, "rating", True, None, {}, utc_now(), "me"))

@@ -60,7 +60,7 @@ def evaluate(
     result = ours(predict_fn=predict_fn, data=examples, scorers=list(scorers))
     metrics = {f"{name}/mean": score.mean for name, score in result.scores.items()}
     if run_id := current_run_id():
-        note(run_id, metrics=metrics)
+        note(run_id, "metrics", metrics)
     return EvaluationResult(metrics, run_id, result, examples)
 
 

@@ -112,7 +112,11 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX trace_feedback_by_trace ON trace_feedback (trace_id, id)",
             """CREATE TABLE tracked_runs (
                 id TEXT COLLATE "C" PRIMARY KEY, experiment TEXT NOT NULL, name TEXT NOT NULL,
-                started_at TEXT COLLATE "C" NOT NULL, ended_at TEXT, params TEXT NOT NULL, metrics TEXT NOT NULL, error TEXT
+                started_at TEXT COLLATE "C" NOT NULL, ended_at TEXT, error TEXT
+            )""",
+            """CREATE TABLE tracked_notes (
+                run_id TEXT COLLATE "C" NOT NULL REFERENCES tracked_runs (id), kind TEXT COLLATE "C" NOT NULL,
+                name TEXT COLLATE "C" NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run_id, kind, name)
             )""",
             """CREATE TABLE datasets (
                 name TEXT COLLATE "C" NOT NULL, version BIGINT NOT NULL, content_hash TEXT NOT NULL, row_count BIGINT NOT NULL,

@@ -47,7 +47,9 @@ class SQLDatasets:
 
     def get(self, name: str, version: int | None = None) -> tuple[DatasetSummary, list[Example]] | None:
         which = "version = ?" if version is not None else "version = (SELECT max(version) FROM datasets WHERE name = ?)"
-        found = self._database.read(f"SELECT {_COLUMNS} FROM datasets WHERE name = ? AND {which}", (name, version or name))
+        found = self._database.read(
+            f"SELECT {_COLUMNS} FROM datasets WHERE name = ? AND {which}", (name, name if version is None else version)
+        )
         if not found:
             return None
         summary = _summary(found[0])

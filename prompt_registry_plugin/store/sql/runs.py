@@ -8,13 +8,24 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from prompt_registry_plugin.concurrency import this_process
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.protocols import CandidateRecord, ReflectionRecord, RunRecord
-from prompt_registry_plugin.records import Candidate, Example, Item, Rollout, RunStatus, Score, TrackedRun, Usage, utc_now
+from prompt_registry_plugin.records import (
+    Candidate,
+    Example,
+    Item,
+    NoteKind,
+    Rollout,
+    RunStatus,
+    Score,
+    TrackedRun,
+    Usage,
+    utc_now,
+)
 from prompt_registry_plugin.store.sql.database import Database, chunks, iso, marks
 
 _RUN_COLUMNS = (
@@ -154,24 +165,44 @@ class SQLRuns:
             found |= {key: (rollout_of(json.loads(body)), datetime.fromisoformat(at)) for key, body, at in rows}
         return found
 
+    def forget_kept(self, before: datetime) -> None:
+        if self._database.read("SELECT 1 FROM kept_rollouts WHERE kept_at < ? LIMIT 1", (iso(before),)):
+            with self._database.write() as transaction:
+                transaction.execute("DELETE FROM kept_rollouts WHERE kept_at < ?", (iso(before),))
+
     def track(self, run: TrackedRun) -> None:
         ended = None if run.ended_at is None else iso(run.ended_at)
         with self._database.write() as transaction:
             transaction.execute(
-                "INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-                "ended_at = excluded.ended_at, params = excluded.params, metrics = excluded.metrics, error = excluded.error",
-                (run.id, run.experiment, run.name, iso(run.started_at), ended, canonical_json(run.params),
-                 canonical_json(run.metrics), None if run.error is None else clean(run.error)),
-            )  # fmt: skip
+                "INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "ended_at = excluded.ended_at, error = excluded.error",
+                (run.id, run.experiment, run.name, iso(run.started_at), ended, None if run.error is None else clean(run.error)),
+            )
+
+    def note(self, run_id: str, kind: NoteKind, notes: Mapping[str, Any]) -> dict[str, Any]:
+        rows = [(run_id, kind, name, canonical_json(value)) for name, value in notes.items()]
+        otherwise = "DO NOTHING" if kind == "params" else "(run_id, kind, name) DO UPDATE SET value = excluded.value"
+        with self._database.write() as transaction:
+            transaction.execute_many(f"INSERT INTO tracked_notes VALUES (?, ?, ?, ?) ON CONFLICT {otherwise}", rows)
+        noted = self._notes(run_id).get(kind, {})
+        return {name: noted[name] for name, value in notes.items() if noted[name] != value}
 
     def tracked(self, run_id: str) -> TrackedRun | None:
         rows = self._database.read(
-            "SELECT id, experiment, name, started_at, ended_at, params, metrics, error FROM tracked_runs WHERE id = ?", (run_id,)
+            "SELECT id, experiment, name, started_at, ended_at, error FROM tracked_runs WHERE id = ?", (run_id,)
         )
         for row in rows:
             started, ended = datetime.fromisoformat(row[3]), row[4] and datetime.fromisoformat(row[4])
-            return TrackedRun(row[0], row[1], row[2], started, ended, json.loads(row[5]), json.loads(row[6]), row[7])
+            noted = self._notes(run_id)
+            kinds = (noted.get(kind, {}) for kind in get_args(NoteKind))
+            return TrackedRun(row[0], row[1], row[2], started, ended, row[5], *kinds)
         return None
+
+    def _notes(self, run_id: str) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for kind, name, value in self._database.read("SELECT kind, name, value FROM tracked_notes WHERE run_id = ?", (run_id,)):
+            found.setdefault(kind, {})[name] = json.loads(value)
+        return found
 
 
 def _run(row: tuple[Any, ...]) -> RunRecord:

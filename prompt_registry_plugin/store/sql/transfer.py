@@ -23,6 +23,7 @@ TABLES = (
     ("prompt_changes", "id"),
     ("text_bindings", "text_hash"),
     ("tracked_runs", "started_at, id"),
+    ("tracked_notes", "run_id, kind, name"),
     ("traces", "started_at, id"),
     ("spans", "trace_id, position"),
     ("trace_feedback", "id"),
@@ -34,7 +35,6 @@ TABLES = (
     ("candidates", "run_id, position"),
     ("rollouts", "id"),
     ("reflections", "id"),
-    ("kept_rollouts", "key"),
 )
 _NAMES = frozenset(name for name, _ in TABLES)
 _JSON = ("template", "response_format", "model_config", "tools", "variable_schemas")

@@ -166,9 +166,12 @@ def m006_curation(db: Database) -> None:
         )""",
         "CREATE INDEX trace_feedback_by_trace ON trace_feedback (trace_id, id)",
         """CREATE TABLE tracked_runs (
-            id TEXT PRIMARY KEY, experiment TEXT NOT NULL, name TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
-            params TEXT NOT NULL, metrics TEXT NOT NULL, error TEXT
+            id TEXT PRIMARY KEY, experiment TEXT NOT NULL, name TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, error TEXT
         )""",
+        """CREATE TABLE tracked_notes (
+            run_id TEXT NOT NULL REFERENCES tracked_runs(id), kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+            PRIMARY KEY (run_id, kind, name)
+        ) WITHOUT ROWID""",
         """CREATE TABLE datasets (
             name TEXT NOT NULL, version INTEGER NOT NULL, content_hash TEXT NOT NULL, row_count INTEGER NOT NULL,
             commit_message TEXT, created_at TEXT NOT NULL, created_by TEXT NOT NULL, PRIMARY KEY (name, version)
