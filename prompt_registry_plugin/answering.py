@@ -8,7 +8,7 @@ from typing import Any
 from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.models.resolve import ask, ask_streaming, resolve_model
+from prompt_registry_plugin.models.resolve import ask, ask_streaming, model_spec, resolve_model
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel, Model
 from prompt_registry_plugin.recipes import with_recipe
@@ -34,6 +34,7 @@ class PromptAgent:
     def __init__(self, prompt: str, model: AnyModel | None = None, **params: Any) -> None:
         self.prompt = prompt
         self.name = prompt.removeprefix("prompts:/")
+        self._spec = model
         self._model = None if model is None else resolve_model(model)
         self._params = params
 
@@ -54,19 +55,27 @@ class PromptAgent:
         missing = ", ".join(map(repr, sorted(version.variables - inputs.keys())))
         return f"{version.uri} needs {missing}; the row has {', '.join(map(repr, inputs)) or 'nothing'}" if missing else None
 
+    def made_of(self, *, prompt: str | None = None, model: AnyModel | None = None) -> PromptAgent:
+        """The same agent with another version of its prompt, or another model."""
+        return PromptAgent(prompt or self.prompt, self._spec if model is None else model, **self._params)
+
     def predict(self, inputs: Mapping[str, Any]) -> str:
         """The answer, for callers that do not await."""
         return _answer(self, inputs)
 
     def model_of(self, version: PromptVersion) -> Model:
         """The model that is asked: the one that was given, else the one of the version's `model_config`. Raises `UserError`."""
+        return resolve_model(self.spec_of(version)) if self._model is None else self._model
+
+    def spec_of(self, version: PromptVersion) -> str:
+        """What that model is called where it can be found again."""
         if self._model is not None:
-            return self._model
+            return self._spec if isinstance(self._spec, str) else self._model.name
         config = version.model_config or {}
-        provider, name = config.get("provider") or "openai", config.get("model_name") or config.get("model")
+        name = config.get("model_name") or config.get("model")
         if not name:
             raise UserError(f"{version.uri} says no model; give one, or register it with model_config={{'model_name': '…'}}")
-        return resolve_model(name if ":" in name else f"{provider}:{name}")
+        return model_spec(str(name), config.get("provider"))
 
     def params_of(self, version: PromptVersion) -> dict[str, Any]:
         """What else the model is told."""

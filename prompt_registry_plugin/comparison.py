@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from prompt_registry_plugin.answering import PromptAgent
 from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.curation import examples_of, frame_of
 from prompt_registry_plugin.current import current_registry
@@ -20,7 +22,9 @@ from prompt_registry_plugin.records import Example, Interval, Template
 from prompt_registry_plugin.reports import page
 from prompt_registry_plugin.rollouts import Aggregation
 from prompt_registry_plugin.stats import PairedDifference, paired_difference
+from prompt_registry_plugin.uri import as_uri, parse
 
+logger = logging.getLogger(__name__)
 _CONDITION = re.compile(
     r"\s*(?:(?P<regression>no regression)|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?[\d.]+%?))\s*", re.I
 )
@@ -229,20 +233,30 @@ async def acompare(
 ) -> Comparison:
     """Evaluates every variant on every row of `data`, and each but the first in pairs with the first.
 
-    `prompts` are prompt URIs (several in a list hold together) or templates by name; `models` are given to `predict_fn` as `model`; a
-    mapping of names to targets may stand for `predict_fn`. Variants are all their combinations. Raises as `evaluate` does.
+    `prompts` are prompt URIs (several in a list hold together) or templates by name; `models` are given to `predict_fn` as `model`, or
+    stand for a `PromptAgent`'s own; a mapping of names to targets may stand for `predict_fn`. Variants are all their combinations. Of
+    a `PromptAgent`, each version's model settings count too. Raises as `evaluate` does.
     """
     options = options or RunOptions()
     examples = examples_of(data)
     targets = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
+    if not all(isinstance(target, PromptAgent) for target in targets.values()):
+        _warn_of_settings(prompts)
     found: list[Variant] = []
     for target_name, target in targets.items():
-        for prompt_name, templates in [_variant(variant) for variant in prompts or ()] or [("", {})]:
+        for said in prompts or [{}]:
+            prompt_name, templates = _variant(said) if said else ("", {})
             for model in models or [""]:
                 name = ", ".join(part for part in (target_name, prompt_name, model) if part) or "as it is"
-                settings = options if not model else replace(options, arguments={**options.arguments, "model": model})
+                settings = options
+                agent: Any = target
+                if isinstance(target, PromptAgent):  # of which everything about a version counts, not its text alone
+                    reference = next((uri for uri in _uris(said) if parse(uri).name == parse(as_uri(target.prompt)).name), None)
+                    agent = target.made_of(prompt=reference, model=model or None)
+                elif model:
+                    settings = replace(options, arguments={**options.arguments, "model": model})
                 result = await aevaluate(
-                    predict_fn=target,
+                    predict_fn=agent,
                     data=examples,
                     scorers=scorers,
                     prompts=templates,
@@ -279,11 +293,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _variant(said: str | Sequence[str] | Mapping[str, Template]) -> tuple[str, dict[str, Template]]:
     if isinstance(said, Mapping):
         return ", ".join(f"{name} as given" for name in said), dict(said)
-    uris = [said] if isinstance(said, str) else list(said)
+    uris = _uris(said)
     versions = [current_registry().load_prompt(uri) for uri in uris]
     if jinja := [version.name for version in versions if version.template_format != "double_brace"]:
         raise UserError(f"prompt {jinja[0]!r} is a Jinja template; compare those by targets of their own")
     return ", ".join(uri.removeprefix("prompts:/") for uri in uris), {version.name: version.template for version in versions}
+
+
+def _uris(said: str | Sequence[str] | Mapping[str, Template]) -> list[str]:
+    return [] if isinstance(said, Mapping) else [said] if isinstance(said, str) else list(said)
+
+
+def _warn_of_settings(prompts: Sequence[Any]) -> None:
+    """Says so where versions differ in more than their text, as nothing else is substituted."""
+    found: dict[str, list[Any]] = {}
+    for uri in (uri for said in prompts for uri in _uris(said)):
+        version = current_registry().load_prompt(uri)
+        settings = [version.model_config, version.response_format, version.tools]
+        if found.setdefault(version.name, settings) != settings:
+            logger.warning(
+                "versions of %r differ in model_config, response_format or tools; only their texts are compared", version.name
+            )
 
 
 def _holds(value: float, op: Literal[">=", "<=", ">", "<"], bound: float) -> bool:

@@ -46,7 +46,7 @@ class Dataset(Sequence[Example]):
         plain, corrected = [], []
         for trace in traces:
             verdicts = said.get(trace.id, [])
-            step, expectations = step_of(trace), _corrections(verdicts)
+            step, expectations = step_of(trace), corrections(verdicts)
             if step is None:
                 continue
             if expectations:
@@ -202,7 +202,7 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> Any:
     return pandas.DataFrame(list(rows))
 
 
-def _corrections(verdicts: Sequence[TraceFeedback]) -> dict[str, Any]:
+def corrections(verdicts: Sequence[TraceFeedback]) -> dict[str, Any]:
     """What should have come out: a later verdict of the same name takes an earlier one's place, what comes without one is added."""
     by_name: dict[str, dict[str, Any]] = {}
     for verdict in verdicts:

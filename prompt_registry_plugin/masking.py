@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -149,3 +150,13 @@ def _detached_object(value: Any, inside: frozenset[int]) -> Any:
 def _key(key: str) -> tuple[str, bool]:
     """A key as it may be stored, and whether a secret stands under it."""
     return clean(key), _SENSITIVE_KEY.search(key) is not None
+
+
+def holds_secrets(reference: str) -> bool:
+    """Whether masking would change such a text, or the JSON data behind its first brace."""
+    _, brace, rest = reference.partition("{")
+    try:
+        data = json.loads(brace + rest)
+    except ValueError:
+        data = None
+    return clean(reference) != reference or Masker().data(data) != data

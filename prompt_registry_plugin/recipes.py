@@ -37,7 +37,9 @@ def has_recipe(cls: Any) -> bool:
 def reference_of(obj: Any) -> str | None:
     """`module:Class{arguments}`, or None for what cannot be made again."""
     recipe, kind = getattr(obj, "recipe", None), type(obj)
-    return f"{kind.__module__}:{kind.__qualname__}{recipe}" if isinstance(recipe, str) and "<" not in kind.__qualname__ else None
+    if not has_recipe(kind) or recipe is None or "<" in kind.__qualname__:
+        return None
+    return f"{kind.__module__}:{kind.__qualname__}{recipe}"
 
 
 def _rest(signature: inspect.Signature) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import ContextPool, signature_of
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.masking import holds_secrets
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
 from prompt_registry_plugin.recipes import NESTED, has_recipe, reference_of
@@ -92,7 +93,12 @@ def import_object(reference: str) -> Any:
         return found
     if not has_recipe(found):
         raise UserError(f"cannot make {reference!r}: {path} is no class that is made from a recipe")
-    return found(**json.loads(brace + recipe, object_hook=lambda part: import_object(part[NESTED]) if NESTED in part else part))
+    try:
+        return found(
+            **json.loads(brace + recipe, object_hook=lambda part: import_object(part[NESTED]) if NESTED in part else part)
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"cannot make {reference!r}: {error}") from error
 
 
 def reference_to(obj: Any) -> str | None:
@@ -102,7 +108,7 @@ def reference_to(obj: Any) -> str | None:
     """
     if isinstance(obj, str):
         return obj
-    if (made := reference_of(obj)) is not None:
+    if (made := reference_of(obj)) is not None and not holds_secrets(made):
         return made
     module_name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if module_name and path and "<" not in path:

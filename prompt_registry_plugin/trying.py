@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -82,11 +83,17 @@ async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_p
     registry = current_registry()
     version = registry.load_prompt(agent.prompt)
     model, params = agent.model_of(version), agent.params_of(version)
-    config = {"prompt": version.uri, "model": _spec_of(model.name), **params}
+    config = {"prompt": version.uri, "model": agent.spec_of(version), **params}
     run_id = digest(config)
     trace, pieces, error = Trace(_NAME, run_id=run_id if save else None), list[str](), None
     started = time.perf_counter()
-    with tracked_run("try", str(agent.name), params=config, run_id=run_id) if save else nullcontext():
+    with (
+        tracked_run(
+            "try", agent.name, params={k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}, run_id=run_id
+        )
+        if save
+        else nullcontext()
+    ):
         with recording(trace):
             try:
                 with span("chain", _NAME, {"inputs": dict(values), "prompt": version.uri, "model": model.name}) as span_id:
@@ -115,8 +122,9 @@ def load_table() -> Any:
     """
     rows = []
     for trace in search_traces(name=_NAME, max_results=10_000_000):
-        step = step_of(trace) or (EMPTY, None)
-        [attempt, *_] = [s for s in trace.spans if s.kind == "chain"]
+        step, attempt = step_of(trace) or (EMPTY, None), next((s for s in trace.spans if s.name == _NAME), None)
+        if attempt is None:  # a recording of somebody's own, by the same name
+            continue
         calls = [s for s in trace.spans if s.kind == "llm"]
         rows.append({
             "prompt": attempt.attributes.get("prompt"),
@@ -136,8 +144,3 @@ def load_table() -> Any:
 def _sum(costs: Iterable[float | None]) -> float | None:
     known = list(costs)
     return None if not known or None in known else sum(cost for cost in known if cost is not None)
-
-
-def _spec_of(name: str) -> str:
-    """A model's name as it can be resolved again."""
-    return name if ":" in name else f"openai:{name}"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import prompt_registry_plugin as pr
+from tests.conftest import ROOT
 
 ROWS = [{"inputs": {"q": str(i)}, "expectations": {"expected_response": f"answer {i}"}} for i in range(10)]
 OPTIONS = pr.RunOptions(concurrency=1, cache="nightly")
@@ -147,3 +152,108 @@ def shaky(q: str) -> str:
 def test_rows_that_stand_twice_are_both_run() -> None:
     """Without a cache nothing changes: a row is run as often as it is there."""
     assert len(run(rows=[*ROWS, ROWS[0]], options=pr.RunOptions())[0]) == 11
+
+
+class Callable_:
+    """A target with state."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def __call__(self, q: str) -> str:
+        calls.append(q)
+        return f"{self.word} {q}"
+
+
+def test_objects_are_told_apart_by_all_they_hold() -> None:
+    """Their settings, however deep; what cannot be told from another one like it is never taken for one."""
+    assert run(Callable_("answer"))[1] == 1
+    assert len(run(Callable_("no"))[0]) == 10
+    assert run(Callable_("answer")) == ([], 1.0)
+    deep: Any = "answer"
+    for _ in range(20):
+        deep = [deep]
+    other: Any = "no"
+    for _ in range(20):
+        other = [other]
+    assert len(run(holding(deep))[0]) == len(run(holding(other))[0]) == 10
+    assert run(holding(deep))[0] == []
+    secret = object()
+    assert len(run(holding(secret))[0]) == len(run(holding(secret))[0]) == 10
+
+
+def holding(thing: Any) -> Any:
+    def inner(q: str) -> str:
+        calls.append(q)
+        return f"answer {q}" if thing else ""
+
+    return inner
+
+
+def test_a_file_of_the_users_that_changed_is_another_agent(tmp_path: Path) -> None:
+    """Whatever changed in it: a constant, a node, a helper; sets in code make no difference by themselves."""
+    script = """
+import sys, prompt_registry_plugin as pr, helper
+def agent(q):
+    print("asked", q)
+    return helper.answer(q) if q in {"a", "b", "c"} else ""
+options = pr.RunOptions(concurrency=1, cache="x", on_event=lambda event: None)
+rows = [{"inputs": {"q": q}, "expectations": {"expected_response": "a"}} for q in "ab"]
+print(pr.evaluate(predict_fn=agent, data=rows, scorers=["exact_match"], options=options).score.mean)
+"""
+    (tmp_path / "main.py").write_text(script)
+    (tmp_path / "helper.py").write_text("def answer(q): return q")
+
+    def asked(seed: str) -> int:
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.count("asked")
+
+    assert [asked("1"), asked("2"), asked("3")] == [2, 0, 0]
+    (tmp_path / "helper.py").write_text("def answer(q): return q.upper()")
+    assert [asked("1"), asked("2")] == [2, 0]
+
+
+def test_a_prompt_that_was_not_there_and_one_that_only_a_scorer_loads() -> None:
+    """Are looked at as well, and so are settings of a prompt whose text is the candidate's."""
+
+    def optional(q: str) -> str:
+        calls.append(q)
+        found = pr.load_prompt("later", allow_missing=True)
+        return found.template if found else f"answer {q}"  # type: ignore[return-value]
+
+    assert run(optional)[1] == 1
+    pr.register_prompt("later", "x")
+    assert run(optional) == ([str(i) for i in range(10)], 0.0)
+
+    @pr.scorer
+    def strict(outputs: str) -> float:
+        return float(pr.load_prompt("strictness").template == "1")
+
+    pr.register_prompt("strictness", "1")
+    assert run(scorers=[strict])[1] == 1
+    pr.register_prompt("strictness", "0")
+    assert run(scorers=[strict])[1] == 0
+    assert run(prompts={"p": "answer {{q}}"})[1] == 1
+    pr.register_prompt("p", "other {{q}}")
+    assert run(prompts={"p": "answer {{q}}"}) == ([], 1.0)
+    pr.register_prompt("p", "other {{q}}", model_config={"temperature": 1})
+    assert len(run(prompts={"p": "answer {{q}}"})[0]) == 10
+
+
+def test_rows_alike_and_answers_that_json_does_not_hold() -> None:
+    """A row under two names is one rollout with two names; a tuple does not come back as a list."""
+    twice = [pr.Example(ROWS[0]["inputs"], ROWS[0]["expectations"], name) for name in ("one", "two")]
+    run(rows=twice)
+    result = pr.evaluate(predict_fn=agent, data=twice, scorers=["exact_match"], options=OPTIONS)
+    assert [rollout.example_id for rollout in result.rollouts] == ["one", "two"]
+    assert run(rows=twice)[0] == []
+
+    def pair(q: str) -> Any:
+        calls.append(q)
+        return (q, q)
+
+    assert len(run(pair)[0]) == len(run(pair)[0]) == 10

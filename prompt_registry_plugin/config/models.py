@@ -15,7 +15,7 @@ from prompt_registry_plugin.config.reading import Fault, Path_, read_yaml
 from prompt_registry_plugin.config.references import check_keys, is_by_name, resolve_names
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
-from prompt_registry_plugin.models.resolve import ModelWithParams
+from prompt_registry_plugin.models.resolve import ModelWithParams, model_spec
 from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.engine import optimize_prompts
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
@@ -43,17 +43,17 @@ class SchemaModel(_Part):
 
 
 class LLMModel(_Part):
-    """A model: `name` as its provider has it, or `provider:name`; settings that are left out are the model's own."""
+    """A model: `name` as its provider has it, with the `provider`, or `provider:name`; settings that are left out are the model's own."""
 
     name: str
-    provider: str = "openai"
+    provider: str | None = None
     temperature: float | None = Field(None, ge=0)
     max_tokens: Positive | None = None
 
     @property
     def spec(self) -> str:
         """`provider:name`."""
-        return self.name if ":" in self.name else f"{self.provider}:{self.name}"
+        return model_spec(self.name, self.provider)
 
     @property
     def params(self) -> dict[str, Any]:

@@ -49,12 +49,9 @@ def register_model(model_uri: str, name: str) -> PromptVersion:
     """Registers the prompt and model of a saved try (`runs:/RUN/model`) as a prompt whose `model_config` says the model."""
     agent = pyfunc.agent_of(model_uri)
     version = current_registry().load_prompt(agent.prompt)
-    return register_prompt(
-        name,
-        version.template,
-        commit_message=f"from {model_uri}",
-        model_config={**(version.model_config or {}), "model_name": agent.model_of(version).name, **agent.params_of(version)},
-    )
+    provider, _, model = agent.spec_of(version).partition(":")
+    config = {**agent.params_of(version), "provider": provider, "model_name": model}
+    return register_prompt(name, version.template, commit_message=f"from {model_uri}", model_config=config)
 
 
 def __getattr__(name: str) -> Any:

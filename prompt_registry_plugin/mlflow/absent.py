@@ -34,7 +34,21 @@ INSTEAD = {
     "langchain": _AUTOLOG.format("langchain"),
     "langgraph": _AUTOLOG.format("langgraph"),
     "pydantic_ai": _AUTOLOG.format("pydantic_ai"),
-    "openai": _AUTOLOG.format("openai_agents"),
+    "openai": "the client is not traced by itself: @mlflow.trace on the function that calls it; for the Agents SDK, "
+    "prompt_registry_plugin.enable('openai_agents')",
+    "models": _MODELS,
+    "start_span_no_context": "@mlflow.trace on a function",
+    "update_current_trace": "mlflow.log_feedback(trace_id=…), or tags of the run: mlflow.set_tag",
+    "get_current_active_span": "@mlflow.trace on a function: its inputs and output are its span",
+    "get_last_active_trace_id": "mlflow.search_traces(return_type='list', max_results=1)[0].id",
+    "last_active_run": "run = mlflow.start_run(); run.info.run_id stays known",
+    "get_experiment_by_name": "the name is the id: mlflow.set_experiment(name)",
+    "get_experiment": "the name is the id: mlflow.set_experiment(name)",
+    "create_run": "mlflow.start_run(run_name=…)",
+    "SpanType": "a text will do: @mlflow.trace(span_type='LLM'), which is not kept",
+    "AssessmentSource": "who says something is PROMPT_REGISTRY_USER, or the user of the process",
+    "Expectation": "mlflow.log_expectation(trace_id=…, name=…, value=…)",
+    "sklearn": _MODELS,
     "start_span": "@mlflow.trace on a function",
     "search_runs": _SEARCH,
     "search_experiments": _SEARCH,
@@ -90,4 +104,4 @@ def missing(where: str, name: str) -> NoReturn:
     """Raises `NotCarried` for a name that MLflow has, `AttributeError` for one that nobody has."""
     if name in INSTEAD:
         raise NotCarried(f"{where}.{name} is not carried over; instead: {INSTEAD[name]}")
-    raise AttributeError(f"module {where!r} has no attribute {name!r}")
+    raise AttributeError(f"module 'prompt_registry_plugin.{where}' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ def log_model(name: str = "model", python_model: Any = None, **_more: Any) -> Mo
     return ModelInfo(f"runs:/{run.info.run_id}/{name}")
 
 
-def load_model(model_uri: str, **_more: Any) -> PyFuncModel:
+def load_model(model_uri: str) -> PyFuncModel:
     """`prompts:/name@alias` (whose `model_config` names a model), `models:/name/1` the same, or `runs:/RUN/NAME` of a saved try or a model
     that was logged. Raises `UserError`."""
     scheme, _, rest = model_uri.partition(":/")
@@ -78,7 +79,7 @@ def agent_of(model_uri: str) -> PromptAgent:
     run = tracked.load_run(rest.partition("/")[0])
     if not {"prompt", "model"} <= run.params.keys():
         raise UserError(f"run {run.id} is of no prompt and model; `prompt-registry try --save` makes those")
-    params = {name: float(run.params[name]) for name in ("temperature", "max_tokens") if name in run.params}
+    params = {name: json.loads(value) for name, value in run.params.items() if name not in ("prompt", "model")}
     return PromptAgent(run.params["prompt"], run.params["model"], **params)
 
 

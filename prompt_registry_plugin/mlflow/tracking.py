@@ -35,12 +35,17 @@ _experiment = ["Default"]  # of the process
 
 def set_tracking_uri(uri: str) -> None:
     """The registry of this process: `sqlite:///file.db` or `postgresql://…`. Raises `UserError` for MLflow's servers and folders."""
+    os.environ["PROMPT_REGISTRY_URL"] = check_uri(uri)
+
+
+def check_uri(uri: str) -> str:
+    """The URL of a registry of ours. Raises `UserError` for another."""
     if not str(uri).startswith(("sqlite:", "postgresql:", "postgres:")):
         raise UserError(
             f"{uri!r} is a server or folder of MLflow's; prompts are kept in sqlite:///prompts.db or postgresql://… here. "
             "`prompt-registry import mlflow URI` brings the prompts that are there"
         )
-    os.environ["PROMPT_REGISTRY_URL"] = str(uri)
+    return str(uri)
 
 
 def get_tracking_uri() -> str:

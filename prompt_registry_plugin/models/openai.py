@@ -45,6 +45,8 @@ class OpenAIModel:
             except openai.OpenAIError as error:
                 raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
             except (AttributeError, TypeError, ValueError) as error:
+                if "unexpected keyword argument" in str(error):
+                    raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
                 raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
         if not answer.choices:
             raise ModelUnavailable(f"model {self.name!r} answered without any choice")
@@ -68,6 +70,8 @@ class OpenAIModel:
             except openai.OpenAIError as error:
                 raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
             except (AttributeError, TypeError, ValueError) as error:
+                if "unexpected keyword argument" in str(error):
+                    raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
                 raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     async def check(self) -> None:

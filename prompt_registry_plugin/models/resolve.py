@@ -28,8 +28,8 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
     if callable(spec):
         return FunctionModel(spec)
     raise UserError(
-        f"no installed plugin knows the model {spec!r}; write 'openai:<name>', 'offline:task' or 'offline:reflection' (simulated), "
-        "or pass a function of the messages"
+        f"no installed plugin knows the model {spec!r}; write 'openai:<name>', or 'offline:task', 'offline:judge' or "
+        "'offline:reflection' (simulated), or pass a function of the messages"
     )
 
 
@@ -68,6 +68,11 @@ def _noted(span_id: str | None, reply: Reply) -> Reply:
     return reply
 
 
+def model_spec(name: str, provider: str | None = None) -> str:
+    """`provider:name`. Without a provider, a name that has one in front keeps it; others are OpenAI's."""
+    return f"{provider}:{name}" if provider else name if ":" in name else f"openai:{name}"
+
+
 @with_recipe
 class ModelWithParams:
     """A model with settings that every call has, such as `temperature`."""
@@ -79,6 +84,17 @@ class ModelWithParams:
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
         """The model's answer."""
         return await self._model(messages, **{**self._params, **params})
+
+    async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
+        """The same in pieces; in one piece from a model that does not stream."""
+        given = {**self._params, **params}
+        if isinstance(self._model, StreamingModel):
+            async for piece in self._model.stream(messages, **given):
+                yield piece
+        else:
+            reply = await self._model(messages, **given)
+            yield reply.text
+            yield reply.usage
 
     async def check(self) -> None:
         """As the model's own."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from prompt_registry_plugin import curation
+from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import step_of
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.evaluation import EvaluationResult as OurResult
 from prompt_registry_plugin.evaluation import evaluate as ours
-from prompt_registry_plugin.records import Example, digest
-from prompt_registry_plugin.scope import current_run_id
+from prompt_registry_plugin.records import EMPTY, Example
+from prompt_registry_plugin.scope import current_recorder, current_run_id
 from prompt_registry_plugin.tracing import Trace
 from prompt_registry_plugin.tracked import note
 
@@ -54,35 +55,54 @@ def evaluate(
     """Scores `predict_fn` on every row, or, without one, the `outputs` that stand in the rows. Metrics are noted in the active run."""
     if hasattr(data, "columns") and "trace" in data.columns:
         data = list(data["trace"])
-    if predict_fn is None:
-        data, predict_fn = _answered(data)
-    examples = curation.examples_of(data)
-    result = ours(predict_fn=predict_fn, data=examples, scorers=list(scorers))
+    examples = _answered(data) if predict_fn is None else curation.examples_of(data)
+    result = ours(predict_fn=predict_fn or _Answered(), data=examples, scorers=list(scorers))
     metrics = {f"{name}/mean": score.mean for name, score in result.scores.items()}
     if run_id := current_run_id():
         note(run_id, "metrics", metrics)
     return EvaluationResult(metrics, run_id, result, examples)
 
 
-def _answered(data: Any) -> tuple[list[Example], Callable[..., Any]]:
-    """Rows whose answers are known, and what gives them."""
-    rows: Iterable[Any] = data.to_dict("records") if hasattr(data, "columns") else data
+class _Answered:
+    """A target whose answers are known: those of the rows, or of traces, which scorers then see."""
+
+    name = "recorded answers"
+
+    async def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        row = cast("_Row", inputs)
+        recorder = current_recorder()
+        if recorder is not None and row.trace is not None:
+            recorder.replay(row.trace)
+        return row.outputs
+
+    def check(self, inputs: Mapping[str, Any]) -> str | None:
+        return None
+
+
+class _Row(dict[str, Any]):
+    """The inputs of a row, which knows its answer: two rows may ask the same."""
+
+    def __init__(self, inputs: Mapping[str, Any], outputs: Any, trace: Trace | None = None) -> None:
+        super().__init__(inputs)
+        self.outputs, self.trace = outputs, trace
+
+
+def _answered(data: Any) -> list[Example]:
+    """Rows whose answers are known."""
+    rows: list[Any] = data.to_dict("records") if hasattr(data, "columns") else list(data)
+    traces = {row.id: row for row in rows if isinstance(row, Trace)}
+    said = current_registry().store.traces.feedback(list(traces))
     examples: list[Example] = []
-    answers: dict[str, Any] = {}
     for number, row in enumerate(rows, 1):
         if isinstance(row, Trace):
-            inputs, outputs = step_of(row) or ({}, None)
-            given: Mapping[str, Any] = {"inputs": inputs, "outputs": outputs, "expectations": {}}
+            inputs, outputs = step_of(row) or (EMPTY, None)
+            expectations: Any = curation.corrections([feedback for feedback in said if feedback.trace_id == row.id])
         else:
             given = row if isinstance(row, Mapping) else {}
-        outputs = given.get("outputs")
+            inputs, outputs, expectations = given.get("inputs") or EMPTY, given.get("outputs"), given.get("expectations") or {}
         if outputs is None or (isinstance(outputs, float) and math.isnan(outputs)):
             raise InvalidExample(f"row {number} has no outputs to score; give evaluate a predict_fn")
-        inputs = given.get("inputs") or {"row": number}
-        examples += curation.examples_of([{"inputs": inputs, "expectations": given.get("expectations") or {}}])
-        answers[digest(examples[-1].inputs)] = outputs
-
-    def answer(**inputs: Any) -> Any:
-        return answers[digest(inputs)]
-
-    return examples, answer
+        [example] = curation.examples_of([{"inputs": inputs or {"row": number}, "expectations": expectations}])
+        trace = row if isinstance(row, Trace) else None
+        examples.append(Example(_Row(example.inputs, outputs, trace), example.expectations, f"{number}"))
+    return examples

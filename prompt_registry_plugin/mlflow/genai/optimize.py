@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.models.resolve import ModelWithParams
 from prompt_registry_plugin.optimize.budget import Budget
 from prompt_registry_plugin.optimize.engine import optimize_prompts as ours
 from prompt_registry_plugin.optimize.gepa import Gepa
@@ -75,6 +77,7 @@ class PromptOptimizationResult:
     final_eval_score: float | None
     initial_eval_score_per_scorer: dict[str, float]
     final_eval_score_per_scorer: dict[str, float]
+    because: str
     result: OurResult = field(repr=False)
 
 
@@ -111,10 +114,11 @@ def optimize_prompts(
     return PromptOptimizationResult(
         optimized_prompts=[registered.get(source.name, source) for source in sources],
         optimizer_name=type(optimizer).__name__,
-        initial_eval_score=result.initial_eval_score,
-        final_eval_score=result.final_eval_score,
+        initial_eval_score=_searched(result, result.baseline.id) if before is None else before.score.mean,
+        final_eval_score=_searched(result, result.winner.id) if after is None else after.score.mean,
         initial_eval_score_per_scorer={name: score.mean for name, score in before.scores.items()} if before else {},
         final_eval_score_per_scorer={name: score.mean for name, score in after.scores.items()} if after else {},
+        because=result.registered_because,
         result=result,
     )
 
@@ -125,13 +129,16 @@ def _ours(optimizer: Any) -> tuple[Any, AnyModel | None, Budget | None]:
         chosen = Gepa(**optimizer.gepa_kwargs) if optimizer.gepa_kwargs else "commit_queue"
         return chosen, optimizer.reflection_model, Budget(rollouts=optimizer.max_metric_calls)
     if isinstance(optimizer, MetaPromptOptimizer):
-        model: AnyModel = optimizer.reflection_model
-        if optimizer.lm_kwargs:
-            raise UserError(
-                "lm_kwargs are not carried over: pass a function of the messages as reflection_model, which sets them"
-            )
+        model = ModelWithParams(optimizer.reflection_model, **optimizer.lm_kwargs)
         return MetaPrompt(optimizer.guidelines), model, None
     return optimizer, None, None
+
+
+def _searched(result: OurResult, candidate_id: str) -> float | None:
+    """A candidate's mean over the training rows that it was run on."""
+    rollouts = current_registry().store.runs.rollouts(result.run_id, "train")
+    scores = [rollout.score for rollout in rollouts if rollout.candidate_id == candidate_id]
+    return fmean(scores) if scores else None
 
 
 def _with_dict(aggregation: Callable[[dict[str, Any]], float]) -> Callable[[Mapping[str, float]], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Literal
 
 from prompt_registry_plugin.errors import InvalidExample, UserError
@@ -37,6 +38,9 @@ class DecoratedScorer(FunctionScorer):
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> Any:
         """Its verdict."""
         said = await super().__call__(inputs=dict(inputs), outputs=outputs, expectations=Expectations(expectations), trace=trace)
+        if isinstance(said, list):
+            verdicts = [to_feedback(verdict, self.name) for verdict in said]
+            return Feedback(fmean(v.score for v in verdicts), (), "; ".join(v.rationale for v in verdicts if v.rationale) or None)
         return to_feedback(said, self.name) if isinstance(said, str | MLflowFeedback) else said
 
 
