@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 from xml.etree import ElementTree
 
@@ -75,22 +76,32 @@ class Comparison:
 
     @property
     def columns(self) -> list[str]:
-        """What `rows` tells of each variant."""
-        return [
-            "variant",
-            "score",
-            *self.variants[0].result.scorers,
-            "than the first",
-            "p",
-            "failures",
-            "seconds",
-            "tokens",
-            "cost",
-        ]
+        """What `rows` tells of each variant: what says nothing about any of them is left out."""
+        return [heading for heading, _ in self._columns]
 
     def rows(self) -> list[list[str]]:
         """The table as texts."""
-        return [self._row(variant) for variant in self.variants]
+        return [[show(variant) for _, show in self._columns] for variant in self.variants]
+
+    @cached_property
+    def _columns(self) -> list[tuple[str, Callable[[Variant], str]]]:
+        several = len(self.variants) > 1
+        results = [variant.result for variant in self.variants]
+        names = self.variants[0].result.scorers
+        # The score of a single scorer is that scorer's, unless somebody aggregated it otherwise.
+        aggregated = len(names) > 1 or any(result.score != result.scores[name] for result in results for name in names)
+        shown: list[tuple[str, Callable[[Variant], str], bool]] = [
+            ("variant", lambda v: v.name, True),
+            ("score", lambda v: str(v.result.score), aggregated),
+            *((name, partial(_scored, name), True) for name in names),
+            ("than the first", lambda v: "" if v.difference is None else str(v.difference.difference), several),
+            ("p", lambda v: "" if v.p_value is None else f"{v.p_value:.4f}", several),
+            ("failures", lambda v: str(len(v.result.failures)), any(result.failures for result in results)),
+            ("seconds", lambda v: f"{v.result.seconds.mean:.2f}", True),
+            ("tokens", lambda v: f"{v.measure('tokens'):.0f}", any(result.usage.calls for result in results)),
+            ("cost", _cost, any(result.cost for result in results)),
+        ]
+        return [(heading, show) for heading, show, tells in shown if tells]
 
     def matrix(self, what: str = "score") -> list[list[str]]:
         """A row for each prompt and a column for each model, with a heading: the score with its interval, or another measure.
@@ -119,20 +130,6 @@ class Comparison:
         several = f"; p-values are corrected for {n} comparisons (Holm)" if n > 1 else ""
         return f"{len(self.examples)} rows; differences are paired with {self.variants[0].name}, intervals hold 95 %{several}"
 
-    def _row(self, variant: Variant) -> list[str]:
-        result, tokens, cost = variant.result, variant.measure("tokens"), variant.measure("cost")
-        return [
-            variant.name,
-            str(result.score),
-            *(str(score) for score in result.scores.values()),
-            "" if variant.difference is None else str(variant.difference.difference),
-            "" if variant.p_value is None else f"{variant.p_value:.4f}",
-            str(len(result.failures)),
-            f"{result.seconds.mean:.2f}",
-            f"{tokens:.0f}" if tokens else "–",
-            "–" if cost is None else f"${cost:.6f}",
-        ]
-
     def to_json(self) -> dict[str, Any]:
         """Every figure, and every row's scores."""
         return {
@@ -160,7 +157,7 @@ class Comparison:
         )  # fmt: skip
 
     def to_junit(self, gate: str | None = None) -> str:
-        """JUnit XML: a suite for each variant with a case for each row that failed or scored 0, and one for the gate."""
+        """JUnit XML: a suite for each variant with a case for each row, an error where it failed, and a case for the gate."""
         root = ElementTree.Element("testsuites")
         for v in self.variants:
             wrong = [(e, r) for e, r in zip(self.examples, v.result.rollouts, strict=True) if r.error is not None]
@@ -314,6 +311,15 @@ def _warn_of_settings(prompts: Sequence[Any]) -> None:
             logger.warning(
                 "versions of %r differ in model_config, response_format or tools; only their texts are compared", version.name
             )
+
+
+def _scored(name: str, variant: Variant) -> str:
+    return str(variant.result.scores[name])
+
+
+def _cost(variant: Variant) -> str:
+    cost = variant.measure("cost")
+    return "–" if cost is None else f"${cost:.6f}"
 
 
 def _holds(value: float, op: Literal[">=", "<=", ">", "<"], bound: float) -> bool:

@@ -218,13 +218,19 @@ def run_sync(coroutine: Coroutine[Any, Any, R], *, threads: int = 16) -> R:
 
     `threads` sizes the loop's default executor, which frameworks use for the sync parts of async runs.
     """
+    if _in_loop():
+        return _in_thread(coroutine, threads)
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(_with_threads(coroutine, threads))
+    return _main_loop().run(_with_threads(coroutine, threads))
+
+
+def _in_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        if threading.current_thread() is not threading.main_thread():
-            return asyncio.run(_with_threads(coroutine, threads))
-        return _main_loop().run(_with_threads(coroutine, threads))
-    return _in_thread(coroutine, threads)
+        return False
+    return True
 
 
 def blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:

@@ -193,7 +193,14 @@ def _listed(value: Any) -> Any:
     """Facts in a cell of text: a JSON list, or one fact a line."""
     if not isinstance(value, str):
         return value
-    return json.loads(value) if value.lstrip().startswith("[") else [line for line in value.splitlines() if line.strip()]
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise InvalidExample(
+                f"a cell of 'expected_facts' begins like a JSON list and is none: {value!r:.60}: {error}"
+            ) from error
+    return [line for line in value.splitlines() if line.strip()]
 
 
 def _plain(value: Any) -> Any:
@@ -218,7 +225,10 @@ def _read(path: Path) -> Iterable[Any]:
 def _read_csv(path: Path) -> Iterable[Any]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for record in csv.DictReader(file, strict=True):
+            reader = csv.DictReader(file, strict=True)
+            if len(names := list(reader.fieldnames or ())) == 1 and re.search(r"[;\t|]", names[0]):
+                raise InvalidExample(f"{path} is not separated by commas; its only column is {names[0]!r:.80}")
+            for record in reader:
                 if None in record or None in record.values():
                     raise InvalidExample(f"a row of {path} has another number of cells than the heading: {record!r:.120}")
                 yield _structured({name: value for name, value in record.items() if value != ""})

@@ -36,7 +36,7 @@ from prompt_registry_plugin.protocols import NewMove, NewVersion, Store
 from prompt_registry_plugin.records import EMPTY, AliasMove, Change, Page, Template, TemplateFormat
 from prompt_registry_plugin.scope import Override, current_override, current_recorder, current_run_id, recording
 from prompt_registry_plugin.templates.includes import includes_of
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing import Trace, error_text
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -112,10 +112,8 @@ class PromptRegistry:
     def register_prompts(self, drafts: Sequence[NewVersion], *, force: bool = False) -> list[PromptVersion]:
         """What `register_prompt` gives for each draft, all written together or none."""
         by = who()
-        planned = [PromptVersion(uri.check_name(d.name), 0, d.template, template_format=d.template_format) for d in drafts]
-        by_name = {version.name: version for version in planned}
-        for draft, version in zip(drafts, planned, strict=True):
-            check_draft(draft, self._loader.with_includes(version, drafts=by_name).template)
+        for draft in drafts:
+            self.check_draft(draft, beside=drafts)
             if not isinstance(draft.template, str) or draft.template_format != "double_brace":
                 self._check_not_included(draft.name, "only texts in double braces can be included")
             adoption.check_folder(self.store.prompts, draft.name)
@@ -124,6 +122,11 @@ class PromptRegistry:
             if is_new:
                 self.plugins.hook.prompt_registry_version_registered(version=version)
         return [self._registered(version) for version, _ in added]
+
+    def check_draft(self, draft: NewVersion, *, beside: Sequence[NewVersion] = ()) -> None:
+        """Raises `InvalidName` or `InvalidTemplate` for what could not be registered, together with others; writes nothing."""
+        drafts = {each.name: _planned(each) for each in (*beside, draft)}
+        check_draft(draft, self._loader.with_includes(_planned(draft), drafts=drafts).template)
 
     @overload
     def load_prompt(
@@ -365,6 +368,9 @@ class PromptRegistry:
         with recording(Trace(name, run_id=current_run_id())) as trace:
             try:
                 yield trace
+            except BaseException as error:
+                trace.error = error_text(error)
+                raise
             finally:
                 self.store.traces.add(trace)
 
@@ -534,6 +540,10 @@ def fallback_version(
 
 def _as_written(version: PromptVersion) -> PromptVersion:
     return replace(version, template=version.template if version.source is None else version.source, source=None, includes=())
+
+
+def _planned(draft: NewVersion) -> PromptVersion:
+    return PromptVersion(uri.check_name(draft.name), 0, draft.template, template_format=draft.template_format)
 
 
 def _signed(draft: NewVersion, by: str) -> NewVersion:

@@ -26,7 +26,7 @@ from prompt_registry_plugin.scope import not_rendered, override_prompts, recordi
 from prompt_registry_plugin.scorers.builtin import Cost
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
 from prompt_registry_plugin.store.sql.runs import rollout_of
-from prompt_registry_plugin.targets import reference_to, resolve_target
+from prompt_registry_plugin.targets import import_object, reference_to, resolve_target
 from prompt_registry_plugin.tracing import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
@@ -222,14 +222,15 @@ class Runner:
 
 
 def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scorer]:
-    """Scorers from scorers, plain functions and names of installed ones. Raises `UserError` for unknown names and two alike."""
+    """Scorers from scorers, plain functions, names of installed ones, `"module:name"`. Raises `UserError` for unknown and like names."""
     if isinstance(scorers, str) or not isinstance(scorers, Sequence):
         raise UserError("scorers is a list of scorers")
     if not scorers:
         raise UserError("at least one scorer is needed, such as 'exact_match' or a function with @scorer")
     known: dict[str, Scorer] = {s.name: s for listed in plugins.hook.prompt_registry_scorers() for s in listed}
     found: list[Scorer] = []
-    for scorer in scorers:
+    for named in scorers:
+        scorer = import_object(named) if isinstance(named, str) and ":" in named else named
         if isinstance(scorer, str) and scorer not in known:
             raise UserError(
                 f"no scorer is called {scorer!r}{did_you_mean(scorer, known) or '; there are ' + ', '.join(sorted(known))}"

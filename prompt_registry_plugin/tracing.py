@@ -109,6 +109,7 @@ class Trace:
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
         self.loaded: dict[str, int] = {}  # versions of the registry's prompts, 0 for what was not there; includes count as loaded
+        self.error: str | None = None  # what ended it, where something did
         self.ended_at: float | None = None  # of what is timed from outside, where no step tells
         self._numbers = count(secrets.randbits(63))  # ids of spans differ between traces, and cost no system call
 
@@ -198,7 +199,7 @@ class Trace:
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
         """Ends a span; unknown and ended ones are ignored."""
-        said = None if error is None else _said(error)
+        said = None if error is None else error_text(error)
         with self._lock:
             step = self._steps.get(span_id) if span_id else None
             if step is None or step.ended_at is not None:
@@ -298,7 +299,7 @@ class Trace:
             is_masked=self.is_masked if is_masked is None else is_masked,
             run_id=self.run_id,
         )
-        made.ended_at = self.ended_at
+        made.ended_at, made.error = self.ended_at, self.error
         return made
 
     def root_name(self, span_id: str | None) -> str | None:
@@ -430,10 +431,11 @@ def to_json(trace: Trace) -> dict[str, Any]:
         }
         for span in masked.spans
     ]
-    return {"id": masked.id, "name": masked.name, "started_at": masked.started_at, "spans": spans}
+    return {"id": masked.id, "name": masked.name, "started_at": masked.started_at, "error": masked.error, "spans": spans}
 
 
-def _said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """An error as one line; a user's own may fail to say anything."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001  a user's __str__ may raise anything

@@ -23,6 +23,7 @@ from prompt_registry_plugin.reviewing import search_traces
 from prompt_registry_plugin.scope import recording
 from prompt_registry_plugin.tracing import Trace, span
 from prompt_registry_plugin.tracked import tracked_run
+from prompt_registry_plugin.uri import as_uri
 
 _NAME = "try"
 _COLUMNS = ("prompt", "model", "output", "seconds", "tokens", "cost", "error", "run_id", "trace_id")
@@ -64,7 +65,9 @@ async def atry_prompts(
     named = [prompts] if isinstance(prompts, str) else list(prompts)
     registry = current_registry()
     # What an alias points at now is what is tried, and what is noted.
-    agents = [PromptAgent(registry.load_prompt(uri).uri, model, **params) for uri in named for model in models or (None,)]
+    agents = [
+        PromptAgent(registry.load_prompt(as_uri(name)).uri, model, **params) for name in named for model in models or (None,)
+    ]
     for agent in agents:
         if problem := agent.check(values):
             raise UserError(problem)

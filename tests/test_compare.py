@@ -151,3 +151,33 @@ def test_pages_and_reports_hold_no_secrets() -> None:
     assert secret not in found.to_html()
     assert "the key is" in found.to_html()
     assert secret not in found.to_junit()
+
+
+def test_of_an_agent_everything_about_a_version_is_compared(caplog: pytest.LogCaptureFixture) -> None:
+    """A prompt with a model: versions with their settings, or models in its place; of others the texts alone, which is said."""
+    for model in ("task", "judge"):
+        pr.register_prompt(
+            "m", "Is it yes or no? Answer with yes or no only. {{q}}", model_config={"provider": "offline", "model_name": model}
+        )
+    rows = [{"inputs": {"q": "x"}}]
+    agent = pr.PromptAgent("m")
+    uris = ["prompts:/m/1", "prompts:/m/2"]
+    found = pr.compare(predict_fn=agent, data=rows, scorers=["length"], prompts=uris)
+    assert ["verdict" in str(v.result.rollouts[0].outputs) for v in found.variants] == [False, True]
+    models = pr.compare(predict_fn=agent, data=rows, scorers=["length"], prompts=uris, models=["offline:judge", "offline:task"])
+    assert ["verdict" in str(v.result.rollouts[0].outputs) for v in models.variants] == [True, False, True, False]
+    assert caplog.text == ""
+    pr.compare(predict_fn=lambda q: pr.load_prompt("m").format(q=q), data=rows, scorers=["length"], prompts=uris)
+    assert "versions of 'm' differ in model_config" in caplog.text
+
+
+def test_the_table_leaves_out_what_tells_nothing() -> None:
+    """No column of failures where nothing failed, none of tokens and costs where none are known, none twice."""
+    rows = [{"inputs": {"q": "x"}, "expectations": {"expected_response": "x"}}]
+    one = pr.compare(predict_fn=lambda q: q, data=rows, scorers=["exact_match"])
+    assert one.columns == ["variant", "exact_match", "seconds"]
+    targets = {"a": lambda q: q, "b": lambda q: 1 / 0 if q == "y" else q}
+    rows.append({**rows[0], "inputs": {"q": "y"}})
+    two = pr.compare(predict_fn=targets, data=rows, scorers=["exact_match", "length"])
+    assert two.columns == ["variant", "score", "exact_match", "length", "than the first", "p", "failures", "seconds"]
+    assert "expected" in two.to_html()

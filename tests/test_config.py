@@ -86,7 +86,13 @@ def test_applying_registers_what_is_new_and_keeps_what_is_there(tmp_path: Path) 
     """Applied twice nothing changes; an edited default is another version; an alias that was moved since stays where it is."""
     path = written(tmp_path, FULL)
     config = pr.AppConfig.from_file(path)
-    assert [step.action for step in plan(config)] == ["register", "keep", "register", "leave"]
+    assert [(step.action, step.name) for step in plan(config)] == [
+        ("register", "main.default.route"),
+        ("set", "main.default.route@production"),
+        ("keep", "main.default.route"),
+        ("register", "routing"),
+        ("leave", "better"),
+    ]
     assert pr.search_prompts() == []
     apply(config)
     assert pr.load_prompt("prompts:/main.default.route@production").version == 1
@@ -130,7 +136,8 @@ def test_an_optimization_runs_for_an_agent_that_is_named(tmp_path: Path) -> None
         broken.optimize()
     missing = pr.AppConfig.from_file(written(tmp_path, FULL.replace("dataset_name: routing", "dataset_name: rooting")))
     with pytest.raises(pr.DatasetNotFound, match=r"did you mean 'routing'.*create_dataset"):
-        plan(missing)
+        plan(missing, ["better"])
+    assert "could not be run: no data set 'rooting'" in plan(missing)[-1].detail
 
 
 def test_a_default_scorer_compares_with_a_judge(tmp_path: Path) -> None:
@@ -187,9 +194,71 @@ optimizations:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        ('prompts:\n  a: {name: a, default_template: "fine"}\n  b: {name: b, default_template: "x {{q"}', "unbalanced"),
+        ('prompts:\n  a: {name: a, default_template: "fine"}\n  b: {name: b, default_template: "{{> none}}"}', "none"),
+        (
+            "prompts:\n  a: {name: a, default_template: fine}\n  b: {name: a, default_template: other}",
+            "prompts.b: another prompt",
+        ),
+        ("prompts:\n  a: {name: a, default_template: fine}\n  b: {name: b, version: 7, default_template: x}", "no prompt 'b'"),
+        ("prompts:\n  a: {name: a, default_template: fine}\ndatasets:\n  d: {name: d, file: none.csv}", "cannot read"),
+    ],
+)
+def test_nothing_is_written_where_something_cannot_be(tmp_path: Path, text: str, fault: str) -> None:
+    """A template, an include, a name, a pin, a file: the dry run tells it, and applying writes none of it."""
+    config = pr.AppConfig.from_file(written(tmp_path, text))
+    for carry_out in (plan, apply):
+        with pytest.raises(pr.UserError, match=fault):
+            carry_out(config)
+    assert pr.search_prompts() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("scorers: [exact_match]", "scorers: [exact_mach]"), "no scorer is called 'exact_mach'"),
+        (("register: if_better", "register: if_better, optimizer: foo"), "no optimizer is called 'foo'"),
+        (('name: "offline:reflection"', "name: x, provider: nonesuch"), "knows the model 'nonesuch:x'"),
+        (("agent: router", 'agent: "nomodule:fn"'), "cannot import 'nomodule:fn'"),
+    ],
+)
+def test_an_optimization_that_cannot_run_is_told_before_anything_is_written(
+    tmp_path: Path, change: tuple[str, str], fault: str
+) -> None:
+    """Where it is named; where it is not, prompts are registered all the same, and the table says what is wrong."""
+    config = pr.AppConfig.from_file(written(tmp_path, FULL.replace(*change)))
+    with pytest.raises(pr.UserError, match=fault):
+        apply(config, ["better"])
+    assert pr.search_prompts() == []
+    assert fault in apply(config)[-1].detail
+
+
+def test_jinja_and_names_with_colons(tmp_path: Path) -> None:
+    """Statements make a template Jinja; a provider that is named stands before a colon in a model's name."""
+    text = """
+resources: {llms: {a: {name: "llama3:8b", provider: openai}, b: {name: "openai:ft:x:1"}}}
+prompts: {j: {name: j, default_template: "{% if x %}yes{% endif %}"}, k: {name: k, default_template: "{{x}}"}}
+"""
+    config = pr.AppConfig.from_file(written(tmp_path, text))
+    assert [model.spec for model in config.resources.llms.values()] == ["openai:llama3:8b", "openai:ft:x:1"]
+    apply(config)
+    assert pr.load_prompt("j").format(x=True) == "yes"
+    assert pr.load_prompt("k").template_format == "double_brace"
+    assert [step.action for step in plan(config)] == ["keep", "keep"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
         ("a: [1,\nb: 2", "2: this is no YAML"),
         ("prompts:\n  a: {name: x}\n  a: {name: y}", "3: prompts.a stands here twice"),
         ("a: &x\n  b: *x", "this refers to itself"),
+        ("prompts:\n  a: *nobody", "2: prompts.a: a prompt is a mapping, or a URI"),
+        (
+            "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+            + "".join(f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n" for p, n in zip("bcdef", "cdefg", strict=True)),
+            "too large",
+        ),
         ("- 1", "1: a configuration is a mapping"),
         (
             'prompts:\n  a: {name: "${NOBODY_SETS_THIS}"}',
@@ -218,7 +287,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
     code, out = call("--dry-run", "--json")
     assert code == 0
-    assert [step["action"] for step in json.loads(out)["steps"]] == ["register", "keep", "register", "leave"]
+    assert [step["action"] for step in json.loads(out)["steps"]] == ["register", "set", "keep", "register", "leave"]
     assert list((tmp_path / "new").iterdir()) == []
     code, out = call("--optimize", "bettr")
     assert (code, "did you mean 'better'" in out) == (2, True)

@@ -171,3 +171,37 @@ def test_feedback_is_checked_and_masked() -> None:
         pr.log_feedback(trace.id)
     said = pr.log_feedback(trace.id, "bad", rationale="the key sk-abcdefghijklmnopqrstuvwx is out")
     assert "sk-abcdefghijkl" not in (said.rationale or "")
+
+
+def test_merging_keeps_rows_that_ask_the_same() -> None:
+    """Of several rows with the same inputs none is lost; two different rows with one id are told."""
+    pr.register_dataset("qa", [{"inputs": {"q": "a"}, "expectations": {"x": n}} for n in (1, 2)])
+    merged = pr.merge_records("qa", [{"inputs": {"q": "b"}}, {"inputs": {"q": "a"}, "expectations": {"x": 3}}])
+    assert rows_of(merged) == [({"q": "a"}, {"x": 1}), ({"q": "a"}, {"x": 2}), ({"q": "b"}, {}), ({"q": "a"}, {"x": 3})]
+    with pytest.raises(pr.InvalidExample, match="two different rows have the id 'one'"):
+        pr.register_dataset("other", [pr.Example({"q": 1}, id="one"), pr.Example({"q": 2}, id="one")])
+
+
+def test_a_correction_can_be_withdrawn_and_facts_add_up() -> None:
+    """A later verdict of the same name takes the earlier one's place; what comes without a verdict is added."""
+    pr.register_prompt("support", "{{question}}")
+    one, two = ask("one"), ask("two")
+    pr.log_feedback(one.id, False, expectations={"expected_response": "mended"})
+    pr.log_feedback(one.id, True)
+    for fact in ("a", "b"):
+        pr.log_feedback(two.id, expectations={"expected_facts": [fact]})
+    rows = rows_of(pr.Dataset.from_traces(pr.search_traces()))
+    assert rows == [({"question": "one"}, {"expected_response": "ONE"}), ({"question": "two"}, {"expected_facts": ["a", "b"]})]
+    with pytest.raises(pr.UserError, match="only is one of"):
+        pr.Dataset.from_traces([], only="revewed")  # type: ignore[arg-type]
+
+
+def test_a_recording_that_raised_has_failed() -> None:
+    """Also where no step of it did."""
+    with pytest.raises(ValueError, match="no"), pr.record("broken"):
+        raise ValueError("no: api_key=sk-abcdefghijklmnopqrstuvwx")
+    [trace] = pr.search_traces(failed=True)
+    assert (trace.error or "").startswith("ValueError: no")
+    assert "abcdefghij" not in (trace.error or "")
+    assert pr.search_traces(failed=False) == []
+    assert pr.current_registry().store.traces.newest()[0].errors == 1

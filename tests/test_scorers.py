@@ -165,3 +165,32 @@ def test_agreement_with_people_is_measured() -> None:
     assert pr.judge_agreement(says, rows[:2]).kappa == 1.0
     with pytest.raises(pr.InvalidExample, match="row 1 has no 'label'"):
         pr.judge_agreement(says, [{"outputs": "x"}])
+
+
+def test_time_is_told_where_nothing_is_traced() -> None:
+    """A plain function's rollout has its time, as latency and as seconds of its trace."""
+    import time
+
+    def slow(q: str) -> str:
+        time.sleep(0.2)
+        return q
+
+    seen: list[float] = []
+
+    @pr.scorer
+    def watch(trace: pr.Trace) -> bool:
+        seen.append(trace.seconds)
+        return True
+
+    result = pr.evaluate(predict_fn=slow, data=[{"inputs": {"q": "x"}}], scorers=[pr.Latency(0.1), watch])
+    assert result.scores["latency"].mean < 0.6
+    assert seen[0] >= 0.2
+
+
+def test_scorers_are_named_by_their_module_too() -> None:
+    """As on the command line."""
+    rows = [{"inputs": {"q": "x"}, "expectations": {"expected_response": "x"}}]
+    result = pr.evaluate(predict_fn=lambda q: q, data=rows, scorers=["prompt_registry_plugin.scorers.builtin:exact_match"])
+    assert result.score.mean == 1
+    with pytest.raises(pr.InvalidExample, match="labelled rows are a list"):
+        pr.judge_agreement(pr.Judge("x?", model="offline:judge"), "rows.csv")  # type: ignore[arg-type]

@@ -195,12 +195,18 @@ def test_a_prompt_is_served(prompt: pr.PromptVersion) -> None:
             ({}, "dataframe_records"),
             ({"dataframe_records": [{"other": 1}]}, "row 1: prompts:/p/1 needs 'text'"),
             ({"dataframe_records": [5]}, "dataframe_records"),
+            ({"dataframe_records": []}, "at least one"),
+            ({"dataframe_records": rows, "instances": rows}, "or one of"),
+            ({"dataframe_split": {"columns": [["text"]], "data": [["x"]]}}, "a cell for each column"),
+            ({"dataframe_split": {"columns": ["text"], "data": [["x", "y"]]}}, "a cell for each column"),
+            ({"instances": rows, "params": {}}, "leave them away"),
             ({"dataframe_records": rows * 501}, "at most 1000"),
         ):
             code, said = ask(invocations, body)
             assert (code, message in said["message"]) == (400, True), said
         assert ask(invocations, {"dataframe_records": rows}, Content_Type="text/plain")[0] == 415
         assert ask(invocations, {"dataframe_records": rows}, Host="evil.example")[0] == 400
+        assert ask(f"{url}/elsewhere", {})[1]["message"] == "Not Found: POST /invocations, or GET /health"
         pr.register_prompt("p", "Which is it: apple or pear? Answer with the label only.\n\n- apple: plastic\n\nText: {{text}}")
         pr.set_prompt_alias("p", "production", 2)
         assert ask(invocations, {"dataframe_records": rows[:1]})[1] == {"predictions": ["apple"]}
@@ -287,6 +293,26 @@ def test_annotating_with_the_keyboard(tmp_path: Any) -> None:
     shown = keys(["annotate"], ["q"])
     assert "1 of 1" in shown
     assert "0 annotated, 1 left" in shown
+
+
+def test_annotating_without_a_terminal_and_with_nothing_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Is told, with what to do instead; where all is bad the data set stays; what was reviewed does not hide what was not."""
+    for question in ("old", "new"):
+        with pr.record("production") as trace:
+            answer(question)
+    pr.current_registry().flush()
+    pr.log_feedback(trace.id, False)
+    done = subprocess.run(
+        [sys.executable, "-m", "prompt_registry_plugin", "annotate"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (done.returncode, "needs a terminal" in done.stderr) == (2, True)
+    assert "1 of 1" in keys(["annotate", "--max", "1"], ["q"])
+    assert "so qa stays as it is" in keys(["annotate", "--dataset", "qa"], ["b"])
+    assert call(capsys, "annotate", "--dataset", "a b")[0] == 2
 
 
 def test_annotating_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
+from prompt_registry_plugin.errors import UserError
 
 if TYPE_CHECKING:
     from prompt_registry_plugin.tracing import Trace
@@ -27,23 +29,34 @@ def annotate(name: str | None, prompt: str | None, every: bool, dataset: str | N
     """Go through recorded runs with the keyboard: good, bad, or what the answer should have been."""
     from prompt_registry_plugin.curation import Dataset, merge_records
     from prompt_registry_plugin.datasets import step_of
+    from prompt_registry_plugin.errors import InvalidExample
     from prompt_registry_plugin.reviewing import search_traces
+    from prompt_registry_plugin.uri import as_uri, check_name
 
+    if dataset:
+        check_name(dataset, "data set")
+    if prompt and ("@" in prompt or prompt.rpartition("/")[2].isdigit()):
+        prompt = as_uri(prompt)
     table = open_existing().store.traces
-    found = [trace for trace in search_traces(name=name, prompt=prompt, max_results=limit) if step_of(trace) is not None]
-    reviewed = {feedback.trace_id for feedback in table.feedback([trace.id for trace in found])}
-    waiting = [trace for trace in found if every or trace.id not in reviewed]
-    done = _go_through(waiting) if waiting else {}
+    every_one = [t for t in search_traces(name=name, prompt=prompt, max_results=1_000_000) if step_of(t) is not None]
+    reviewed = {feedback.trace_id for feedback in table.feedback([trace.id for trace in every_one])}
+    waiting = [trace for trace in every_one if every or trace.id not in reviewed][:limit]
+    if waiting and not sys.stdin.isatty():
+        raise UserError("annotate is worked with the keyboard and needs a terminal; from programs: log_feedback(trace_id, …)")
+    done = _go_through(waiting, as_json) if waiting else {}
     told: dict[str, Any] = {"annotated": len(done), "left": len(waiting) - len(done)}
     text = f"{len(done)} annotated, {len(waiting) - len(done)} left" if waiting else "there is nothing to annotate"
     if dataset and (reviewed | done.keys()):
-        kept = merge_records(dataset, Dataset.from_traces(found, only="reviewed"), commit_message="annotated")
-        told |= {"dataset": kept.uri, "rows": len(kept)}
-        text += f"; {kept.uri} has {len(kept)} rows"
+        try:
+            kept = merge_records(dataset, Dataset.from_traces(every_one, only="reviewed"), commit_message="annotated")
+            told |= {"dataset": kept.uri, "rows": len(kept)}
+            text += f"; {kept.uri} has {len(kept)} rows"
+        except InvalidExample:
+            text += f"; nothing was accepted or corrected, so {dataset} stays as it is"
     say(text, told, as_json)
 
 
-def _go_through(traces: list[Trace]) -> dict[str, str]:
+def _go_through(traces: list[Trace], as_json: bool) -> dict[str, str]:
     """What was noted, by trace. Each verdict is stored as its key is pressed, so that leaving loses nothing."""
     from prompt_registry_plugin.reviewing import log_feedback
 
@@ -51,8 +64,11 @@ def _go_through(traces: list[Trace]) -> dict[str, str]:
     i = 0
     while 0 <= i < len(traces):
         trace = traces[i]
-        _show(trace, i, len(traces), done.get(trace.id))
-        key = click.getchar().lower()
+        _show(trace, f"{i + 1} of {len(traces)}", done.get(trace.id), as_json)
+        try:
+            key = click.getchar().lower()
+        except KeyboardInterrupt:
+            break
         if key in ("q", "\x04", "\x1b"):
             break
         if key == "u":
@@ -62,7 +78,13 @@ def _go_through(traces: list[Trace]) -> dict[str, str]:
             log_feedback(trace.id, key == "g")
             done[trace.id] = "good" if key == "g" else "bad"
         elif key in ("c", "f"):
-            expectations = _corrected(trace) if key == "c" else _fact()
+            try:
+                expectations = _corrected(trace) if key == "c" else _fact()
+            except click.ClickException as error:  # the editor's fault
+                click.pause(f"{error.message}; EDITOR names another. Any key goes on")
+                continue
+            except click.Abort:
+                continue
             if expectations is None:
                 continue
             log_feedback(trace.id, False if key == "c" else None, expectations=expectations)
@@ -97,8 +119,8 @@ def _fact() -> dict[str, Any] | None:
     return {"expected_facts": [said]} if said.strip() else None
 
 
-def _show(trace: Trace, i: int, n: int, said: str | None) -> None:
-    from rich.console import Group
+def _show(trace: Trace, place: str, said: str | None, as_json: bool) -> None:
+    from rich.console import Console, Group
     from rich.panel import Panel
     from rich.text import Text
 
@@ -110,8 +132,8 @@ def _show(trace: Trace, i: int, n: int, said: str | None) -> None:
     parts += [Text(), Text(_plain(output), style="cyan") if output is not None else Text("it failed", style="red")]
     parts += [Text(span.error, style="red") for span in trace.spans if span.error]
     used = ", ".join(f"{use.name}/{use.version}" for use in trace.prompts if use.name)
-    title = f"{i + 1} of {n} · {trace.name}{f' · {used}' if used else ''}{f' · {said}' if said else ''}"
-    terminal = console()
+    title = f"{place} · {trace.name}{f' · {used}' if used else ''}{f' · {said}' if said else ''}"
+    terminal = Console(stderr=True) if as_json else console()  # what is printed to standard output is JSON then
     terminal.clear()
     terminal.print(Panel(Group(*parts), title=Text(title), title_align="left", subtitle=_KEYS))
 

@@ -50,19 +50,25 @@ def evaluate_command(
     from prompt_registry_plugin.cli.display import console, make_table, print_json
     from prompt_registry_plugin.comparison import compare
     from prompt_registry_plugin.options import RunOptions
-    from prompt_registry_plugin.targets import import_object
 
     variants = [as_uri(reference) for reference in (*([baseline] if baseline else []), *prompts)]
+    if gate is not None and not gate.strip():
+        raise UserError("the gate is empty, and would let everything pass; is a variable not set?")
     if baseline and not prompts:
         raise UserError("--baseline needs a --prompt to compare with it")
-    found = compare(
-        predict_fn=target,
-        data=data,
-        scorers=[import_object(scorer) if ":" in scorer else scorer for scorer in scorers],
-        prompts=variants,
-        models=models,
-        options=RunOptions(concurrency=concurrency, cache=cache),
-    )
+    try:
+        found = compare(
+            predict_fn=target,
+            data=data,
+            scorers=scorers,
+            prompts=variants,
+            models=models,
+            options=RunOptions(concurrency=concurrency, cache=cache),
+        )
+    except KeyboardInterrupt:
+        if cache:
+            click.echo(f"what was finished is kept as {cache!r}: the same command goes on from there", err=True)
+        raise
     reasons = found.failures_of(gate) if gate else []
     for path, content in ((html, found.to_html), (junit, lambda: found.to_junit(gate))):
         if path is not None:

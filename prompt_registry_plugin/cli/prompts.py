@@ -22,7 +22,8 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
     """List the prompts, with their newest version and aliases."""
     from prompt_registry_plugin.cli.display import print_json, print_table
 
-    found = open_existing().search_prompts(filter_string, max_results=max_results)
+    registry = open_existing()
+    found = registry.search_prompts(filter_string, max_results=max_results)
     if as_json:
         print_json(
             [
@@ -42,7 +43,7 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
             p.name,
             str(p.latest_version),
             ", ".join(f"{alias} → {v}" for alias, v in p.aliases.items()),
-            ", ".join(f"{key}={value}" for key, value in p.tags.items()),
+            ", ".join(f"{key}={value}" for key, value in {**registry.load_source(p.name).tags, **p.tags}.items()),
             f"{p.created_at:%Y-%m-%d %H:%M}",
         )
         for p in found

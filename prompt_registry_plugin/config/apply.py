@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,10 +10,11 @@ from prompt_registry_plugin import curation
 from prompt_registry_plugin.config.models import AppConfig, DatasetModel, PromptModel, PromptOptimizationModel
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import unique
-from prompt_registry_plugin.errors import DatasetNotFound, UserError, did_you_mean
+from prompt_registry_plugin.errors import DatasetNotFound, PromptRegistryError, UserError, did_you_mean
 from prompt_registry_plugin.optimize.engine import held_out_of
 from prompt_registry_plugin.prices import cost_of
 from prompt_registry_plugin.prompts import text_of
+from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.records import Example, Usage
 
 
@@ -21,9 +22,9 @@ from prompt_registry_plugin.records import Example, Usage
 class Step:
     """One thing that a configuration asks for: what it is about, what is done, and the outcome or the price in words."""
 
-    kind: Literal["prompt", "data set", "optimization"]
+    kind: Literal["prompt", "alias", "data set", "optimization"]
     name: str
-    action: Literal["register", "keep", "optimize", "leave"]
+    action: Literal["register", "keep", "set", "optimize", "leave"]
     detail: str
 
 
@@ -31,12 +32,19 @@ def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """What `apply` would do, and what it would spend at most. Writes nothing. Raises as it would."""
     chosen = _chosen(config, optimize)
     rows = {dataset.name: unique(dataset.examples()) for dataset in config.datasets.values()}
-    coming = {prompt.full_name for prompt in config.prompts.values() if prompt.default_template is not None}
-    steps = [_prompt_step(prompt, coming) for prompt in config.prompts.values()]
+    coming = _drafts(config)
+    steps = [step for prompt in config.prompts.values() for step in _prompt_steps(prompt, coming)]
     steps += [_dataset_step(dataset, rows[dataset.name]) for dataset in config.datasets.values()]
     for optimization in _every(config):
         wanted = optimization in chosen
-        said = _price(optimization, rows.get(optimization.dataset_name))
+        try:
+            data = rows[optimization.dataset_name] if optimization.dataset_name in rows else optimization.examples()
+            optimization.check(data)
+            said = _price(optimization, data)
+        except PromptRegistryError as error:
+            if wanted:
+                raise
+            said = f"it could not be run: {error}"  # which is no matter to those who register prompts
         steps.append(Step("optimization", optimization.name, "optimize" if wanted else "leave", said))
     return steps
 
@@ -76,23 +84,40 @@ def _chosen(config: AppConfig, names: Sequence[str]) -> list[PromptOptimizationM
     return [known[name] for name in names]
 
 
-def _prompt_step(prompt: PromptModel, coming: Set[str]) -> Step:
-    """What becomes of a prompt; those that are `coming` are registered by the same file."""
+def _drafts(config: AppConfig) -> dict[str, NewVersion]:
+    """What would be registered, by the prompt's name. Raises `UserError` for what cannot be, and for two that are called the same."""
+    found: dict[str, NewVersion] = {}
+    for key, prompt in config.prompts.items():
+        if prompt.default_template is None:
+            continue
+        draft = prompt.draft()
+        if found.setdefault(draft.name, draft).template != draft.template:
+            raise UserError(
+                f"prompts.{key}: another prompt of this file is called {draft.name!r} too, and has another default_template"
+            )
+    for draft in found.values():
+        current_registry().check_draft(draft, beside=list(found.values()))
+    return found
+
+
+def _prompt_steps(prompt: PromptModel, coming: Mapping[str, NewVersion]) -> Iterator[Step]:
+    """What becomes of a prompt, and of its alias; those that are `coming` are registered by the same file."""
+    registry, name = current_registry(), prompt.full_name
+    found = registry.load_prompt(prompt.uri, allow_missing=True)
+    versions = registry.store.prompts.versions(name)
+    if found is None and ((prompt.version is not None and prompt.version != len(versions) + 1) or name not in coming):
+        registry.load_prompt(prompt.uri)  # a pin to what is not there is a fault of the file
+    served = f"{prompt.uri} is {'version ' + str(found.version) if found else 'served from then on'}"
     if prompt.default_template is None:
-        found = current_registry().load_prompt(prompt.uri, allow_missing=prompt.full_name in coming)  # else a fault of the file
-        said = f"{prompt.uri} is version {found.version}" if found else f"{prompt.uri} will be there"
-        return Step("prompt", prompt.full_name, "keep", said)
+        yield Step("prompt", name, "keep", served)
+        return
     there = prompt.registered()
     if there is not None:
-        return Step("prompt", prompt.full_name, "keep", f"its default template is version {there.version}; {_served(prompt)}")
-    versions = current_registry().store.prompts.versions(prompt.full_name)
-    new = "a new prompt" if not versions else f"a new version beside {len(versions)}"
-    return Step("prompt", prompt.full_name, "register", f"{new}; {_served(prompt)}")
-
-
-def _served(prompt: PromptModel) -> str:
-    found = current_registry().load_prompt(prompt.uri, allow_missing=True)
-    return f"served as {prompt.uri}" + (f", which is version {found.version}" if found else "")
+        yield Step("prompt", name, "keep", f"its default template is version {there.version}; {served}")
+    else:
+        yield Step("prompt", name, "register", f"{'a new version' if versions else 'a new prompt'}; {served}")
+    if prompt.alias is not None and found is None:
+        yield Step("alias", f"{name}@{prompt.alias}", "set", f"to version {there.version if there else len(versions) + 1}")
 
 
 def _dataset_step(dataset: DatasetModel, rows: Sequence[Example]) -> Step:
@@ -105,9 +130,8 @@ def _dataset_step(dataset: DatasetModel, rows: Sequence[Example]) -> Step:
     return Step("data set", dataset.name, "register", f"{len(rows)} rows, after {there.uri} with {len(there)}")
 
 
-def _price(optimization: PromptOptimizationModel, rows: Sequence[Example] | None) -> str:
+def _price(optimization: PromptOptimizationModel, data: Sequence[Example]) -> str:
     """What a run takes at most, in rollouts, and about what they cost where the price is known."""
-    data = optimization.examples() if rows is None else list(rows)
     train, held_out = held_out_of(data)
     rollouts = optimization.rollouts(len(data)) + 2 * held_out
     said = f"at most {rollouts} rollouts on {train} training rows{f' and {held_out} held out' if held_out else ''}"

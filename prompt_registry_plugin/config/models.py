@@ -15,18 +15,21 @@ from prompt_registry_plugin.config.reading import Fault, Path_, read_yaml
 from prompt_registry_plugin.config.references import check_keys, is_by_name, resolve_names
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
+from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.models.resolve import ModelWithParams, model_spec
 from prompt_registry_plugin.optimize.budget import Budget
-from prompt_registry_plugin.optimize.engine import optimize_prompts
+from prompt_registry_plugin.optimize.engine import optimize_prompts, resolve_optimizer
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.run import MIN_ROLLOUTS, Register
 from prompt_registry_plugin.options import RunOptions
 from prompt_registry_plugin.prompts import PromptVersion
-from prompt_registry_plugin.protocols import Model
-from prompt_registry_plugin.records import Example
+from prompt_registry_plugin.protocols import Model, NewVersion
+from prompt_registry_plugin.records import Example, TemplateFormat
+from prompt_registry_plugin.rollouts import resolve_scorers
 from prompt_registry_plugin.scorers.equivalence import Equivalence
 from prompt_registry_plugin.scorers.judges import Correctness
 from prompt_registry_plugin.targets import import_object
+from prompt_registry_plugin.templates.convert import looks_like_jinja
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -69,12 +72,14 @@ class LLMModel(_Part):
 class PromptModel(_Part):
     """A prompt by name. `version` or `alias` pins what is loaded, whatever the registry's aliases say; without, it is the newest version.
 
-    `default_template` is registered by `apply` where no version has that content.
+    `default_template` is registered by `apply` where no version has that content; a text with `{% … %}` is Jinja unless `template_format`
+    says otherwise.
     """
 
     name: str
     schema_: SchemaModel | None = Field(None, alias="schema")
     default_template: str | list[dict[str, Any]] | None = None
+    template_format: TemplateFormat | None = None
     version: Positive | None = None
     alias: str | None = None
     description: str | None = None
@@ -114,16 +119,27 @@ class PromptModel(_Part):
         """The `default_template` as a version: a new one, or the one that has this content; a pinned alias is set where it is new."""
         registry = current_registry()
         assert self.default_template is not None
-        version = self.registered() or registry.register_prompt(
-            self.full_name, self.default_template, commit_message=self.description, tags=self.tags
-        )
+        version = self.registered() or registry.register_prompts([self.draft()])[0]
         if self.alias is not None and registry.load_prompt(self.uri, allow_missing=True) is None:
             registry.set_prompt_alias(self.full_name, self.alias, version.version, reason="named in a configuration file")
         return version
 
+    def draft(self) -> NewVersion:
+        """The `default_template` as what is registered."""
+        template = self.default_template or ""
+        jinja = isinstance(template, str) and looks_like_jinja(template)
+        return NewVersion(
+            self.full_name,
+            template,
+            commit_message=self.description,
+            tags=self.tags,
+            template_format=self.template_format or ("jinja2" if jinja else "double_brace"),
+        )
+
     def registered(self) -> PromptVersion | None:
         """The newest version that has the `default_template`, if there is one."""
-        wanted = PromptVersion(self.full_name, 0, self.default_template or "").content_hash
+        draft = self.draft()
+        wanted = PromptVersion(draft.name, 0, draft.template, template_format=draft.template_format).content_hash
         versions = current_registry().store.prompts.versions(self.full_name)
         return next((version for version in reversed(versions) if version.content_hash == wanted), None)
 
@@ -214,6 +230,14 @@ class PromptOptimizationModel(_Part):
         """How many rollouts the search may take with so many training rows."""
         return self.budget or max(MIN_ROLLOUTS, self.num_candidates * self.max_steps * rows)
 
+    def check(self, data: Sequence[Example]) -> None:
+        """Raises `UserError` for a model, scorer, optimizer, agent or data set that is not to be had; runs nothing."""
+        plugins = current_registry().plugins
+        resolve_optimizer(self.optimizer, plugins)
+        resolve_scorers(self._scorers(data), plugins)
+        self.agent.as_target(self.prompt)
+        (self.reflection_model or self.agent.model or self._no_model("reflection_model")).resolve()
+
     def run(self, options: RunOptions | None = None) -> PromptOptimizationResult:
         """The run with its proof. Raises as `optimize_prompts` does."""
         data = self.examples()
@@ -294,7 +318,8 @@ class AppConfig(_Part):
             made = cls.model_validate(data)
         except ValidationError as error:
             found = [Fault(_path(said["loc"]), _said(said)) for said in error.errors()]
-            told = {fault.path for fault in faults}  # of what could not be found, nothing else needs to be said
+            # Of what could not be found, nothing else needs to be said, nor of what it is a part of.
+            told = {fault.path[:n] for fault in faults for n in range(1, len(fault.path) + 1)}
             here = [fault for fault in found if fault.path not in told and not is_by_name(source, fault.path)]
             faults += here if here or faults else found
         if faults:
@@ -322,7 +347,7 @@ def _path(loc: Sequence[str | int]) -> Path_:
 
 def _said(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
-    got = "" if error["type"] in ("missing", "value_error") else f", not {error['input']!r:.60}"
+    got = "" if error["type"] in ("missing", "value_error") else f", not {clean(repr(error['input'])):.60}"
     return f"{message[:1].lower()}{message[1:]}{got}"
 
 

@@ -19,6 +19,7 @@ from prompt_registry_plugin.errors import UserError
 
 Path_ = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|\$\$(?=\{)")
+_MOST = 100_000
 _VERBATIM = ("default_template", "rows")  # what is said to models is nobody's setting
 
 
@@ -81,7 +82,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UserError(f"{file}:{mark.line + 1 if mark else 1}: this is no YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: this is no YAML: {error}") from error
     finally:
         loader.dispose()
@@ -96,6 +97,8 @@ def _find_lines(node: Any, path: Path_, lines: dict[Path_, int], file: str, abov
         return
     if id(node) in above:
         raise UserError(f"{file}:{node.start_mark.line + 1}: this refers to itself")
+    if len(lines) > _MOST:
+        raise UserError(f"{file}: this is too large: more than {_MOST} values, with what its aliases stand for")
     lines.setdefault(path, node.start_mark.line + 1)
     inside = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):
@@ -131,7 +134,9 @@ def _with_variables(value: Any, path: Path_, source: Source) -> Any:
     def read(match: re.Match[str]) -> str:
         if match["name"] is None:
             return "$"
-        found = os.environ.get(match["name"]) or match["default"]
+        found = os.environ.get(match["name"])
+        if not found and match["default"] is not None:
+            found = match["default"]
         if found is None:
             name = match["name"]
             raise UserError(

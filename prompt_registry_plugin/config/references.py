@@ -55,7 +55,9 @@ def resolve_names(source: Source, faults: list[Fault]) -> dict[str, Any]:
 
     def within(part: Any, path: Path_, kind: str) -> Any:
         if kind == "prompts" and isinstance(part, str):
-            return made_of("prompts", part, path) or part
+            if (made := made_of("prompts", part, path)) is None and all(fault.path != path for fault in faults):
+                faults.append(Fault(path, f"a prompt is a mapping, or a URI such as prompts:/name@alias, not {part!r:.60}"))
+            return made or part
         if not isinstance(part, dict):
             return part
         keys = {"prompts": ("schema",), "agents": ("model", "prompt")}.get(kind, ())

@@ -24,6 +24,7 @@ from prompt_registry_plugin.optimize.problem import Optimizer
 from prompt_registry_plugin.optimize.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.run import MIN_ROLLOUTS, Job, Register, carry_out, nameless_parts, runs_elsewhere
 from prompt_registry_plugin.options import OnEvent, RunOptions
+from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Example, Price, digest
@@ -67,7 +68,7 @@ async def aoptimize_prompts(
     registry = current_registry()
     limits = budget if isinstance(budget, Budget) else Budget(budget)
     sources = _sources(registry, prompt_uris)
-    chosen = _optimizer(registry, optimizer)
+    chosen = resolve_optimizer(optimizer, registry.plugins)
     splits = _splits(train_data, eval_data, options.seed)
     if not splits["train"]:
         if getattr(chosen, "needs_data", True):
@@ -174,7 +175,7 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> Prompt
         await model.check()
         splits = registry.store.runs.examples(run_id)
         named = config.get("optimizer_object")
-        optimizer = _optimizer(registry, config["optimizer"] if named is None else import_object(named[0]))
+        optimizer = resolve_optimizer(config["optimizer"] if named is None else import_object(named[0]), registry.plugins)
         constraints = Constraints(**config.get("constraints", {}))
         return await carry_out(Job(registry, run, sources, splits, optimizer, model, runner, options, constraints))
 
@@ -234,7 +235,8 @@ def held_out_of(rows: Sequence[Example], seed: int = 0) -> tuple[int, int]:
     return len(splits["train"]), len(splits.get("held_out", ()))
 
 
-def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
+def resolve_optimizer(chosen: str | Optimizer, plugins: PluginManager) -> Optimizer:
+    """The optimizer that a name or an object is. Raises `UserError` for another."""
     if not isinstance(chosen, str):
         if has_mlflow_shape(chosen):
             return MLflowShaped(chosen)
@@ -244,7 +246,7 @@ def _optimizer(registry: PromptRegistry, chosen: str | Optimizer) -> Optimizer:
             raise UserError(f"an optimizer has a name, which runs are listed with; {chosen!r:.80} has none")
         return chosen
     known: dict[str, Any] = {}
-    for listed in registry.plugins.hook.prompt_registry_optimizers():
+    for listed in plugins.hook.prompt_registry_optimizers():
         known |= listed
     if chosen not in known:
         raise UserError(

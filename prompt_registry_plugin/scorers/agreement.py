@@ -37,6 +37,10 @@ async def ajudge_agreement(
     A row has `outputs` and `label`, and may have `inputs` and `expectations`. Scores from `threshold` on count as true.
     Raises `InvalidExample` for rows that lack something.
     """
+    if isinstance(data, str) or not all(isinstance(row, Mapping) for row in data):
+        raise InvalidExample(
+            "labelled rows are a list of {'outputs': …, 'label': …}, with 'inputs' and 'expectations' beside them"
+        )
     for number, row in enumerate(data, 1):
         if missing := [name for name in ("outputs", "label") if row.get(name) is None]:
             raise InvalidExample(f"row {number} has no {missing[0]!r}")

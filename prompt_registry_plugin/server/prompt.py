@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -16,11 +17,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from prompt_registry_plugin.answering import PromptAgent
+from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import PromptRegistryError, RunError, UserError
 
 _MAX_BODY, _MAX_ROWS, _AT_ONCE = 10_000_000, 1_000, 16
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_FORMS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 
 
 def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette:
@@ -46,7 +49,7 @@ def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette
             for number, row in enumerate(rows, 1):
                 if problem := agent.check(row):
                     raise UserError(f"row {number}: {problem}")
-            return JSONResponse({"predictions": await asyncio.gather(*(one(row) for row in rows))})
+            return JSONResponse({"predictions": await all_of(one(row) for row in rows)})
         except UserError as error:
             return _error(400, "BAD_REQUEST", str(error))
         except RunError as error:
@@ -60,10 +63,10 @@ def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette
             return _error(503, "TEMPORARILY_UNAVAILABLE", str(error))
         return JSONResponse({"status": "ok", "prompt": version.uri, "model": model.name, "simulated": model.simulated})
 
-    # A page in a browser may send requests to loopback, under a name of its own that leads there.
-    only = [] if token else [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))]
+    # A page in a browser may send requests to loopback, under a name of its own that leads there. Starlette makes "[" of `[::1]:8000`.
+    only = [] if token else [Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "["])]
     routes = [Route("/invocations", invocations, methods=["POST"]), Route("/health", health), Route("/ping", health)]
-    return Starlette(routes=routes, middleware=only)
+    return Starlette(routes=routes, middleware=only, exception_handlers={HTTPException: _refused})
 
 
 def _has_token(request: Request, token: str) -> bool:
@@ -86,18 +89,39 @@ async def _body(request: Request) -> Any:
 
 def _rows(body: Any) -> Sequence[Mapping[str, Any]]:
     """The sets of values in a request. Raises `UserError`."""
-    found: Any = None
-    if isinstance(body, dict):
-        found = body.get("dataframe_records", body.get("instances", body.get("inputs")))
-        split = body.get("dataframe_split")
-        if isinstance(split, dict) and isinstance(split.get("columns"), list) and isinstance(split.get("data"), list):
-            found = [dict(zip(split["columns"], row, strict=False)) if isinstance(row, list) else row for row in split["data"]]
+    given = [name for name in _FORMS if isinstance(body, dict) and name in body]
+    if len(given) != 1:
+        raise UserError(f'the body is {{"dataframe_records": [{{"variable": "value"}}]}}, or one of {", ".join(_FORMS)}')
+    if "params" in body:
+        raise UserError("params are settings of the model, which the server was started with; leave them away")
+    found = body[given[0]]
+    if given == ["dataframe_split"]:
+        found = _split(found)
     rows = [found] if isinstance(found, dict) else found
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise UserError('the body is {"dataframe_records": [{"variable": "value"}]}')
+        raise UserError(f"{given[0]} is a list of at least one mapping from the prompt's variables to values")
     if len(rows) > _MAX_ROWS:
         raise UserError(f"{len(rows)} rows in one request; at most {_MAX_ROWS} are taken")
     return rows
+
+
+def _split(found: Any) -> list[dict[str, Any]]:
+    """Rows out of columns and cells."""
+    columns: Any
+    cells: Any
+    columns, cells = (found.get("columns"), found.get("data")) if isinstance(found, dict) else (None, None)
+    named = isinstance(columns, list) and all(isinstance(column, str) for column in columns)
+    if not named or not isinstance(cells, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in cells):
+        raise UserError(
+            'dataframe_split is {"columns": ["variable"], "data": [["value"]]}, with a cell for each column in each row'
+        )
+    return [dict(zip(columns, row, strict=True)) for row in cells]
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    """What is asked for in another way, or elsewhere."""
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, "BAD_REQUEST", f"{error.detail}: POST /invocations, or GET /health")
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

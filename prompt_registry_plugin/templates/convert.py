@@ -15,6 +15,7 @@ from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.templates.text import TextTemplate, to_source
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_STATEMENT = re.compile(r"\{%.*?%\}", re.S)
 _BRACES = re.compile(r"\{\{+|\{$")
 _MUSTACHE = re.compile(r"\{\{\{(?P<raw>[^{}]*)\}\}\}|\{\{(?P<tag>[^{}]*)\}\}")
 
@@ -42,6 +43,11 @@ def to_double_brace(template: Template, template_format: Literal["f-string", "mu
         else message
         for i, message in enumerate(messages, 1)
     ]
+
+
+def looks_like_jinja(text: str) -> bool:
+    """Whether a text has statements of Jinja in it."""
+    return _STATEMENT.search(text) is not None
 
 
 def from_single_brace(template: str, where: str) -> str:

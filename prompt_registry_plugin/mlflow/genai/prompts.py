@@ -12,11 +12,10 @@ from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import PromptNotFound, UserError
 from prompt_registry_plugin.prompts import PromptVersion
 from prompt_registry_plugin.records import Template
-from prompt_registry_plugin.templates.convert import to_double_brace
+from prompt_registry_plugin.templates.convert import looks_like_jinja, to_double_brace
 
 logger = logging.getLogger(__name__)
 _ONE_NAME = re.compile(r"\s*name\s*=\s*'([^']+)'\s*")
-_BLOCK = re.compile(r"\{%.*?%\}", re.S)
 _SINGLE = re.compile(r"(?<!\{)\{[A-Za-z_]\w*\}(?!\})")
 
 
@@ -36,7 +35,7 @@ def register_prompt(
         template,
         commit_message=commit_message,
         tags={str(key): str(value) for key, value in (tags or {}).items()},
-        template_format="jinja2" if isinstance(template, str) and _BLOCK.search(template) else "double_brace",
+        template_format="jinja2" if isinstance(template, str) and looks_like_jinja(template) else "double_brace",
         response_format=response_format,
         model_config=model_config,
     )

@@ -39,7 +39,7 @@ def judge(prompt: str) -> str:
 def _parts(prompt: str) -> dict[str, str]:
     """What stands under each heading; of two that are alike, the last."""
     headings = list(_HEADING.finditer(prompt))
-    ends = [heading.start() for heading in headings[1:]] + [len(prompt)]
+    ends = [*(heading.start() for heading in headings[1:]), len(prompt)][: len(headings)]
     return {
         heading["name"].lower(): prompt[heading.end() : end].replace("</data>", "").strip()
         for heading, end in zip(headings, ends, strict=True)

@@ -102,6 +102,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "m003_curation",
         (
             "ALTER TABLE traces ADD COLUMN run_id TEXT",
+            "ALTER TABLE traces ADD COLUMN error TEXT",
             "CREATE INDEX traces_by_time ON traces (started_at)",
             "CREATE INDEX traces_by_run ON traces (run_id) WHERE run_id IS NOT NULL",
             """CREATE TABLE trace_feedback (

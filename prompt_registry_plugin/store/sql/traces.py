@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.frozen import canonical_json
+from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.records import Span, TraceFeedback, TraceFilter, TraceSummary
 from prompt_registry_plugin.store.sql.database import Database, chunks, iso, marks
 from prompt_registry_plugin.tracing import Trace
@@ -31,13 +32,13 @@ class SQLTraces:
         ]  # fmt: skip
         with self._database.write() as transaction:
             transaction.execute_many(
-                "INSERT INTO traces (id, name, started_at, run_id) VALUES (?, ?, ?, ?)",
-                [(trace.id, trace.name, trace.started_at, trace.run_id) for trace in masked],
+                "INSERT INTO traces (id, name, started_at, run_id, error) VALUES (?, ?, ?, ?, ?)",
+                [(t.id, t.name, t.started_at, t.run_id, None if t.error is None else clean(t.error)) for t in masked],
             )
             transaction.execute_many(f"INSERT INTO spans VALUES ({', '.join('?' * 10)})", rows)
 
     def get(self, trace_id: str) -> Trace | None:
-        rows = self._database.read("SELECT name, started_at, run_id FROM traces WHERE id = ?", (trace_id,))
+        rows = self._database.read("SELECT name, started_at, run_id, error FROM traces WHERE id = ?", (trace_id,))
         if not rows:
             return None
         spans = self._database.read(
@@ -46,8 +47,10 @@ class SQLTraces:
             (trace_id,),
         )
         found = [Span(row[0], row[1], row[2], row[3], row[4], row[5], json.loads(row[6]), row[7]) for row in spans]
-        name, started_at, run_id = rows[0]
-        return Trace(name, trace_id=trace_id, started_at=started_at, spans=found, is_masked=True, run_id=run_id)
+        name, started_at, run_id, error = rows[0]
+        trace = Trace(name, trace_id=trace_id, started_at=started_at, spans=found, is_masked=True, run_id=run_id)
+        trace.error = error
+        return trace
 
     def search(self, wanted: TraceFilter) -> list[Trace]:
         conditions: dict[str, Any] = {}
@@ -63,7 +66,7 @@ class SQLTraces:
             conditions[_SPAN.format("s.kind = 'prompt' AND s.name = ?")] = wanted.prompt
         clauses = list(conditions)
         if wanted.failed is not None:
-            clauses.append(f"{'' if wanted.failed else 'NOT '}{_SPAN.format('s.error IS NOT NULL')}")
+            clauses.append(f"{'' if wanted.failed else 'NOT '}(t.error IS NOT NULL OR {_SPAN.format('s.error IS NOT NULL')})")
         where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
         rows = self._database.read(
             f"SELECT t.id FROM traces t {where}ORDER BY t.started_at DESC, t.id LIMIT ?", (*conditions.values(), wanted.limit)
@@ -94,7 +97,8 @@ class SQLTraces:
 
     def newest(self, limit: int = 50) -> list[TraceSummary]:
         rows = self._database.read(
-            "SELECT t.id, t.name, t.started_at, coalesce(max(s.ended_at), t.started_at), count(s.id), count(s.error) FROM traces t "
+            "SELECT t.id, t.name, t.started_at, coalesce(max(s.ended_at), t.started_at), count(s.id), "
+            "count(s.error) + count(DISTINCT t.error) FROM traces t "
             "LEFT JOIN spans s ON s.trace_id = t.id GROUP BY t.id, t.name, t.started_at ORDER BY t.started_at DESC, t.id LIMIT ?",
             (limit,),
         )

@@ -158,6 +158,7 @@ def m006_curation(db: Database) -> None:
     """Data sets by content, what people say about traces, runs that notes and traces belong to, rollouts that are kept."""
     for statement in (
         "ALTER TABLE traces ADD COLUMN run_id TEXT",
+        "ALTER TABLE traces ADD COLUMN error TEXT",
         "CREATE INDEX traces_by_time ON traces (started_at)",
         "CREATE INDEX traces_by_run ON traces (run_id) WHERE run_id IS NOT NULL",
         """CREATE TABLE trace_feedback (
