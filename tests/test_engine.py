@@ -366,6 +366,8 @@ def test_judges_and_agents_are_made_again_where_a_run_goes_on() -> None:
     assert again._pattern.pattern == "a+"
     assert reference_to(pr.Judge("Is it?", model=lambda messages: "yes")) is None
     assert reference_to(pr.PromptAgent("p", temperature=(1, 2))) is None
+    keyed = pr.PromptAgent("p", "offline:task", extra_headers={"Authorization": "Bearer sk-abcdefghijklmnopqrstuvwx"})
+    assert reference_to(keyed) is None  # which would be stored, and shown
     for dangerous in ('subprocess:run{"args": "ls"}', "os:getcwd{}", 'prompt_registry_plugin.records:Example{"inputs": {}}'):
         with pytest.raises(pr.UserError, match="no class that is made from a recipe"):
             import_object(dangerous)

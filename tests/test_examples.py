@@ -57,3 +57,12 @@ def test_versions_and_models_side_by_side_and_a_gate(tmp_path: Path) -> None:
     assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
     assert "version 3 in place of 2: passes the gate" in out
     assert "version 2 in place of 3: intent/2, offline:task is worse than intent/3, offline:task" in out
+
+
+def test_workflows_with_names_in_three_parts(tmp_path: Path) -> None:
+    """A version for each of three models by its alias; from traces to a data set to a version that a file pins."""
+    out = run("model_aliases", tmp_path)
+    for alias, version in (("gpt5", 2), ("gemma3", 3), ("gpt_oss_20b", 4)):
+        assert f"main.default.abstract_sections@{alias} is version {version}: 0.00 -> 1.00, gain proven" in out
+        assert f"prompts:/main.default.abstract_sections@{alias}: 'METHODS'" in out
+    assert "pinned: prompts:/main.default.sections_for_oss/2: 'METHODS'" in out
