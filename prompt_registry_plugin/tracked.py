@@ -14,6 +14,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import EMPTY, NoteKind, TrackedRun, utc_now
 from prompt_registry_plugin.scope import inside_run
+from prompt_registry_plugin.tracing import error_text
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def tracked_run(
         with inside_run(run.id):
             yield run
     except BaseException as error:
-        finish_run(run.id, f"{type(error).__name__}: {error}")
+        finish_run(run.id, error_text(error))
         raise
     finish_run(run.id)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from prompt_registry_plugin.cli.settings import json_option, registry_option, registry_to_look_at
-from prompt_registry_plugin.errors import PluginError, UserError
+from prompt_registry_plugin.errors import UserError
 
 
 @click.command()
@@ -27,8 +26,6 @@ def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], sche
 
     Optimizations cost money, and are run when they are named.
     """
-    if find_spec("pydantic") is None:
-        raise PluginError("configuration files need pydantic: pip install 'prompt-registry-plugin[config]'")
     from prompt_registry_plugin.cli.display import print_json, print_table
     from prompt_registry_plugin.config.apply import apply as carry_out
     from prompt_registry_plugin.config.apply import as_json as data_of

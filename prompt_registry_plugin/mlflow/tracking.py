@@ -20,7 +20,7 @@ from prompt_registry_plugin.datasets import step_of
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.records import EMPTY, TraceFeedback, TrackedRun
 from prompt_registry_plugin.scope import current_recorder, current_run_id, inside_run, recording
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing import Trace, error_text
 
 
 class _Active(threading.local):
@@ -126,7 +126,7 @@ class ActiveRun(Run):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.end(None if error is None else f"{type(error).__name__}: {error}")
+        self.end(None if error is None else error_text(error))
 
     def end(self, error: str | None = None) -> None:
         """Ends it; once."""
@@ -134,8 +134,8 @@ class ActiveRun(Run):
             return
         if self in _active.runs:
             _active.runs.remove(self)
-        tracked.finish_run(self.run_id, error)
         self._scope.__exit__(None, None, None)
+        tracked.finish_run(self.run_id, error)
 
 
 _active = _Active()
