@@ -107,6 +107,15 @@ def test_applying_registers_what_is_new_and_keeps_what_is_there(tmp_path: Path) 
     assert pr.load_prompt("prompts:/main.default.route@production").version == 2
 
 
+def test_prompts_of_a_file_may_include_one_another(tmp_path: Path) -> None:
+    """In whichever order they stand: they are registered together."""
+    text = 'prompts:\n  a: {name: a, default_template: "{{> b}} then {{q}}"}\n  b: {name: b, default_template: first}\n'
+    config = pr.AppConfig.from_file(written(tmp_path, text))
+    assert [step.action for step in apply(config)] == ["register", "register"]
+    assert config.prompts["a"].load().format(q="x") == "first then x"
+    assert [step.action for step in apply(config)] == ["keep", "keep"]
+
+
 def test_a_pin_wins_over_the_registry(tmp_path: Path) -> None:
     """`version: 1` serves version 1 whatever aliases say; without a pin it is the newest; a pin to nothing is a fault."""
     for text in ("one {{q}}", "two {{q}}"):

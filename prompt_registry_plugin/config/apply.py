@@ -52,9 +52,11 @@ def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
 def apply(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """Registers the prompts' default templates and the data sets, then runs the named optimizations. What is there already is kept."""
     done = plan(config, optimize)  # every fault is told before anything is written
-    for prompt in config.prompts.values():
-        if prompt.default_template is not None:
-            prompt.register()
+    written = [prompt for prompt in config.prompts.values() if prompt.default_template is not None]
+    new = {prompt.full_name: prompt.draft() for prompt in written if prompt.registered() is None}
+    current_registry().register_prompts(list(new.values()))  # together: one may include another
+    for prompt in written:
+        prompt.register()  # what is left of that: its alias
     for dataset in config.datasets.values():
         curation.register_dataset(dataset.name, dataset.examples())
     chosen = {optimization.name: optimization for optimization in _chosen(config, optimize)}
