@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -154,6 +155,15 @@ def test_try_on_the_command_line(
         assert (code, message in err) == (2, True), err
 
 
+def test_try_in_a_terminal(prompt: pr.PromptVersion) -> None:
+    """Answers stand side by side, and what they took below them."""
+    shown = keys(["try", "p", "p/1", "--model", "offline:task", "--set", "text=interest", "--save"], [], "saved", COLUMNS="120")
+    assert re.search(r"╭─ p/1 · offline:task \(simulated\) ─+╮╭─ p/1 · offline:task", shown)
+    assert re.search(r"│ loan +││ loan +│", shown)
+    assert "→ 1 tokens ─╯" in shown
+    assert "saved 2 rows" in shown
+
+
 @contextmanager
 def served(*arguments: str, **environment: str) -> Iterator[str]:
     """The address of a prompt that is served by the real command."""
@@ -243,7 +253,7 @@ def answer(question: str) -> str:
     return question.upper()
 
 
-def keys(arguments: list[str], pressed: list[str], **environment: str) -> str:
+def keys(arguments: list[str], pressed: list[str], until: str = " left", **environment: str) -> str:
     """What the command shows in a terminal (a pseudo one) in which these keys are pressed, each when it waits for one."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "prompt_registry_plugin", *arguments]
@@ -267,7 +277,7 @@ def keys(arguments: list[str], pressed: list[str], **environment: str) -> str:
             read("quit")
             time.sleep(0.3)  # until it reads keys rather than lines
             os.write(master, key.encode())
-        read(" left")
+        read(until)
         try:
             process.wait(10)
         finally:

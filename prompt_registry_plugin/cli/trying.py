@@ -85,7 +85,8 @@ def _live(labels: Sequence[str], run: Callable[[OnPiece], list[Trial]]) -> list[
 
     from prompt_registry_plugin.cli.display import console
 
-    answers, trials = [""] * len(labels), list[Trial]()
+    answers: list[str] = [""] * len(labels)
+    trials: list[Trial] = []
 
     def shown() -> RenderableType:
         if trials:
