@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from xml.etree import ElementTree
 
 from prompt_registry_plugin.answering import PromptAgent
@@ -23,12 +23,15 @@ from prompt_registry_plugin.records import Example, Interval, Template
 from prompt_registry_plugin.reports import page
 from prompt_registry_plugin.rollouts import Aggregation
 from prompt_registry_plugin.stats import PairedDifference, paired_difference
+from prompt_registry_plugin.targets import import_object
 from prompt_registry_plugin.uri import as_uri, parse
 
 logger = logging.getLogger(__name__)
 _CONDITION = re.compile(
-    r"\s*(?:(?P<regression>no regression)|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?[\d.]+%?))\s*", re.I
+    r"\s*(?:(?P<regression>no regression)|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?(?:\d+\.?\d*|\.\d+)%?))\s*", re.I
 )
+Operator = Literal[">=", "<=", ">", "<"]
+_REGRESSION = "no regression"
 _MEASURES = ("score", "failures", "seconds", "cost", "tokens")
 
 
@@ -190,32 +193,47 @@ class Comparison:
         that the variant is not worse than the first by more than chance. Raises `UserError` for a gate that cannot be read.
         """
         variant, reasons = self.variants[-1], []
-        for part in re.split(r"\s+and\s+", gate.strip(), flags=re.I):
-            read = _CONDITION.fullmatch(part)
-            if read is None:
-                raise UserError(
-                    f"cannot read {part!r} in the gate; write 'accuracy >= 0.8', 'failures < 1' or 'no regression', joined by 'and'"
-                )
-            if read["regression"]:
+        for what, op, bound in read_gate(gate, variant.result.scorers, len(self.variants)):
+            if what == _REGRESSION:
                 reasons += self._regressions()
                 continue
-            value = variant.measure(read["what"])
+            value = variant.measure(what)
             if value is None:
-                known = [*_MEASURES, *variant.result.scorers]
-                meant = did_you_mean(read["what"], known) or "; there are " + ", ".join(known)
-                raise UserError(f"the gate names {read['what']!r}, which is not known here{meant}")
-            bound = float(read["bound"].rstrip("%")) / (100 if read["bound"].endswith("%") else 1)
-            if not _holds(value, read["op"], bound):  # type: ignore[arg-type]
-                reasons.append(f"{read['what']} is {value:.4g}, not {read['op']} {bound:g}")
+                raise UserError(
+                    f"the gate names {what!r}, which is not known of this run: no prices, or no model calls that were traced"
+                )
+            if not _holds(value, op, bound):
+                reasons.append(f"{what} is {value:.4g}, not {op} {bound:g}")
         return reasons
 
     def _regressions(self) -> list[str]:
-        if len(self.variants) < 2:
-            raise UserError("'no regression' needs something to compare with: name a baseline as well")
         first, last = self.variants[0], self.variants[-1]
         if last.difference is None or not last.regressed:
             return []
         return [f"{last.name} is worse than {first.name}: {last.difference.difference}"]
+
+
+def read_gate(gate: str, scorers: Sequence[str], variants: int) -> list[tuple[str, Operator, float]]:
+    """The conditions of a gate, as (measure, operator, bound). Raises `UserError`; so it can be checked before anything is run."""
+    found: list[tuple[str, Operator, float]] = []
+    for part in re.split(r"\s+and\s+", gate.strip(), flags=re.I):
+        read = _CONDITION.fullmatch(part)
+        if read is None:
+            raise UserError(
+                f"cannot read {part!r} in the gate; write 'accuracy >= 0.8', 'failures < 1' or 'no regression', joined by 'and'"
+            )
+        if read["regression"]:
+            if variants < 2:
+                raise UserError("'no regression' needs something to compare with: name a baseline as well")
+            found.append((_REGRESSION, ">=", 0.0))
+            continue
+        known = [*_MEASURES, *scorers]
+        if read["what"] not in known:
+            meant = did_you_mean(read["what"], known) or "; there are " + ", ".join(known)
+            raise UserError(f"the gate names {read['what']!r}, which is not known here{meant}")
+        bound = float(read["bound"].rstrip("%")) / (100 if read["bound"].endswith("%") else 1)
+        found.append((read["what"], cast("Operator", read["op"]), bound))
+    return found
 
 
 async def acompare(
@@ -223,7 +241,7 @@ async def acompare(
     predict_fn: Any,
     data: Data,
     scorers: Sequence[Any],
-    prompts: Sequence[str | Sequence[str] | Mapping[str, Template]] = (),
+    prompts: Sequence[Said] = (),
     models: Sequence[str] = (),
     aggregation: Aggregation | None = None,
     options: RunOptions | None = None,
@@ -236,34 +254,26 @@ async def acompare(
     """
     options = options or RunOptions()
     examples = examples_of(data)
-    targets = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
+    named = dict(predict_fn) if isinstance(predict_fn, Mapping) else {"": predict_fn}
+    targets = {name: import_object(target) if isinstance(target, str) else target for name, target in named.items()}
+    names = [name for name, *_ in _plan(targets, prompts, models)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{twice[0]!r} is compared twice")
     if not all(isinstance(target, PromptAgent) for target in targets.values()):
         _warn_of_settings(prompts)
     found: list[Variant] = []
-    for target_name, target in targets.items():
-        for said in prompts or [{}]:
-            prompt_name, templates = _variant(said) if said else ("", {})
-            for model in models or [""]:
-                name = ", ".join(part for part in (target_name, prompt_name, model) if part) or "as it is"
-                settings = options
-                agent: Any = target
-                if isinstance(target, PromptAgent):  # of which everything about a version counts, not its text alone
-                    reference = next((uri for uri in _uris(said) if parse(uri).name == parse(as_uri(target.prompt)).name), None)
-                    agent = target.made_of(prompt=reference, model=model or None)
-                elif model:
-                    settings = replace(options, arguments={**options.arguments, "model": model})
-                result = await aevaluate(
-                    predict_fn=agent,
-                    data=examples,
-                    scorers=scorers,
-                    prompts=templates,
-                    aggregation=aggregation,
-                    options=settings,
-                )
-                found.append(Variant(name, result, prompt=prompt_name, model=model))
-    names = [variant.name for variant in found]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{twice[0]!r} is compared twice")
+    for name, target, said, model in _plan(targets, prompts, models):
+        prompt_name, templates = _variant(said)
+        settings, agent = options, target
+        if isinstance(target, PromptAgent):  # of which everything about a version counts, not its text alone
+            reference = next((uri for uri in _uris(said) if parse(uri).name == parse(as_uri(target.prompt)).name), None)
+            agent = target.made_of(prompt=reference, model=model or None)
+        elif model:
+            settings = replace(options, arguments={**options.arguments, "model": model})
+        result = await aevaluate(
+            predict_fn=agent, data=examples, scorers=scorers, prompts=templates, aggregation=aggregation, options=settings
+        )
+        found.append(Variant(name, result, prompt=prompt_name, model=model))
     first = [rollout.score for rollout in found[0].result.rollouts]
     differences = [paired_difference(first, [r.score for r in variant.result.rollouts]) for variant in found[1:]]
     corrected = holm([difference.p_value for difference in differences])
@@ -287,17 +297,33 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _variant(said: str | Sequence[str] | Mapping[str, Template]) -> tuple[str, dict[str, Template]]:
+Said = str | Sequence[str] | Mapping[str, Template]
+
+
+def _plan(targets: Mapping[str, Any], prompts: Sequence[Said], models: Sequence[str]) -> Iterator[tuple[str, Any, Said, str]]:
+    """Every variant: its name, target, prompts and model."""
+    for target_name, target in targets.items():
+        for said in prompts or [{}]:
+            for model in models or [""]:
+                yield ", ".join(part for part in (target_name, _name(said), model) if part) or "as it is", target, said, model
+
+
+def _name(said: Said) -> str:
     if isinstance(said, Mapping):
-        return ", ".join(f"{name} as given" for name in said), dict(said)
-    uris = _uris(said)
-    versions = [current_registry().load_prompt(uri) for uri in uris]
+        return ", ".join(f"{name} as given" for name in said)
+    return ", ".join(uri.removeprefix("prompts:/") for uri in _uris(said))
+
+
+def _variant(said: Said) -> tuple[str, dict[str, Template]]:
+    if isinstance(said, Mapping):
+        return _name(said), dict(said)
+    versions = [current_registry().load_prompt(uri) for uri in _uris(said)]
     if jinja := [version.name for version in versions if version.template_format != "double_brace"]:
         raise UserError(f"prompt {jinja[0]!r} is a Jinja template; compare those by targets of their own")
-    return ", ".join(uri.removeprefix("prompts:/") for uri in uris), {version.name: version.template for version in versions}
+    return _name(said), {version.name: version.template for version in versions}
 
 
-def _uris(said: str | Sequence[str] | Mapping[str, Template]) -> list[str]:
+def _uris(said: Said) -> list[str]:
     return [] if isinstance(said, Mapping) else [said] if isinstance(said, str) else list(said)
 
 
@@ -322,7 +348,7 @@ def _cost(variant: Variant) -> str:
     return "–" if cost is None else f"${cost:.6f}"
 
 
-def _holds(value: float, op: Literal[">=", "<=", ">", "<"], bound: float) -> bool:
+def _holds(value: float, op: Operator, bound: float) -> bool:
     return {">=": value >= bound, "<=": value <= bound, ">": value > bound, "<": value < bound}[op]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Literal, get_args, overload
 
@@ -43,17 +44,19 @@ class Dataset(Sequence[Example]):
         said: dict[str, list[TraceFeedback]] = {}
         for feedback in current_registry().store.traces.feedback([trace.id for trace in traces]):
             said.setdefault(feedback.trace_id, []).append(feedback)
-        plain, corrected = [], []
+        plain: list[Example] = []
+        corrected: list[tuple[datetime, Example]] = []
         for trace in traces:
             verdicts = said.get(trace.id, [])
             step, expectations = step_of(trace), corrections(verdicts)
             if step is None:
                 continue
             if expectations:
-                corrected.append(Example(freeze(step[0]), freeze(expectations)))
+                corrected.append((verdicts[-1].created_at, Example(freeze(step[0]), freeze(expectations))))
             elif step[1] is not None and (verdicts or only == "accepted") and only != "corrected" and not _rejected(verdicts):
                 plain.append(Example(freeze(step[0]), freeze({"expected_response": step[1]})))
-        rows = merged(_newest_of_each(plain), _newest_of_each(corrected))
+        mended = [row for _, row in sorted(corrected, key=lambda said: said[0])]
+        rows = list({digest(row.inputs): row for row in (*plain, *mended)}.values())
         if not rows:
             raise InvalidExample(
                 f"{len(traces)} traces make no row: each needs a step whose inputs are known (record a run of a function with @trace), "
@@ -210,14 +213,11 @@ def corrections(verdicts: Sequence[TraceFeedback]) -> dict[str, Any]:
         if verdict.value is not None:
             said.clear()
         for name, value in verdict.expectations.items():
-            facts = name == "expected_facts" and isinstance(value, list) and isinstance(said.get(name), list)
+            # One more fact; `log_expectation` says all of them, under the expectation's own name.
+            facts = name == "expected_facts" != verdict.name and isinstance(value, list) and isinstance(said.get(name), list)
             said[name] = [*said[name], *value] if facts else value
     return {name: value for said in by_name.values() for name, value in said.items()}
 
 
 def _rejected(verdicts: Sequence[TraceFeedback]) -> bool:
     return any(rejects(verdict) for verdict in {v.name: v for v in verdicts if v.value is not None}.values())
-
-
-def _newest_of_each(rows: Sequence[Example]) -> list[Example]:
-    return list({digest(example.inputs): example for example in rows}.values())

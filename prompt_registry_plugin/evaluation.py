@@ -109,8 +109,7 @@ async def run_all(
 ) -> list[Rollout]:
     """One rollout an example, in order; what is `kept` is not run again. Raises as `aevaluate` says."""
     total, done, score = len(examples), 0, 0.0
-    before = {} if kept is None else kept.find(candidate, examples)
-    rollouts = [before.get(example.id) for example in examples]
+    rollouts: list[Rollout | None] = [None] * total if kept is None else kept.find(candidate, examples)
     left = [i for i, rollout in enumerate(rollouts) if rollout is None]
     on_event(Event("started", "evaluate", 0, total))
 

@@ -345,11 +345,11 @@ class RunTable(Protocol):
     def reflections(self, run_id: str) -> list[ReflectionRecord]:
         """The answers of a run's reflection model, oldest first."""
 
-    def keep(self, key: str, rollout: Rollout, at: datetime) -> None:
-        """Keeps a rollout, which began at that time, under a key, in place of one that was kept before."""
+    def keep(self, key: str, rollout: Rollout, at: datetime, files: Mapping[str, str]) -> None:
+        """Keeps a rollout, which began at that time with these files (their hashes), under a key, in place of one kept before."""
 
-    def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime]]:
-        """The rollouts that are kept under these keys, with when they began."""
+    def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime, Mapping[str, str]]]:
+        """The rollouts that are kept under these keys, with when they began and the files that were loaded."""
 
     def forget_kept(self, before: datetime) -> None:
         """Deletes the rollouts that were kept before that time."""

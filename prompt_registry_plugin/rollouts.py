@@ -202,7 +202,7 @@ class Runner:
 
     def _priced(self, trace: Trace) -> Trace:
         """The trace that is judged: with costs where a scorer is about them."""
-        if not any(isinstance(scorer, Cost) for scorer in self.scorers):
+        if not any(_may_look_at_costs(scorer) for scorer in self.scorers):
             return trace
         return with_costs(trace, self._plugins, self._options.prices)
 
@@ -219,6 +219,13 @@ class Runner:
         self._pool.close()
         if self._executor is not None:
             self._executor.close()
+
+
+def _may_look_at_costs(scorer: Scorer) -> bool:
+    """Our own do not, but for the one that is about them; a function only where it takes the trace."""
+    if isinstance(scorer, FunctionScorer):
+        return scorer.takes_trace
+    return isinstance(scorer, Cost) or not type(scorer).__module__.startswith("prompt_registry_plugin.scorers.")
 
 
 def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scorer]:

@@ -87,8 +87,8 @@ def import_object(reference: str) -> Any:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"cannot import {reference!r}: {error}") from error
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise UserError(f"cannot import {reference!r}: {type(error).__name__}: {error}") from error
     if not brace:
         return found
     if not has_recipe(found):

@@ -90,13 +90,8 @@ async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_p
     run_id = digest(config)
     trace, pieces, error = Trace(_NAME, run_id=run_id if save else None), list[str](), None
     started = time.perf_counter()
-    with (
-        tracked_run(
-            "try", agent.name, params={k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}, run_id=run_id
-        )
-        if save
-        else nullcontext()
-    ):
+    noted = {name: value if name in ("prompt", "model") else json.dumps(value) for name, value in config.items()}
+    with tracked_run("try", agent.name, params=noted, run_id=run_id) if save else nullcontext():
         with recording(trace):
             try:
                 with span("chain", _NAME, {"inputs": dict(values), "prompt": version.uri, "model": model.name}) as span_id:
@@ -133,7 +128,7 @@ def load_table() -> Any:
             "prompt": attempt.attributes.get("prompt"),
             "model": attempt.attributes.get("model"),
             **{f"inputs.{name}" if name in _COLUMNS else name: value for name, value in step[0].items()},
-            "output": step[1],
+            "output": attempt.attributes.get("output"),
             "seconds": attempt.seconds,
             "tokens": trace.usage.input_tokens + trace.usage.output_tokens,
             "cost": _sum(s.attributes.get("cost") for s in calls),

@@ -181,3 +181,44 @@ def test_the_table_leaves_out_what_tells_nothing() -> None:
     two = pr.compare(predict_fn=targets, data=rows, scorers=["exact_match", "length"])
     assert two.columns == ["variant", "score", "exact_match", "length", "than the first", "p", "failures", "seconds"]
     assert "expected" in two.to_html()
+
+
+ASKED: list[str] = []
+
+
+def asked(q: str) -> str:
+    ASKED.append(q)
+    return pr.load_prompt("m").format(q=q)
+
+
+def test_mistakes_are_told_before_anything_is_spent(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same variant twice, a gate that cannot be read, names what nobody measures, or has nothing to compare with."""
+    from prompt_registry_plugin.cli.main import main
+
+    pr.register_prompt("m", "a {{q}}")
+    with pytest.raises(pr.UserError, match="compared twice"):
+        pr.compare(predict_fn=asked, data=[{"inputs": {"q": "x"}}], scorers=["length"], prompts=["prompts:/m/1", "prompts:/m/1"])
+    Path("rows.jsonl").write_text('{"inputs": {"q": "x"}}')
+    command = ["eval", "--target", "tests.test_compare:asked", "--data", "rows.jsonl", "--scorer", "length", "--gate"]
+    faults = {"length >= 0.8.1": "cannot read", "lenght > 1": "did you mean 'length'", "no regression": "baseline", "": "empty"}
+    for gate, said in faults.items():
+        with pytest.raises(SystemExit) as caught:
+            main([*command, gate])
+        assert caught.value.code == 2
+        assert said in capsys.readouterr().err
+    assert ASKED == []
+
+
+agent_by_name = pr.PromptAgent("m", "offline:task")
+
+
+def test_an_agent_may_be_named() -> None:
+    """As on the command line: its models and versions are varied all the same."""
+    pr.register_prompt("m", "Is it yes or no? Answer with yes or no only. {{q}}")
+    found = pr.compare(
+        predict_fn="tests.test_compare:agent_by_name",
+        data=[{"inputs": {"q": "x"}}],
+        scorers=["length"],
+        models=["offline:judge", "offline:task"],
+    )
+    assert ["verdict" in str(v.result.rollouts[0].outputs) for v in found.variants] == [True, False]

@@ -211,6 +211,15 @@ optimizations:
         ),
         ("prompts:\n  a: {name: a, default_template: fine}\n  b: {name: b, version: 7, default_template: x}", "no prompt 'b'"),
         ("prompts:\n  a: {name: a, default_template: fine}\ndatasets:\n  d: {name: d, file: none.csv}", "cannot read"),
+        (
+            "prompts:\n  a: {name: a, default_template: fine}\ndatasets: {d: {name: d, rows: []}, e: {name: d, rows: []}}",
+            "no rows",
+        ),
+        (
+            "prompts:\n  a: {name: a, default_template: fine}\n"
+            "datasets: {d: {name: d, rows: [{inputs: {q: 1}}]}, e: {name: d, rows: [{inputs: {q: 2}}]}}",
+            "two datasets are called 'd'",
+        ),
     ],
 )
 def test_nothing_is_written_where_something_cannot_be(tmp_path: Path, text: str, fault: str) -> None:
@@ -268,6 +277,7 @@ prompts: {j: {name: j, default_template: "{% if x %}yes{% endif %}"}, k: {name: 
             + "".join(f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n" for p, n in zip("bcdef", "cdefg", strict=True)),
             "too large",
         ),
+        ("a: \x07", "no YAML"),
         ("- 1", "1: a configuration is a mapping"),
         (
             'prompts:\n  a: {name: "${NOBODY_SETS_THIS}"}',

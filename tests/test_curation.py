@@ -205,3 +205,18 @@ def test_a_recording_that_raised_has_failed() -> None:
     assert "abcdefghij" not in (trace.error or "")
     assert pr.search_traces(failed=False) == []
     assert pr.current_registry().store.traces.newest()[0].errors == 1
+
+
+def test_the_correction_that_was_said_last_holds() -> None:
+    """Of two runs with the same inputs, whichever ran first; `log_expectation`'s facts take the place of earlier ones."""
+    import prompt_registry_plugin.mlflow as mlflow
+
+    pr.register_prompt("support", "{{question}}")
+    older, newer = ask("same"), ask("same")
+    pr.log_feedback(newer.id, expectations={"expected_response": "first said"})
+    pr.log_feedback(older.id, expectations={"expected_facts": ["last said"]})
+    assert rows_of(pr.Dataset.from_traces(pr.search_traces())) == [({"question": "same"}, {"expected_facts": ["last said"]})]
+    for facts in (["wrong"], ["right"]):
+        mlflow.log_expectation(trace_id=older.id, name="expected_facts", value=facts)
+    [row] = pr.Dataset.from_traces([older])
+    assert row.expectations["expected_facts"] == ["right"]

@@ -257,3 +257,89 @@ def test_rows_alike_and_answers_that_json_does_not_hold() -> None:
         return (q, q)
 
     assert len(run(pair)[0]) == len(run(pair)[0]) == 10
+
+
+def test_a_helper_that_is_imported_late_counts_too(tmp_path: Path) -> None:
+    """What a rollout imported by its end is looked at, and what it imports does not make another evaluation of the next variant."""
+    script = """
+import prompt_registry_plugin as pr
+def agent(q):
+    from late import answer
+    print("asked", q)
+    return answer(pr.load_prompt("p").format(q=q))
+options = pr.RunOptions(concurrency=1, cache="x", on_event=lambda event: None)
+pr.register_prompt("p", "one {{q}}")
+pr.register_prompt("p", "two {{q}}", force=False)
+pr.compare(predict_fn=agent, data=[{"inputs": {"q": "a"}}], scorers=["length"], prompts=["prompts:/p/1", "prompts:/p/2"], options=options)
+"""
+    (tmp_path / "main.py").write_text(script)
+    (tmp_path / "late.py").write_text("def answer(q): return q")
+
+    def asked() -> int:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PROMPT_REGISTRY_URL": f"sqlite:///{tmp_path}/own.db"}
+        done = subprocess.run(
+            [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.count("asked")
+
+    assert [asked(), asked()] == [2, 0]
+    (tmp_path / "late.py").write_text("def answer(q): return q.upper()")
+    assert [asked(), asked()] == [2, 0]
+
+
+def test_code_without_a_file_is_followed() -> None:
+    """As in a notebook: a helper or a global that is defined again makes another answer, and so does the code of a class."""
+    scope: dict[str, Any] = {"__name__": "no_file", "calls": calls}
+    cell = "def helper(q): return word + ' ' + q\ndef target(q):\n    calls.append(q)\n    return helper(q)\nword = 'answer'"
+    exec(cell, scope)
+    assert run(scope["target"])[1] == 1
+    assert run(scope["target"])[0] == []
+    scope["word"] = "no"
+    assert run(scope["target"])[1] == 0
+    exec("def helper(q): return 'answer ' + q", scope)
+    assert run(scope["target"])[1] == 1
+
+
+def test_globals_prices_and_misses() -> None:
+    """A plain global that the target reads, a price, and an alias that was never there: the first two count, the last one holds."""
+    global word
+    word = "answer"
+    assert run(reading_a_global)[1] == 1
+    word = "no"
+    assert run(reading_a_global)[1] == 0
+
+    def optional(q: str) -> str:
+        calls.append(q)
+        return str(pr.load_prompt("prompts:/p@staging", allow_missing=True))
+
+    run(optional)
+    assert run(optional)[0] == []
+    agent_of_ours = pr.PromptAgent("p", "offline:task")
+    costs = [
+        pr.evaluate(
+            predict_fn=agent_of_ours,
+            data=ROWS[:2],
+            scorers=["length"],
+            options=pr.RunOptions(cache="nightly", prices={"offline:task": pr.Price(price, 0)}),
+        ).cost
+        for price in (1, 1000)
+    ]
+    assert costs[1] == pytest.approx(1000 * (costs[0] or 0))
+
+
+word = "answer"
+
+
+def reading_a_global(q: str) -> str:
+    calls.append(q)
+    return f"{word} {q}"
+
+
+def test_what_is_shared_is_walked_once() -> None:
+    """Twenty levels of the same list twice are twenty steps, not a million."""
+    shared: Any = ["x"]
+    for _ in range(40):
+        shared = [shared, shared]
+    assert run(holding(shared))[1] == 1
+    assert run(holding(shared))[0] == []

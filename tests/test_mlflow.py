@@ -215,6 +215,72 @@ def test_generators_record_what_they_do_themselves() -> None:
     assert sorted((trace.name, len(trace.spans)) for trace in traces) == [("items", 1), ("later", 1), ("other", 1)]
 
 
+def test_generators_are_what_they_were() -> None:
+    """What is sent and thrown into them arrives, also through a context manager."""
+    import contextlib
+
+    seen: list[Any] = []
+
+    @contextlib.contextmanager
+    @mlflow.trace
+    def guarded() -> Iterator[int]:
+        try:
+            seen.append((yield 1))
+        except ValueError as error:
+            seen.append(str(error))
+
+    with guarded():
+        pass
+    with guarded():
+        raise ValueError("thrown")
+
+    @mlflow.trace
+    async def echo() -> Any:
+        said = yield "first"
+        yield said
+
+    async def talk() -> list[Any]:
+        generator = echo()
+        return [await anext(generator), await generator.asend("second"), await generator.aclose()]
+
+    assert asyncio.run(talk()) == ["first", "second", None]
+    assert seen == [None, "thrown"]
+
+
+def test_a_run_within_itself_and_evaluations_in_another_cell(prompt: pr.PromptVersion) -> None:
+    """Both ends end it; metrics of an evaluation go to the run that another cell began; metrics from threads never clash."""
+    run = mlflow.start_run()
+    mlflow.start_run(run_id=run.info.run_id, nested=True)
+    mlflow.end_run()
+    assert mlflow.active_run() is run
+    mlflow.end_run()
+    assert mlflow.active_run() is None
+    run = contextvars.copy_context().run(mlflow.start_run)
+    rows = [{"inputs": {"q": 1}, "outputs": "card"}]
+    found = contextvars.copy_context().run(mlflow.genai.evaluate, data=rows, scorers=[ResponseLength(max_length=4)])
+    assert found.run_id == run.info.run_id
+    threads = [threading.Thread(target=pr.in_context(log_often), args=(run.info.run_id, i)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert run.data.metrics["loss"] == 19
+    assert FAILED == []
+
+
+FAILED: list[Exception] = []
+
+
+def log_often(run_id: str, offset: int) -> None:
+    from prompt_registry_plugin.tracked import note
+
+    try:
+        for i in range(20):
+            note(run_id, "metrics", {"loss": i})
+    except Exception as error:
+        FAILED.append(error)
+
+
 def test_runs_in_threads_and_scripts(tmp_path: Path) -> None:
     """Values from worker threads that work for a run go to it; a script's run has finished when the script has; tags may change."""
     with mlflow.start_run(tags={"a": 1}) as run:
@@ -376,7 +442,8 @@ def test_evaluating(prompt: pr.PromptVersion) -> None:
 
 def test_a_prompt_with_a_model_is_a_model(prompt: pr.PromptVersion) -> None:
     """Saved tries, prompts with a model, and functions that can be imported, behind `predict`."""
-    [tried] = pr.try_prompts("prompts:/classify", {"text": "my plastic was stolen"}, models=["openai:gpt-x"], save=True)
+    params = {"user": "me", "temperature": 0}
+    [tried] = pr.try_prompts("classify", {"text": "my plastic was stolen"}, models=["openai:gpt-x"], params=params, save=True)
     assert tried.output == "card"
     frame = mlflow.load_table(artifact_file="eval_results_table.json", extra_columns=["run_id"])
     assert list(frame["output"]) == ["card"]

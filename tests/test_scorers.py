@@ -194,3 +194,19 @@ def test_scorers_are_named_by_their_module_too() -> None:
     assert result.score.mean == 1
     with pytest.raises(pr.InvalidExample, match="labelled rows are a list"):
         pr.judge_agreement(pr.Judge("x?", model="offline:judge"), "rows.csv")  # type: ignore[arg-type]
+
+
+def test_a_scorer_of_ones_own_sees_costs() -> None:
+    """Where it takes the trace; with whatever other scorers."""
+    pr.register_prompt("p", "Is it yes or no? {{q}}")
+    seen: list[object] = []
+
+    @pr.scorer
+    def cheap(trace: pr.Trace) -> bool:
+        seen.extend(span.attributes.get("cost") for span in trace.spans if span.kind == "llm")
+        return True
+
+    options = pr.RunOptions(prices={"offline:task": pr.Price(1, 1)})
+    pr.evaluate(predict_fn=pr.PromptAgent("p", "offline:task"), data=[{"inputs": {"q": "x"}}], scorers=[cheap], options=options)
+    assert len(seen) == 1
+    assert seen[0] is not None

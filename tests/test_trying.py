@@ -117,6 +117,26 @@ def test_what_is_saved_comes_back_as_rows(prompt: pr.PromptVersion) -> None:
     assert sorted(row.expectations["expected_response"] for row in rows) == ["card", "loan"]
 
 
+def test_prompts_without_variables_and_models_that_raise(prompt: pr.PromptVersion) -> None:
+    """Are rows as well; whatever a model of one's own raises is its trial's error."""
+    pytest.importorskip("pandas")
+
+    class Broken:
+        name, simulated = "broken", False
+
+        async def __call__(self, messages: Any, **params: Any) -> Any:
+            raise ConnectionError("away")
+
+        async def check(self) -> None:
+            pass
+
+    pr.register_prompt("fixed", "Which is it: card or loan? Answer with the label only.\n\n- card: plastic\n\nText: plastic")
+    pr.try_prompts("fixed", {}, models=["offline:task"], save=True)
+    assert list(pr.load_table()["output"]) == ["card"]
+    [trial] = pr.try_prompts("fixed", {}, models=[Broken()])
+    assert "ConnectionError: away" in (trial.error or "")
+
+
 def test_the_openai_client_streams(prompt: pr.PromptVersion, openai_environment: str) -> None:
     """Over a real connection, with tokens counted at the end."""
     pieces: list[str] = []
@@ -321,6 +341,7 @@ def test_annotating_without_a_terminal_and_with_nothing_accepted(capsys: pytest.
     )
     assert (done.returncode, "needs a terminal" in done.stderr) == (2, True)
     assert "1 of 1" in keys(["annotate", "--max", "1"], ["q"])
+    assert "0 annotated, 1 left" in keys(["annotate"], ["\x04"])  # Ctrl-D
     assert "so qa stays as it is" in keys(["annotate", "--dataset", "qa"], ["b"])
     assert call(capsys, "annotate", "--dataset", "a b")[0] == 2
 

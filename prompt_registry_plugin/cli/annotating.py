@@ -67,9 +67,9 @@ def _go_through(traces: list[Trace], as_json: bool) -> dict[str, str]:
         _show(trace, f"{i + 1} of {len(traces)}", done.get(trace.id), as_json)
         try:
             key = click.getchar().lower()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EOFError):  # Ctrl-C, Ctrl-D
             break
-        if key in ("q", "\x04", "\x1b"):
+        if key in ("q", "\x1b"):
             break
         if key == "u":
             i = max(0, i - 1)

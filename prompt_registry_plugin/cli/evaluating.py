@@ -48,14 +48,19 @@ def evaluate_command(
 ) -> int:
     """Evaluate a target on a file of rows, with versions of a prompt side by side, and pass or fail a gate."""
     from prompt_registry_plugin.cli.display import console, make_table, print_json
-    from prompt_registry_plugin.comparison import compare
+    from prompt_registry_plugin.comparison import compare, read_gate
     from prompt_registry_plugin.options import RunOptions
+    from prompt_registry_plugin.plugins import default_plugin_manager
+    from prompt_registry_plugin.rollouts import resolve_scorers
 
     variants = [as_uri(reference) for reference in (*([baseline] if baseline else []), *prompts)]
     if gate is not None and not gate.strip():
         raise UserError("the gate is empty, and would let everything pass; is a variable not set?")
     if baseline and not prompts:
         raise UserError("--baseline needs a --prompt to compare with it")
+    if gate is not None:  # what is wrong with it is told before anything is spent
+        known = [scorer.name for scorer in resolve_scorers(scorers, default_plugin_manager())]
+        read_gate(gate, known, max(1, len(variants)) * max(1, len(models)))
     try:
         found = compare(
             predict_fn=target,

@@ -32,6 +32,10 @@ def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """What `apply` would do, and what it would spend at most. Writes nothing. Raises as it would."""
     chosen = _chosen(config, optimize)
     rows = {dataset.name: unique(dataset.examples()) for dataset in config.datasets.values()}
+    for what, named in (("datasets", config.datasets.values()), ("optimizations", _every(config))):
+        names = [each.name for each in named]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"two {what} are called {twice[0]!r}")
     coming = _drafts(config)
     steps = [step for prompt in config.prompts.values() for step in _prompt_steps(prompt, coming)]
     steps += [_dataset_step(dataset, rows[dataset.name]) for dataset in config.datasets.values()]
@@ -119,7 +123,7 @@ def _prompt_steps(prompt: PromptModel, coming: Mapping[str, NewVersion]) -> Iter
     else:
         yield Step("prompt", name, "register", f"{'a new version' if versions else 'a new prompt'}; {served}")
     if prompt.alias is not None and found is None:
-        yield Step("alias", f"{name}@{prompt.alias}", "set", f"to version {there.version if there else len(versions) + 1}")
+        yield Step("alias", f"{name}@{prompt.alias}", "set", f"to version {there.version}" if there else "to the new version")
 
 
 def _dataset_step(dataset: DatasetModel, rows: Sequence[Example]) -> Step:

@@ -73,8 +73,8 @@ def read_yaml(path: str | os.PathLike[str]) -> Source:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not UTF-8 text: {error}") from error
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Path_, int] = {}
         _find_lines(node, (), lines, file, ())
@@ -83,9 +83,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Source:
         mark = error.problem_mark or error.context_mark
         raise UserError(f"{file}:{mark.line + 1 if mark else 1}: this is no YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: this is no YAML: {error}") from error
-    finally:
-        loader.dispose()
+        raise UserError(f"{file}: this is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise UserError(f"{file}:1: a configuration is a mapping (prompts: …), not a {type(data).__name__}")
     source = Source(file, {}, lines)

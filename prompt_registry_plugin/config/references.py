@@ -45,7 +45,7 @@ def resolve_names(source: Source, faults: list[Fault]) -> dict[str, Any]:
 
     def find(key: str, said: Any, path: Path_) -> Any:
         kind = _KINDS[key]
-        if isinstance(said, str) and (made := made_of(kind, said, path)):
+        if isinstance(said, str) and said not in sections[kind] and (made := made_of(kind, said, path)):
             return made
         if isinstance(said, str) and said not in sections[kind]:
             known = did_you_mean(said, sections[kind]) or f"; there are {', '.join(sections[kind]) or 'none'}"

@@ -51,7 +51,14 @@ def register_model(model_uri: str, name: str) -> PromptVersion:
     version = current_registry().load_prompt(agent.prompt)
     provider, _, model = agent.spec_of(version).partition(":")
     config = {**agent.params_of(version), "provider": provider, "model_name": model}
-    return register_prompt(name, version.template, commit_message=f"from {model_uri}", model_config=config)
+    return current_registry().register_prompt(
+        name,
+        version.template,
+        commit_message=f"from {model_uri}",
+        template_format=version.template_format,
+        response_format=version.response_format,
+        model_config=config,
+    )
 
 
 def __getattr__(name: str) -> Any:

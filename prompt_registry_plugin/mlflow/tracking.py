@@ -130,8 +130,9 @@ class ActiveRun(Run):
 
     def end(self, error: str | None = None) -> None:
         """Ends it; once."""
-        if _open.pop(self.run_id, None) is None:
+        if self not in _open:
             return
+        _open.remove(self)
         if self in _active.runs:
             _active.runs.remove(self)
         self._scope.__exit__(None, None, None)
@@ -139,13 +140,13 @@ class ActiveRun(Run):
 
 
 _active = _Active()
-_open: dict[str, ActiveRun] = {}  # of all threads
+_open: list[ActiveRun] = []  # of all threads
 
 
 @atexit.register
 def _end_all() -> None:
     """A script that ends has finished what it began, as with MLflow."""
-    for run in list(_open.values()):
+    for run in _open:
         with suppress(PromptRegistryError):
             run.end()
 
@@ -165,7 +166,7 @@ def start_run(
         tracked.load_run(run_id)  # a mistyped id is no new run
     run = ActiveRun(tracked.begin_run(experiment_id or _experiment[0], run_name or "run", run_id=run_id))
     _active.runs.append(run)
-    _open[run.run_id] = run
+    _open.append(run)
     tracked.note(run.run_id, "tags", {**(tags or {}), **({"description": description} if description else {})})
     return run
 
@@ -223,7 +224,7 @@ def _run_id() -> str:
     if (run := active_run()) is not None:
         return run.run_id
     here = current_run_id()
-    return here if here in _open else start_run().run_id
+    return here if here and any(run.run_id == here for run in list(_open)) else start_run().run_id
 
 
 # --- traces --------------------------------------------------------------------------------------------------------------------
@@ -246,14 +247,19 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
         @wraps(traced)
         async def recorded_async_generator(*args: Any, **kwargs: Any) -> Any:
             scope, items = _Stepwise(called), traced(*args, **kwargs)
+            step = items.asend(None)
             try:
                 while True:
                     with scope.step():
-                        try:
-                            item = await anext(items)
-                        except StopAsyncIteration:
-                            return
-                    yield item
+                        item = await step
+                    try:
+                        step = items.asend((yield item))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
+                        step = items.athrow(error)
+            except StopAsyncIteration:
+                return
             finally:
                 with scope.step():
                     await items.aclose()
@@ -264,15 +270,20 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
 
         @wraps(traced)
         def recorded_generator(*args: Any, **kwargs: Any) -> Any:
-            scope, items, said = _Stepwise(called), traced(*args, **kwargs), None
+            scope, items = _Stepwise(called), traced(*args, **kwargs)
+            advance, given = items.send, None
             try:
                 while True:
                     with scope.step():
-                        try:
-                            item = items.send(said)
-                        except StopIteration as end:
-                            return end.value
-                    said = yield item
+                        item = advance(given)
+                    try:
+                        advance, given = items.send, (yield item)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
+                        advance, given = items.throw, error
+            except StopIteration as end:
+                return end.value
             finally:
                 with scope.step():
                     items.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from prompt_registry_plugin.concurrency import call
@@ -35,13 +36,13 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
 
 async def ask(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
     """The model's answer, as a span with its messages and tokens where somebody records."""
-    with span("llm", model.name, _seen(model, messages)) as span_id:
+    with span("llm", model.name, _seen(model, messages)) as span_id, _told(model):
         return _noted(span_id, await model(messages, **params))
 
 
 async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str]:
     """The same in pieces; in one piece from a model that does not stream."""
-    with span("llm", model.name, _seen(model, messages)) as span_id:
+    with span("llm", model.name, _seen(model, messages)) as span_id, _told(model):
         if not isinstance(model, StreamingModel):
             yield _noted(span_id, await model(messages, **params)).text
             return
@@ -53,6 +54,17 @@ async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **p
                 pieces.append(piece)
                 yield piece
         _noted(span_id, Reply("".join(pieces), usage))
+
+
+@contextmanager
+def _told(model: Model) -> Iterator[None]:
+    """Whatever a model of somebody's own raises, told as what it is."""
+    try:
+        yield
+    except PromptRegistryError:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(f"model {model.name!r} failed: {type(error).__name__}: {error}") from error
 
 
 def _seen(model: Model, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -34,6 +34,7 @@ class FunctionScorer:
         if unknown or not self._takes:
             wrong = f"; {unknown[0]!r} is none of them" if unknown else ""
             raise UserError(f"scorer {said!r} takes any of {', '.join(_ARGUMENTS)}{wrong}")
+        self.takes_trace = "trace" in self._takes
         self.name = name or said
         self.function = function
         self.__doc__ = function.__doc__

@@ -36,7 +36,7 @@ def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette
 
     async def one(row: Mapping[str, Any]) -> str:
         async with slots:
-            return await agent(row)
+            return (await agent(row)).encode("utf-8", "replace").decode()  # half a character is no JSON
 
     async def invocations(request: Request) -> Response:
         if token is not None and not _has_token(request, token):

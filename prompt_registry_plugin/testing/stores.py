@@ -501,9 +501,14 @@ class StoreConformance:
         runs = opened.store.runs
         for score in (0.5, 1.0):
             began = utc_now()
-            runs.keep("k", Rollout("e", "c", "out", {"s": Score(score)}, score, 0.1, Usage(1, 2, 3), prompts={"p": 3}), began)
-        [(rollout, at)] = runs.kept(["k", "other"]).values()
-        assert (rollout.score, rollout.prompts, at) == (1.0, {"p": 3}, began)
+            runs.keep(
+                "k",
+                Rollout("e", "c", "out", {"s": Score(score)}, score, 0.1, Usage(1, 2, 3), prompts={"p": 3}),
+                began,
+                {"a.py": "f00"},
+            )
+        [(rollout, at, files)] = runs.kept(["k", "other"]).values()
+        assert (rollout.score, rollout.prompts, at, files) == (1.0, {"p": 3}, began, {"a.py": "f00"})
         run = TrackedRun("r", "experiment", "name", utc_now())
         runs.track(run)
         assert runs.note("r", "params", {"a": "1"}) == runs.note("r", "metrics", {"m": 0.5}) == {}

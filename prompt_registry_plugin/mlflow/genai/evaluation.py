@@ -13,6 +13,7 @@ from prompt_registry_plugin.datasets import step_of
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.evaluation import EvaluationResult as OurResult
 from prompt_registry_plugin.evaluation import evaluate as ours
+from prompt_registry_plugin.mlflow.tracking import active_run
 from prompt_registry_plugin.records import EMPTY, Example
 from prompt_registry_plugin.scope import current_recorder, current_run_id
 from prompt_registry_plugin.tracing import Trace
@@ -58,7 +59,8 @@ def evaluate(
     examples = _answered(data) if predict_fn is None else curation.examples_of(data)
     result = ours(predict_fn=predict_fn or _Answered(), data=examples, scorers=list(scorers))
     metrics = {f"{name}/mean": score.mean for name, score in result.scores.items()}
-    if run_id := current_run_id():
+    run_id = run.run_id if (run := active_run()) else current_run_id()
+    if run_id:
         note(run_id, "metrics", metrics)
     return EvaluationResult(metrics, run_id, result, examples)
 

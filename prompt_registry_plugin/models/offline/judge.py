@@ -11,7 +11,8 @@ import re
 
 from prompt_registry_plugin.models.offline.words import stems
 
-_HEADING = re.compile(r"^(?P<name>[A-Za-z][\w ]{0,30}):[ \t]*\n", re.M)
+_NAMES = "inputs|answer|expected|expected response|fact|guideline|sources|ground truth|reference|first answer|second answer"
+_HEADING = re.compile(rf"^(?P<name>{_NAMES}):[ \t]*\n", re.M | re.I)
 _VERDICT = re.compile(r"""['"]?\bverdict\b['"]?\s*:""", re.I)
 _COMPARED = re.compile(r"\bsame\b.*^first answer:.*^second answer:", re.I | re.S | re.M)
 _EXPECTED = ("expected", "fact", "expected response", "ground truth", "reference")
@@ -60,7 +61,7 @@ def _covers(wanted: str, said: str) -> bool:
     """Whether the words of one text are in another, which may say a little more but does not ramble."""
     needed, there = set(stems(wanted)), stems(said)
     if not needed:  # of yes and no, say
-        return wanted.strip().casefold() in re.findall(r"\w+", said.casefold())
+        return set(re.findall(r"\w+", wanted.casefold())) <= set(re.findall(r"\w+", said.casefold()))
     return needed <= set(there) and len(there) <= 3 * len(needed) + 8
 
 

@@ -131,7 +131,9 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 row_id TEXT COLLATE "C" NOT NULL REFERENCES dataset_rows (id), PRIMARY KEY (name, version, position),
                 FOREIGN KEY (name, version) REFERENCES datasets (name, version)
             )""",
-            'CREATE TABLE kept_rollouts (key TEXT COLLATE "C" PRIMARY KEY, body TEXT NOT NULL, kept_at TEXT NOT NULL)',
+            """CREATE TABLE kept_rollouts (
+                key TEXT COLLATE "C" PRIMARY KEY, body TEXT NOT NULL, files TEXT NOT NULL, kept_at TEXT NOT NULL
+            )""",
         ),
     ),
 )

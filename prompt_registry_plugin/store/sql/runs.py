@@ -150,19 +150,21 @@ class SQLRuns:
         )
         return [ReflectionRecord(row[0], row[2], Usage(row[3], row[4], 1), row[5], json.loads(row[1])) for row in rows]
 
-    def keep(self, key: str, rollout: Rollout, at: datetime) -> None:
+    def keep(self, key: str, rollout: Rollout, at: datetime, files: Mapping[str, str]) -> None:
         with self._database.write() as transaction:
             transaction.execute(
-                "INSERT INTO kept_rollouts VALUES (?, ?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET body = excluded.body, kept_at = excluded.kept_at",
-                (key, body_of(rollout), iso(at)),
+                "INSERT INTO kept_rollouts VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET body = excluded.body, files = excluded.files, kept_at = excluded.kept_at",
+                (key, body_of(rollout), canonical_json(files), iso(at)),
             )
 
-    def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime]]:
-        found: dict[str, tuple[Rollout, datetime]] = {}
+    def kept(self, keys: Sequence[str]) -> dict[str, tuple[Rollout, datetime, Mapping[str, str]]]:
+        found: dict[str, tuple[Rollout, datetime, Mapping[str, str]]] = {}
         for some in chunks(list(keys)):
-            rows = self._database.read(f"SELECT key, body, kept_at FROM kept_rollouts WHERE key IN ({marks(some)})", tuple(some))
-            found |= {key: (rollout_of(json.loads(body)), datetime.fromisoformat(at)) for key, body, at in rows}
+            where = f"WHERE key IN ({marks(some)})"
+            rows = self._database.read(f"SELECT key, body, kept_at, files FROM kept_rollouts {where}", tuple(some))
+            for key, body, at, files in rows:
+                found[key] = rollout_of(json.loads(body)), datetime.fromisoformat(at), json.loads(files)
         return found
 
     def forget_kept(self, before: datetime) -> None:
@@ -184,6 +186,8 @@ class SQLRuns:
         otherwise = "DO NOTHING" if kind == "params" else "(run_id, kind, name) DO UPDATE SET value = excluded.value"
         with self._database.write() as transaction:
             transaction.execute_many(f"INSERT INTO tracked_notes VALUES (?, ?, ?, ?) ON CONFLICT {otherwise}", rows)
+        if kind != "params":
+            return {}
         noted = self._notes(run_id).get(kind, {})
         return {name: noted[name] for name, value in notes.items() if noted[name] != value}
 

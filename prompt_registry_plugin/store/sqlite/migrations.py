@@ -183,6 +183,6 @@ def m006_curation(db: Database) -> None:
             name TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL, row_id TEXT NOT NULL REFERENCES dataset_rows(id),
             PRIMARY KEY (name, version, position), FOREIGN KEY (name, version) REFERENCES datasets(name, version)
         ) WITHOUT ROWID""",
-        "CREATE TABLE kept_rollouts (key TEXT PRIMARY KEY, body TEXT NOT NULL, kept_at TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE kept_rollouts (key TEXT PRIMARY KEY, body TEXT NOT NULL, files TEXT NOT NULL, kept_at TEXT NOT NULL) WITHOUT ROWID",
     ):
         db.execute(statement)
