@@ -76,7 +76,10 @@ async def atry_prompts(
     async def one(number: int, agent: PromptAgent) -> Trial:
         return await _trial(agent, values, save, lambda piece: on_piece(number, piece) if on_piece else None)
 
-    return await all_of(one(number, agent) for number, agent in enumerate(agents))
+    trials = await all_of(one(number, agent) for number, agent in enumerate(agents))
+    if save:
+        await asyncio.to_thread(registry.flush)
+    return trials
 
 
 try_prompts = blocking(atry_prompts)
@@ -106,7 +109,6 @@ async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_p
         seconds = time.perf_counter() - started
         if save:
             registry.store.traces.add(trace)
-            registry.flush()
     calls = [s for s in with_costs(trace, registry.plugins).spans if s.kind == "llm"]
     cost = _sum(s.attributes.get("cost") for s in calls)
     output, usage = "".join(pieces), trace.usage
