@@ -43,6 +43,9 @@ def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], sche
     if as_json:
         print_json({"file": str(file), "dry_run": dry_run, "steps": data_of(steps)})
         return
+    if not steps:
+        click.echo(f"{file} names no prompts, data sets or optimizations")
+        return
     said = {"register": "registered", "keep": "kept", "set": "set", "optimize": "run", "leave": "not run: --optimize"}
     would = {"register": "would be registered", "set": "would be set", "optimize": "would be run"} if dry_run else {}
     rows = [(step.kind, step.name, would.get(step.action, said[step.action]), step.detail) for step in steps]

@@ -21,26 +21,28 @@ from prompt_registry_plugin.mlflow.genai.prompts import (
     search_prompts,
     set_prompt_alias,
 )
+from prompt_registry_plugin.mlflow.traces import (
+    get_trace,
+    load_table,
+    log_expectation,
+    log_feedback,
+    search_traces,
+    trace,
+)
 from prompt_registry_plugin.mlflow.tracking import (
     active_run,
     end_run,
     get_run,
-    get_trace,
     get_tracking_uri,
-    load_table,
-    log_expectation,
-    log_feedback,
     log_metric,
     log_metrics,
     log_param,
     log_params,
-    search_traces,
     set_experiment,
     set_tag,
     set_tags,
     set_tracking_uri,
     start_run,
-    trace,
 )
 from prompt_registry_plugin.prompts import PromptVersion
 
