@@ -107,6 +107,18 @@ def test_applying_registers_what_is_new_and_keeps_what_is_there(tmp_path: Path) 
     assert pr.load_prompt("prompts:/main.default.route@production").version == 2
 
 
+def test_a_number_that_was_deleted_is_no_pin(tmp_path: Path) -> None:
+    """It is never given again, so that a template cannot become it: the file is at fault, and nothing is written."""
+    for text in ("one", "two"):
+        pr.register_prompt("p", text)
+    pr.delete_version("p", 2, confirm=True)
+    config = pr.AppConfig.from_file(written(tmp_path, "prompts:\n  p: {name: p, version: 2, default_template: three}\n"))
+    for carry_out in (plan, apply):
+        with pytest.raises(pr.PromptNotFound, match="no version 2"):
+            carry_out(config)
+    assert pr.load_prompt("p").version == 1
+
+
 def test_prompts_of_a_file_may_include_one_another(tmp_path: Path) -> None:
     """In whichever order they stand: they are registered together."""
     text = 'prompts:\n  a: {name: a, default_template: "{{> b}} then {{q}}"}\n  b: {name: b, default_template: first}\n'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -30,15 +30,32 @@ class Step:
 
 def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """What `apply` would do, and what it would spend at most. Writes nothing. Raises as it would."""
-    chosen = _chosen(config, optimize)
-    rows = {dataset.name: unique(dataset.examples()) for dataset in config.datasets.values()}
-    for what, named in (("datasets", config.datasets.values()), ("optimizations", _every(config))):
-        names = [each.name for each in named]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise UserError(f"two {what} are called {twice[0]!r}")
+    return _plan(config, _chosen(config, optimize), _rows(config))
+
+
+def apply(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
+    """Registers the prompts' default templates and the data sets, then runs the named optimizations. What is there already is kept."""
+    chosen, rows = _chosen(config, optimize), _rows(config)
+    done = _plan(config, chosen, rows)  # every fault is told before anything is written
+    written = [prompt for prompt in config.prompts.values() if prompt.default_template is not None]
+    new = {prompt.full_name: prompt.draft() for prompt in written if prompt.registered() is None}
+    current_registry().register_prompts(list(new.values()))  # together: one may include another
+    for prompt in written:
+        prompt.register()  # what is left of that: its alias
+    for name, examples in rows.items():
+        curation.register_dataset(name, examples)
+    wanted = {optimization.name: optimization for optimization in chosen}
+    return [
+        replace(step, detail=_run(wanted[step.name])) if step.kind == "optimization" and step.name in wanted else step
+        for step in done
+    ]
+
+
+def _plan(config: AppConfig, chosen: Sequence[PromptOptimizationModel], rows: Mapping[str, list[Example]]) -> list[Step]:
+    _check_names("optimizations", _every(config))
     coming = _drafts(config)
     steps = [step for prompt in config.prompts.values() for step in _prompt_steps(prompt, coming)]
-    steps += [_dataset_step(dataset, rows[dataset.name]) for dataset in config.datasets.values()]
+    steps += [_dataset_step(name, examples) for name, examples in rows.items()]
     for optimization in _every(config):
         wanted = optimization in chosen
         try:
@@ -53,21 +70,17 @@ def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     return steps
 
 
-def apply(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
-    """Registers the prompts' default templates and the data sets, then runs the named optimizations. What is there already is kept."""
-    done = plan(config, optimize)  # every fault is told before anything is written
-    written = [prompt for prompt in config.prompts.values() if prompt.default_template is not None]
-    new = {prompt.full_name: prompt.draft() for prompt in written if prompt.registered() is None}
-    current_registry().register_prompts(list(new.values()))  # together: one may include another
-    for prompt in written:
-        prompt.register()  # what is left of that: its alias
-    for dataset in config.datasets.values():
-        curation.register_dataset(dataset.name, dataset.examples())
-    chosen = {optimization.name: optimization for optimization in _chosen(config, optimize)}
-    return [
-        replace(step, detail=_run(chosen[step.name])) if step.kind == "optimization" and step.name in chosen else step
-        for step in done
-    ]
+def _rows(config: AppConfig) -> dict[str, list[Example]]:
+    """The rows of every data set, by its name."""
+    rows = {dataset.name: unique(dataset.examples()) for dataset in config.datasets.values()}
+    _check_names("datasets", config.datasets.values())
+    return rows
+
+
+def _check_names(what: str, named: Iterable[DatasetModel | PromptOptimizationModel]) -> None:
+    names = [each.name for each in named]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two {what} are called {twice[0]!r}")
 
 
 def _run(optimization: PromptOptimizationModel) -> str:
@@ -111,7 +124,8 @@ def _prompt_steps(prompt: PromptModel, coming: Mapping[str, NewVersion]) -> Iter
     registry, name = current_registry(), prompt.full_name
     found = registry.load_prompt(prompt.uri, allow_missing=True)
     versions = registry.store.prompts.versions(name)
-    if found is None and ((prompt.version is not None and prompt.version != len(versions) + 1) or name not in coming):
+    is_first = prompt.version == 1 and not versions
+    if found is None and (name not in coming or (prompt.version is not None and not is_first)):
         registry.load_prompt(prompt.uri)  # a pin to what is not there is a fault of the file
     served = f"{prompt.uri} is {'version ' + str(found.version) if found else 'served from then on'}"
     if prompt.default_template is None:
@@ -126,14 +140,14 @@ def _prompt_steps(prompt: PromptModel, coming: Mapping[str, NewVersion]) -> Iter
         yield Step("alias", f"{name}@{prompt.alias}", "set", f"to version {there.version}" if there else "to the new version")
 
 
-def _dataset_step(dataset: DatasetModel, rows: Sequence[Example]) -> Step:
+def _dataset_step(name: str, rows: Sequence[Example]) -> Step:
     try:
-        there = curation.load_dataset(dataset.name)
+        there = curation.load_dataset(name)
     except DatasetNotFound:
-        return Step("data set", dataset.name, "register", f"{len(rows)} rows")
+        return Step("data set", name, "register", f"{len(rows)} rows")
     if [row.id for row in there] == [row.id for row in rows]:
-        return Step("data set", dataset.name, "keep", f"its {len(rows)} rows are {there.uri}")
-    return Step("data set", dataset.name, "register", f"{len(rows)} rows, after {there.uri} with {len(there)}")
+        return Step("data set", name, "keep", f"its {len(rows)} rows are {there.uri}")
+    return Step("data set", name, "register", f"{len(rows)} rows, after {there.uri} with {len(there)}")
 
 
 def _price(optimization: PromptOptimizationModel, data: Sequence[Example]) -> str:
