@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.concurrency import run_sync
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.models.resolve import ask, ask_streaming, model_spec, resolve_model
@@ -61,7 +61,7 @@ class PromptAgent:
 
     def predict(self, inputs: Mapping[str, Any]) -> str:
         """The answer, for callers that do not await."""
-        return _answer(self, inputs)
+        return run_sync(self(inputs))
 
     def model_of(self, version: PromptVersion) -> Model:
         """The model that is asked: the one that was given, else the one of the version's `model_config`. Raises `UserError`."""
@@ -91,10 +91,3 @@ def messages_of(version: PromptVersion, inputs: Mapping[str, Any]) -> list[Mappi
     """A version with its values as chat messages; a text is what the user says. Raises `MissingVariable`."""
     rendered = version.format(inputs)
     return [{"role": "user", "content": rendered}] if isinstance(rendered, str) else list(rendered)
-
-
-async def _aanswer(agent: PromptAgent, inputs: Mapping[str, Any]) -> str:
-    return await agent(inputs)
-
-
-_answer = blocking(_aanswer)

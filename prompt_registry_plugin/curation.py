@@ -16,7 +16,7 @@ from prompt_registry_plugin.errors import DatasetNotFound, InvalidExample, Inval
 from prompt_registry_plugin.frozen import freeze
 from prompt_registry_plugin.records import DatasetSummary, Example, TraceFeedback, digest
 from prompt_registry_plugin.registry import who
-from prompt_registry_plugin.reviewing import rejects
+from prompt_registry_plugin.reviewing import feedback_by_trace, rejects
 from prompt_registry_plugin.tracing import Trace
 
 SCHEME = "datasets:/"
@@ -41,9 +41,7 @@ class Dataset(Sequence[Example]):
         if only not in get_args(Only):
             raise UserError(f"only is one of {', '.join(get_args(Only))}, not {only!r}")
         traces = sorted(traces, key=lambda trace: trace.started_at)
-        said: dict[str, list[TraceFeedback]] = {}
-        for feedback in current_registry().store.traces.feedback([trace.id for trace in traces]):
-            said.setdefault(feedback.trace_id, []).append(feedback)
+        said = feedback_by_trace(traces)
         plain: list[Example] = []
         corrected: list[tuple[datetime, Example]] = []
         for trace in traces:

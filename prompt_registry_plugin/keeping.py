@@ -99,28 +99,32 @@ class KeptRollouts:
 
 
 class _Files:
-    """The files of the user's modules: a change in any that was loaded may have changed what an agent does."""
+    """The files of the user's modules: a change in any that was loaded may have changed what an agent does. Each is read once."""
 
     def __init__(self) -> None:
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._hashes: dict[str, str] = {}
+        self._loaded: dict[str, str] = {}
+        self._modules = 0
 
     def loaded(self) -> dict[str, str]:
         """Those of the modules that are loaded by now, with their hashes."""
-        return {str(m.__file__): self._hash(str(m.__file__)) for m in list(sys.modules.values()) if is_users(m)}
+        if self._modules != len(sys.modules):  # asked after every rollout
+            modules = list(sys.modules.values())
+            self._modules = len(modules)
+            self._loaded = {str(m.__file__): self._hash(str(m.__file__)) for m in modules if is_users(m)}
+        return self._loaded
 
     def are(self, files: Mapping[str, str]) -> bool:
         """Whether files are as they were."""
         return all(self._hash(file) == before for file, before in files.items())
 
     def _hash(self, file: str) -> str:
-        try:
-            stat = Path(file).stat()
-            known = (file, stat.st_mtime_ns, stat.st_size)
-            if known not in self._hashes:
-                self._hashes[known] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-            return self._hashes[known]
-        except OSError:
-            return "gone"
+        if file not in self._hashes:
+            try:
+                self._hashes[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+            except OSError:
+                self._hashes[file] = "gone"
+        return self._hashes[file]
 
 
 def _settings(version: PromptVersion) -> list[Any]:

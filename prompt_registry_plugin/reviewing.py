@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,6 +93,14 @@ def log_feedback(
 
 alog_feedback = async_twin(log_feedback)
 asearch_traces = async_twin(search_traces)
+
+
+def feedback_by_trace(traces: Iterable[Trace]) -> dict[str, list[TraceFeedback]]:
+    """What was said about each of these traces, oldest first."""
+    found: dict[str, list[TraceFeedback]] = {}
+    for feedback in current_registry().store.traces.feedback([trace.id for trace in traces]):
+        found.setdefault(feedback.trace_id, []).append(feedback)
+    return found
 
 
 def rejects(feedback: TraceFeedback) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import suppress
-from functools import wraps
+from contextlib import AbstractContextManager, suppress
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prompt_registry_plugin.concurrency import signature_of
@@ -26,6 +26,11 @@ def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R
     An object of a framework, such as a chain, is given back as it is: once its adapter is enabled, its runs are spans anyway.
     Raises `TypeError` for what is neither.
     """
+    return traced_in(function, name, Stream)
+
+
+def traced_in(function: Callable[P, R], name: str | None, stream_of: StreamOf) -> Callable[P, R]:
+    """What `trace` gives, with generators as the streams that somebody else makes of them."""
     if not inspect.isroutine(function) and default_plugin_manager().hook.prompt_registry_as_target(obj=function) is not None:
         return function
     if not callable(function):
@@ -36,7 +41,7 @@ def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R
 
         @wraps(function)
         async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with _Stream(name, _inputs(signature, args, kwargs)) as stream:
+            with stream_of(name, partial(_inputs, signature, args, kwargs)) as stream:
                 items = function(*args, **kwargs)
                 step = items.asend(None)
                 try:
@@ -60,7 +65,7 @@ def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R
 
         @wraps(function)
         def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with _Stream(name, _inputs(signature, args, kwargs)) as stream:
+            with stream_of(name, partial(_inputs, signature, args, kwargs)) as stream:
                 items = function(*args, **kwargs)
                 advance, given = items.send, None
                 try:
@@ -97,23 +102,25 @@ def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R
     return traced
 
 
-class _Stream:
+class Stream:
     """A generator's span: open as long as the generator lives, but the place where code runs only while it makes an item."""
 
-    def __init__(self, name: str, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, inputs: Callable[[], Mapping[str, Any]]) -> None:
         self._recorder = current_recorder()
-        self._span_id = None if self._recorder is None else self._recorder.start("chain", name, attributes=attributes)
+        self._span_id = None if self._recorder is None else self._recorder.start("chain", name, attributes=inputs())
         self._items: list[Any] = []
 
-    def step(self) -> inside:
+    def step(self) -> AbstractContextManager[None]:
+        """The scope in which an item is made."""
         return inside(self._span_id)
 
     def note(self, item: R) -> R:
+        """Takes an item down, and gives it on."""
         if self._recorder is not None:
             self._items.append(item)
         return item
 
-    def __enter__(self) -> _Stream:
+    def __enter__(self) -> Stream:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
@@ -121,6 +128,10 @@ class _Stream:
             left = isinstance(error, GeneratorExit)  # whoever used the items had enough
             attributes = {"output": self._items}
             self._recorder.finish(self._span_id, attributes=attributes, error=None if left else error)
+
+
+StreamOf = Callable[[str, Callable[[], Mapping[str, Any]]], Stream]
+"""Makes a stream of a span's name and of what gives its inputs."""
 
 
 def _inputs(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:

@@ -30,16 +30,16 @@ def annotate(name: str | None, prompt: str | None, every: bool, dataset: str | N
     from prompt_registry_plugin.curation import Dataset, merge_records
     from prompt_registry_plugin.datasets import step_of
     from prompt_registry_plugin.errors import InvalidExample
-    from prompt_registry_plugin.reviewing import search_traces
+    from prompt_registry_plugin.reviewing import feedback_by_trace, search_traces
     from prompt_registry_plugin.uri import as_uri, check_name
 
     if dataset:
         check_name(dataset, "data set")
     if prompt and ("@" in prompt or prompt.rpartition("/")[2].isdigit()):
         prompt = as_uri(prompt)
-    table = open_existing().store.traces
+    open_existing()
     every_one = [t for t in search_traces(name=name, prompt=prompt, max_results=1_000_000) if step_of(t) is not None]
-    reviewed = {feedback.trace_id for feedback in table.feedback([trace.id for trace in every_one])}
+    reviewed = feedback_by_trace(every_one).keys()
     waiting = [trace for trace in every_one if every or trace.id not in reviewed][:limit]
     if waiting and not sys.stdin.isatty():
         raise UserError("annotate is worked with the keyboard and needs a terminal; from programs: log_feedback(trace_id, …)")

@@ -9,7 +9,7 @@ from typing import Any
 
 from prompt_registry_plugin import tracked
 from prompt_registry_plugin.answering import PromptAgent
-from prompt_registry_plugin.concurrency import ContextPool, blocking
+from prompt_registry_plugin.concurrency import ContextPool, run_sync
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.mlflow import tracking
@@ -32,7 +32,7 @@ class PyFuncModel:
         for row in rows:
             if problem := self._target.check(row):
                 raise UserError(problem)
-        return [_answer(self._target, row) for row in rows]
+        return [run_sync(_answer(self._target, row)) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,8 @@ def load_model(model_uri: str) -> PyFuncModel:
     return PyFuncModel(agent_of(model_uri))
 
 
-async def _aanswer(target: Target, inputs: Mapping[str, Any]) -> Any:
+async def _answer(target: Target, inputs: Mapping[str, Any]) -> Any:
     return await target(inputs)
-
-
-_answer = blocking(_aanswer)
 
 
 def agent_of(model_uri: str) -> PromptAgent:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal, overload
 
-from prompt_registry_plugin import curation, reviewing, steps
+from prompt_registry_plugin import curation, reviewing, steps, trying
 from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import step_of
 from prompt_registry_plugin.errors import UserError
@@ -26,59 +26,10 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
     """
     if func is None:
         return lambda function: trace(function, name, span_type)
-    traced = steps.trace(func, name=name)
     called = name or str(getattr(func, "__name__", "trace"))
-    if traced is func:
-        return traced  # an object of a framework: its adapter records it
-
-    if inspect.isasyncgenfunction(func):
-
-        @wraps(traced)
-        async def recorded_async_generator(*args: Any, **kwargs: Any) -> Any:
-            scope, items = _Stepwise(called), traced(*args, **kwargs)
-            step = items.asend(None)
-            try:
-                while True:
-                    with scope.step():
-                        item = await step
-                    try:
-                        step = items.asend((yield item))
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
-                        step = items.athrow(error)
-            except StopAsyncIteration:
-                return
-            finally:
-                with scope.step():
-                    await items.aclose()
-                scope.store()
-
-        return recorded_async_generator
-    if inspect.isgeneratorfunction(func):
-
-        @wraps(traced)
-        def recorded_generator(*args: Any, **kwargs: Any) -> Any:
-            scope, items = _Stepwise(called), traced(*args, **kwargs)
-            advance, given = items.send, None
-            try:
-                while True:
-                    with scope.step():
-                        item = advance(given)
-                    try:
-                        advance, given = items.send, (yield item)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
-                        advance, given = items.throw, error
-            except StopIteration as end:
-                return end.value
-            finally:
-                with scope.step():
-                    items.close()
-                scope.store()
-
-        return recorded_generator
+    traced = steps.traced_in(func, name, partial(_RecordedStream, called))
+    if traced is func or inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        return traced  # an object of a framework is recorded by its adapter, a generator by its stream
     if inspect.iscoroutinefunction(func):
 
         @wraps(traced)
@@ -96,19 +47,28 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
     return recorded
 
 
-class _Stepwise:
-    """A recording that is open only while a generator makes an item: what its caller does in between is no part of it."""
+class _RecordedStream(steps.Stream):
+    """A generator's span, in a recording of its own where none is under way: open only while an item is made, as the span is."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, called: str, name: str, inputs: Callable[[], Mapping[str, Any]]) -> None:
         run_id = current_run_id() or (run.run_id if (run := active_run()) else None)
-        self._trace = None if current_recorder() is not None else Trace(name, run_id=run_id)
+        self._trace = None if current_recorder() is not None else Trace(called, run_id=run_id)
+        with self._recording():
+            super().__init__(name, inputs)
 
-    def step(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self._trace is None else recording(self._trace)
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """The scope in which an item is made."""
+        with self._recording(), super().step():
+            yield
 
-    def store(self) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        super().__exit__(kind, error, traceback)
         if self._trace is not None:
             current_registry().store.traces.add(self._trace)
+
+    def _recording(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._trace is None else recording(self._trace)
 
 
 class _recording:  # noqa: N801  a context manager
@@ -171,9 +131,7 @@ def load_table(
 
     `extra_columns` may ask for `run_id`; a run is a prompt's version with a model and its settings.
     """
-    from prompt_registry_plugin.trying import load_table as ours
-
-    frame = ours()
+    frame = trying.load_table()
     wanted = [*(extra_columns or ())]
     if unknown := [column for column in wanted if column not in frame.columns and len(frame.columns)]:
         raise UserError(f"there is no column {unknown[0]!r}; there are {', '.join(frame.columns)}")
@@ -184,13 +142,12 @@ def load_table(
 
 def _row(trace: Trace) -> dict[str, Any]:
     step = step_of(trace) or (EMPTY, None)
-    ends = [span.ended_at for span in trace.spans if span.ended_at is not None]
     return {
         "trace_id": trace.id,
         "trace": trace,
         "request": dict(step[0]),
         "response": step[1],
-        "state": "ERROR" if any(span.error for span in trace.spans) else "OK",
+        "state": "ERROR" if trace.error or any(span.error for span in trace.spans) else "OK",
         "request_time": datetime.fromtimestamp(trace.started_at, UTC),
-        "execution_duration": 1000 * (max(ends) - trace.started_at) if ends else 0.0,
+        "execution_duration": 1000 * trace.seconds,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -36,18 +37,10 @@ class OpenAIModel:
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
         """The model's answer. Raises `ModelUnavailable` when the server cannot be reached or refuses."""
-        import openai
-
         request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         async with self._client() as client:
-            try:
+            with self._told(client):
                 answer = await client.chat.completions.create(**request)
-            except openai.OpenAIError as error:
-                raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
-            except (AttributeError, TypeError, ValueError) as error:
-                if "unexpected keyword argument" in str(error):
-                    raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
-                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
         if not answer.choices:
             raise ModelUnavailable(f"model {self.name!r} answered without any choice")
         used = answer.usage
@@ -56,23 +49,15 @@ class OpenAIModel:
 
     async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
         """The answer in pieces. Raises as a call does."""
-        import openai
-
         request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         request |= {"stream": True, "stream_options": {"include_usage": True}}
         async with self._client() as client:
-            try:
+            with self._told(client):
                 async for chunk in await client.chat.completions.create(**request):
                     if chunk.choices and (piece := chunk.choices[0].delta.content):
                         yield piece
                     if chunk.usage:
                         yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, 1)
-            except openai.OpenAIError as error:
-                raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
-            except (AttributeError, TypeError, ValueError) as error:
-                if "unexpected keyword argument" in str(error):
-                    raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
-                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     async def check(self) -> None:
         """Lists the server's models, which is free: tells an unreachable server and a wrong key before anything is spent."""
@@ -87,6 +72,20 @@ class OpenAIModel:
                 pass  # many compatible servers do not list their models
             except (AttributeError, TypeError, ValueError) as error:  # what the client makes of a page that is no JSON
                 raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
+
+    @contextmanager
+    def _told(self, client: AsyncOpenAI) -> Iterator[None]:
+        """What goes wrong with a request, as an error of ours."""
+        import openai
+
+        try:
+            yield
+        except openai.OpenAIError as error:
+            raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            if "unexpected keyword argument" in str(error):
+                raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
+            raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     def _client(self, **options: Any) -> AsyncOpenAI:
         # A client belongs to one event loop; sync callers start a new loop for each run.

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from prompt_registry_plugin import curation
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.datasets import step_of
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.evaluation import EvaluationResult as OurResult
 from prompt_registry_plugin.evaluation import evaluate as ours
 from prompt_registry_plugin.mlflow.tracking import active_run
 from prompt_registry_plugin.records import EMPTY, Example
+from prompt_registry_plugin.reviewing import feedback_by_trace
 from prompt_registry_plugin.scope import current_recorder, current_run_id
 from prompt_registry_plugin.tracing import Trace
 from prompt_registry_plugin.tracked import note
@@ -92,13 +92,12 @@ class _Row(dict[str, Any]):
 def _answered(data: Any) -> list[Example]:
     """Rows whose answers are known."""
     rows: list[Any] = data.to_dict("records") if hasattr(data, "columns") else list(data)
-    traces = {row.id: row for row in rows if isinstance(row, Trace)}
-    said = current_registry().store.traces.feedback(list(traces))
+    said = feedback_by_trace(row for row in rows if isinstance(row, Trace))
     examples: list[Example] = []
     for number, row in enumerate(rows, 1):
         if isinstance(row, Trace):
             inputs, outputs = step_of(row) or (EMPTY, None)
-            expectations: Any = curation.corrections([feedback for feedback in said if feedback.trace_id == row.id])
+            expectations: Any = curation.corrections(said.get(row.id, []))
         else:
             given = row if isinstance(row, Mapping) else {}
             inputs, outputs, expectations = given.get("inputs") or EMPTY, given.get("outputs"), given.get("expectations") or {}
