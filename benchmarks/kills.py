@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.stats import mean_interval
+from prompt_registry_plugin.evaluation.statistics import mean_interval
 
 ROOT = Path(__file__).parent.parent
 BUDGET = 150

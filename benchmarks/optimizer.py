@@ -24,8 +24,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from prompt_registry_plugin.evaluation.statistics import mean_interval, paired_difference
 from prompt_registry_plugin.records import Interval
-from prompt_registry_plugin.stats import mean_interval, paired_difference
 
 ENGINES = {
     "ours": "benchmarks.simbench_engine:commit_queue",
@@ -109,7 +109,7 @@ def _said(interval: Interval) -> str:
 
 def _picture(found: dict[Key, list[dict[str, Any]]], axis: str, path: Path) -> None:
     """The mean share of the gap over rollouts or seconds, a line for each engine, over all scenarios."""
-    from prompt_registry_plugin.reports import line_chart
+    from prompt_registry_plugin.evaluation.html import line_chart
 
     lines: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for (_, budget, engine), rows in found.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.optimize.commit_queue import CommitQueue
+from prompt_registry_plugin.optimize.optimizers.commit_queue.search import CommitQueue
 
 _CHECK = re.compile(r"Check (ok|failed): (\w+)[^.]*\.")
 

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.display import diff_panel, trace_tree
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 HERE = Path(__file__).parent
 

@@ -13,66 +13,20 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from prompt_registry_plugin.adapting import disable as disable
-    from prompt_registry_plugin.adapting import enable as enable
-    from prompt_registry_plugin.adapting import enabled as enabled
-    from prompt_registry_plugin.answering import PromptAgent as PromptAgent
-    from prompt_registry_plugin.api import aadopt as aadopt
-    from prompt_registry_plugin.api import aarchive_prompt as aarchive_prompt
-    from prompt_registry_plugin.api import adelete_prompt as adelete_prompt
-    from prompt_registry_plugin.api import adelete_prompt_alias as adelete_prompt_alias
-    from prompt_registry_plugin.api import adelete_prompt_tag as adelete_prompt_tag
-    from prompt_registry_plugin.api import adelete_prompt_version_tag as adelete_prompt_version_tag
-    from prompt_registry_plugin.api import adelete_version as adelete_version
-    from prompt_registry_plugin.api import adopt as adopt
-    from prompt_registry_plugin.api import aload_prompt as aload_prompt
-    from prompt_registry_plugin.api import aprompt_history as aprompt_history
-    from prompt_registry_plugin.api import aprotect_alias as aprotect_alias
-    from prompt_registry_plugin.api import archive_prompt as archive_prompt
-    from prompt_registry_plugin.api import aregister_prompt as aregister_prompt
-    from prompt_registry_plugin.api import aregister_prompts as aregister_prompts
-    from prompt_registry_plugin.api import arestore_prompt as arestore_prompt
-    from prompt_registry_plugin.api import arollback as arollback
-    from prompt_registry_plugin.api import asearch_prompts as asearch_prompts
-    from prompt_registry_plugin.api import aset_prompt_alias as aset_prompt_alias
-    from prompt_registry_plugin.api import aset_prompt_tag as aset_prompt_tag
-    from prompt_registry_plugin.api import aset_prompt_version_tag as aset_prompt_version_tag
-    from prompt_registry_plugin.api import aunprotect_alias as aunprotect_alias
-    from prompt_registry_plugin.api import delete_prompt as delete_prompt
-    from prompt_registry_plugin.api import delete_prompt_alias as delete_prompt_alias
-    from prompt_registry_plugin.api import delete_prompt_tag as delete_prompt_tag
-    from prompt_registry_plugin.api import delete_prompt_version_tag as delete_prompt_version_tag
-    from prompt_registry_plugin.api import delete_version as delete_version
-    from prompt_registry_plugin.api import load_prompt as load_prompt
-    from prompt_registry_plugin.api import prompt_history as prompt_history
-    from prompt_registry_plugin.api import protect_alias as protect_alias
-    from prompt_registry_plugin.api import record as record
-    from prompt_registry_plugin.api import register_prompt as register_prompt
-    from prompt_registry_plugin.api import register_prompts as register_prompts
-    from prompt_registry_plugin.api import restore_prompt as restore_prompt
-    from prompt_registry_plugin.api import rollback as rollback
-    from prompt_registry_plugin.api import search_prompts as search_prompts
-    from prompt_registry_plugin.api import set_prompt_alias as set_prompt_alias
-    from prompt_registry_plugin.api import set_prompt_tag as set_prompt_tag
-    from prompt_registry_plugin.api import set_prompt_version_tag as set_prompt_version_tag
-    from prompt_registry_plugin.api import unprotect_alias as unprotect_alias
-    from prompt_registry_plugin.comparison import Comparison as Comparison
-    from prompt_registry_plugin.comparison import Variant as Variant
-    from prompt_registry_plugin.comparison import acompare as acompare
-    from prompt_registry_plugin.comparison import compare as compare
     from prompt_registry_plugin.config.models import AppConfig as AppConfig
-    from prompt_registry_plugin.curation import Dataset as Dataset
-    from prompt_registry_plugin.curation import alist_datasets as alist_datasets
-    from prompt_registry_plugin.curation import aload_dataset as aload_dataset
-    from prompt_registry_plugin.curation import amerge_records as amerge_records
-    from prompt_registry_plugin.curation import aregister_dataset as aregister_dataset
-    from prompt_registry_plugin.curation import list_datasets as list_datasets
-    from prompt_registry_plugin.curation import load_dataset as load_dataset
-    from prompt_registry_plugin.curation import merge_records as merge_records
-    from prompt_registry_plugin.curation import register_dataset as register_dataset
-    from prompt_registry_plugin.current import current_registry as current_registry
-    from prompt_registry_plugin.current import open_registry as open_registry
-    from prompt_registry_plugin.current import use_registry as use_registry
+    from prompt_registry_plugin.datasets.dataset import Dataset as Dataset
+    from prompt_registry_plugin.datasets.dataset import alist_datasets as alist_datasets
+    from prompt_registry_plugin.datasets.dataset import aload_dataset as aload_dataset
+    from prompt_registry_plugin.datasets.dataset import amerge_records as amerge_records
+    from prompt_registry_plugin.datasets.dataset import aregister_dataset as aregister_dataset
+    from prompt_registry_plugin.datasets.dataset import list_datasets as list_datasets
+    from prompt_registry_plugin.datasets.dataset import load_dataset as load_dataset
+    from prompt_registry_plugin.datasets.dataset import merge_records as merge_records
+    from prompt_registry_plugin.datasets.dataset import register_dataset as register_dataset
+    from prompt_registry_plugin.datasets.feedback import alog_feedback as alog_feedback
+    from prompt_registry_plugin.datasets.feedback import asearch_traces as asearch_traces
+    from prompt_registry_plugin.datasets.feedback import log_feedback as log_feedback
+    from prompt_registry_plugin.datasets.feedback import search_traces as search_traces
     from prompt_registry_plugin.errors import AliasConflict as AliasConflict
     from prompt_registry_plugin.errors import BudgetExhausted as BudgetExhausted
     from prompt_registry_plugin.errors import BudgetTooSmall as BudgetTooSmall
@@ -96,32 +50,47 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.errors import StoreUnavailable as StoreUnavailable
     from prompt_registry_plugin.errors import TargetFailed as TargetFailed
     from prompt_registry_plugin.errors import UserError as UserError
-    from prompt_registry_plugin.evaluation import EvaluationResult as EvaluationResult
-    from prompt_registry_plugin.evaluation import aevaluate as aevaluate
-    from prompt_registry_plugin.evaluation import evaluate as evaluate
+    from prompt_registry_plugin.evaluation.compare import Comparison as Comparison
+    from prompt_registry_plugin.evaluation.compare import Variant as Variant
+    from prompt_registry_plugin.evaluation.compare import acompare as acompare
+    from prompt_registry_plugin.evaluation.compare import compare as compare
+    from prompt_registry_plugin.evaluation.evaluate import EvaluationResult as EvaluationResult
+    from prompt_registry_plugin.evaluation.evaluate import aevaluate as aevaluate
+    from prompt_registry_plugin.evaluation.evaluate import evaluate as evaluate
+    from prompt_registry_plugin.evaluation.options import Event as Event
+    from prompt_registry_plugin.evaluation.options import RunOptions as RunOptions
+    from prompt_registry_plugin.evaluation.playground import Trial as Trial
+    from prompt_registry_plugin.evaluation.playground import atry_prompts as atry_prompts
+    from prompt_registry_plugin.evaluation.playground import load_table as load_table
+    from prompt_registry_plugin.evaluation.playground import try_prompts as try_prompts
+    from prompt_registry_plugin.frameworks.enabling import disable as disable
+    from prompt_registry_plugin.frameworks.enabling import enable as enable
+    from prompt_registry_plugin.frameworks.enabling import enabled as enabled
     from prompt_registry_plugin.hookspecs import hookimpl as hookimpl
-    from prompt_registry_plugin.optimize.budget import Budget as Budget
-    from prompt_registry_plugin.optimize.constraints import Constraints as Constraints
-    from prompt_registry_plugin.optimize.engine import aoptimize_prompts as aoptimize_prompts
-    from prompt_registry_plugin.optimize.engine import aresume_run as aresume_run
-    from prompt_registry_plugin.optimize.engine import optimize_prompts as optimize_prompts
-    from prompt_registry_plugin.optimize.engine import resume_run as resume_run
-    from prompt_registry_plugin.optimize.front import ParetoPoint as ParetoPoint
+    from prompt_registry_plugin.models.prompt_agent import PromptAgent as PromptAgent
+    from prompt_registry_plugin.optimize.engine.budget import Budget as Budget
+    from prompt_registry_plugin.optimize.engine.constraints import Constraints as Constraints
+    from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint as ParetoPoint
+    from prompt_registry_plugin.optimize.engine.problem import OptimizationResult as OptimizationResult
+    from prompt_registry_plugin.optimize.engine.problem import Optimizer as Optimizer
+    from prompt_registry_plugin.optimize.engine.problem import Problem as Problem
+    from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult as PromptOptimizationResult
     from prompt_registry_plugin.optimize.migrate import MigratedPrompt as MigratedPrompt
     from prompt_registry_plugin.optimize.migrate import MigrationResult as MigrationResult
     from prompt_registry_plugin.optimize.migrate import amigrate_prompts as amigrate_prompts
     from prompt_registry_plugin.optimize.migrate import migrate_prompts as migrate_prompts
-    from prompt_registry_plugin.optimize.problem import OptimizationResult as OptimizationResult
-    from prompt_registry_plugin.optimize.problem import Optimizer as Optimizer
-    from prompt_registry_plugin.optimize.problem import Problem as Problem
-    from prompt_registry_plugin.optimize.result import PromptOptimizationResult as PromptOptimizationResult
-    from prompt_registry_plugin.options import Event as Event
-    from prompt_registry_plugin.options import RunOptions as RunOptions
+    from prompt_registry_plugin.optimize.optimize import aoptimize_prompts as aoptimize_prompts
+    from prompt_registry_plugin.optimize.optimize import aresume_run as aresume_run
+    from prompt_registry_plugin.optimize.optimize import optimize_prompts as optimize_prompts
+    from prompt_registry_plugin.optimize.optimize import resume_run as resume_run
     from prompt_registry_plugin.plugins import create_plugin_manager as create_plugin_manager
-    from prompt_registry_plugin.prompts import PromptVersion as PromptVersion
+    from prompt_registry_plugin.prompts.context import in_context as in_context
+    from prompt_registry_plugin.prompts.context import override_prompts as override_prompts
+    from prompt_registry_plugin.prompts.version import PromptVersion as PromptVersion
     from prompt_registry_plugin.protocols import ImportedPrompt as ImportedPrompt
     from prompt_registry_plugin.protocols import NewVersion as NewVersion
     from prompt_registry_plugin.protocols import Reply as Reply
+    from prompt_registry_plugin.recording.decorator import trace as trace
     from prompt_registry_plugin.records import AliasMove as AliasMove
     from prompt_registry_plugin.records import Candidate as Candidate
     from prompt_registry_plugin.records import Change as Change
@@ -138,13 +107,49 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.records import Span as Span
     from prompt_registry_plugin.records import TraceFeedback as TraceFeedback
     from prompt_registry_plugin.records import Usage as Usage
-    from prompt_registry_plugin.registry import PromptRegistry as PromptRegistry
-    from prompt_registry_plugin.reviewing import alog_feedback as alog_feedback
-    from prompt_registry_plugin.reviewing import asearch_traces as asearch_traces
-    from prompt_registry_plugin.reviewing import log_feedback as log_feedback
-    from prompt_registry_plugin.reviewing import search_traces as search_traces
-    from prompt_registry_plugin.scope import in_context as in_context
-    from prompt_registry_plugin.scope import override_prompts as override_prompts
+    from prompt_registry_plugin.registry.current import current_registry as current_registry
+    from prompt_registry_plugin.registry.current import open_registry as open_registry
+    from prompt_registry_plugin.registry.current import use_registry as use_registry
+    from prompt_registry_plugin.registry.functions import aadopt as aadopt
+    from prompt_registry_plugin.registry.functions import aarchive_prompt as aarchive_prompt
+    from prompt_registry_plugin.registry.functions import adelete_prompt as adelete_prompt
+    from prompt_registry_plugin.registry.functions import adelete_prompt_alias as adelete_prompt_alias
+    from prompt_registry_plugin.registry.functions import adelete_prompt_tag as adelete_prompt_tag
+    from prompt_registry_plugin.registry.functions import adelete_prompt_version_tag as adelete_prompt_version_tag
+    from prompt_registry_plugin.registry.functions import adelete_version as adelete_version
+    from prompt_registry_plugin.registry.functions import adopt as adopt
+    from prompt_registry_plugin.registry.functions import aload_prompt as aload_prompt
+    from prompt_registry_plugin.registry.functions import aprompt_history as aprompt_history
+    from prompt_registry_plugin.registry.functions import aprotect_alias as aprotect_alias
+    from prompt_registry_plugin.registry.functions import archive_prompt as archive_prompt
+    from prompt_registry_plugin.registry.functions import aregister_prompt as aregister_prompt
+    from prompt_registry_plugin.registry.functions import aregister_prompts as aregister_prompts
+    from prompt_registry_plugin.registry.functions import arestore_prompt as arestore_prompt
+    from prompt_registry_plugin.registry.functions import arollback as arollback
+    from prompt_registry_plugin.registry.functions import asearch_prompts as asearch_prompts
+    from prompt_registry_plugin.registry.functions import aset_prompt_alias as aset_prompt_alias
+    from prompt_registry_plugin.registry.functions import aset_prompt_tag as aset_prompt_tag
+    from prompt_registry_plugin.registry.functions import aset_prompt_version_tag as aset_prompt_version_tag
+    from prompt_registry_plugin.registry.functions import aunprotect_alias as aunprotect_alias
+    from prompt_registry_plugin.registry.functions import delete_prompt as delete_prompt
+    from prompt_registry_plugin.registry.functions import delete_prompt_alias as delete_prompt_alias
+    from prompt_registry_plugin.registry.functions import delete_prompt_tag as delete_prompt_tag
+    from prompt_registry_plugin.registry.functions import delete_prompt_version_tag as delete_prompt_version_tag
+    from prompt_registry_plugin.registry.functions import delete_version as delete_version
+    from prompt_registry_plugin.registry.functions import load_prompt as load_prompt
+    from prompt_registry_plugin.registry.functions import prompt_history as prompt_history
+    from prompt_registry_plugin.registry.functions import protect_alias as protect_alias
+    from prompt_registry_plugin.registry.functions import record as record
+    from prompt_registry_plugin.registry.functions import register_prompt as register_prompt
+    from prompt_registry_plugin.registry.functions import register_prompts as register_prompts
+    from prompt_registry_plugin.registry.functions import restore_prompt as restore_prompt
+    from prompt_registry_plugin.registry.functions import rollback as rollback
+    from prompt_registry_plugin.registry.functions import search_prompts as search_prompts
+    from prompt_registry_plugin.registry.functions import set_prompt_alias as set_prompt_alias
+    from prompt_registry_plugin.registry.functions import set_prompt_tag as set_prompt_tag
+    from prompt_registry_plugin.registry.functions import set_prompt_version_tag as set_prompt_version_tag
+    from prompt_registry_plugin.registry.functions import unprotect_alias as unprotect_alias
+    from prompt_registry_plugin.registry.registry import PromptRegistry as PromptRegistry
     from prompt_registry_plugin.scorers.agreement import Agreement as Agreement
     from prompt_registry_plugin.scorers.agreement import ajudge_agreement as ajudge_agreement
     from prompt_registry_plugin.scorers.agreement import judge_agreement as judge_agreement
@@ -163,18 +168,13 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.scorers.judges import Relevance as Relevance
     from prompt_registry_plugin.scorers.judges import Safety as Safety
     from prompt_registry_plugin.scorers.scorer import scorer as scorer
-    from prompt_registry_plugin.steps import trace as trace
     from prompt_registry_plugin.templates.convert import to_double_brace as to_double_brace
-    from prompt_registry_plugin.tracing import Trace as Trace
-    from prompt_registry_plugin.trying import Trial as Trial
-    from prompt_registry_plugin.trying import atry_prompts as atry_prompts
-    from prompt_registry_plugin.trying import load_table as load_table
-    from prompt_registry_plugin.trying import try_prompts as try_prompts
+    from prompt_registry_plugin.tracing.trace import Trace as Trace
 
 _HOME = {
-    "adapting": ("disable", "enable", "enabled"),
-    "answering": ("PromptAgent",),
-    "api": (
+    "frameworks.enabling": ("disable", "enable", "enabled"),
+    "models.prompt_agent": ("PromptAgent",),
+    "registry.functions": (
         "aadopt",
         "aarchive_prompt",
         "adelete_prompt",
@@ -216,7 +216,7 @@ _HOME = {
         "unprotect_alias",
     ),
     "config.models": ("AppConfig",),
-    "curation": (
+    "datasets.dataset": (
         "Dataset",
         "alist_datasets",
         "aload_dataset",
@@ -227,7 +227,7 @@ _HOME = {
         "merge_records",
         "register_dataset",
     ),
-    "current": ("current_registry", "open_registry", "use_registry"),
+    "registry.current": ("current_registry", "open_registry", "use_registry"),
     "errors": (
         "AliasConflict",
         "BudgetExhausted",
@@ -253,23 +253,23 @@ _HOME = {
         "TargetFailed",
         "UserError",
     ),
-    "evaluation": ("EvaluationResult", "aevaluate", "evaluate"),
+    "evaluation.evaluate": ("EvaluationResult", "aevaluate", "evaluate"),
     "hookspecs": ("hookimpl",),
-    "optimize.budget": ("Budget",),
-    "optimize.engine": ("aoptimize_prompts", "aresume_run", "optimize_prompts", "resume_run"),
-    "optimize.constraints": ("Constraints",),
-    "optimize.front": ("ParetoPoint",),
+    "optimize.engine.budget": ("Budget",),
+    "optimize.optimize": ("aoptimize_prompts", "aresume_run", "optimize_prompts", "resume_run"),
+    "optimize.engine.constraints": ("Constraints",),
+    "optimize.engine.pareto": ("ParetoPoint",),
     "optimize.migrate": ("MigratedPrompt", "MigrationResult", "amigrate_prompts", "migrate_prompts"),
-    "comparison": ("Comparison", "Variant", "acompare", "compare"),
+    "evaluation.compare": ("Comparison", "Variant", "acompare", "compare"),
     "scorers.agreement": ("Agreement", "ajudge_agreement", "judge_agreement"),
     "scorers.builtin": ("Cost", "JSONSchema", "Latency", "Length", "Numeric", "Regex", "ToolCalls"),
     "scorers.equivalence": ("Equivalence",),
     "scorers.judges": ("Correctness", "Groundedness", "Guidelines", "Judge", "Relevance", "Safety"),
-    "optimize.problem": ("OptimizationResult", "Optimizer", "Problem"),
-    "optimize.result": ("PromptOptimizationResult",),
-    "options": ("Event", "RunOptions"),
+    "optimize.engine.problem": ("OptimizationResult", "Optimizer", "Problem"),
+    "optimize.engine.result": ("PromptOptimizationResult",),
+    "evaluation.options": ("Event", "RunOptions"),
     "plugins": ("create_plugin_manager",),
-    "prompts": ("PromptVersion",),
+    "prompts.version": ("PromptVersion",),
     "protocols": ("ImportedPrompt", "NewVersion", "Reply"),
     "records": (
         "AliasMove",
@@ -289,14 +289,14 @@ _HOME = {
         "TraceFeedback",
         "Usage",
     ),
-    "registry": ("PromptRegistry",),
-    "reviewing": ("alog_feedback", "asearch_traces", "log_feedback", "search_traces"),
-    "scope": ("in_context", "override_prompts"),
+    "registry.registry": ("PromptRegistry",),
+    "datasets.feedback": ("alog_feedback", "asearch_traces", "log_feedback", "search_traces"),
+    "prompts.context": ("in_context", "override_prompts"),
     "scorers.scorer": ("scorer",),
     "templates.convert": ("to_double_brace",),
-    "steps": ("trace",),
-    "trying": ("Trial", "atry_prompts", "load_table", "try_prompts"),
-    "tracing": ("Trace",),
+    "recording.decorator": ("trace",),
+    "evaluation.playground": ("Trial", "atry_prompts", "load_table", "try_prompts"),
+    "tracing.trace": ("Trace",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakSet
+
+from prompt_registry_plugin.forks import ForkAware, _before, _in_child, _in_parent, tell_of_forks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,44 +34,6 @@ def async_twin(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     waiting.__name__ = f"a{function.__name__}"
     waiting.__doc__ = f"Like `{function.__name__}`, without blocking the event loop."
     return waiting
-
-
-class ForkAware:
-    """Something that holds locks, threads or connections, which a forked child must not share."""
-
-    def before_fork(self) -> None:
-        """Called in the parent right before: brings what must not be copied halfway to rest."""
-
-    def after_fork(self) -> None:
-        """Called in the parent right after."""
-
-    def forked(self) -> None:
-        """Called in the child: makes new ones, or leaves that to the next use."""
-
-
-_aware: WeakSet[ForkAware] = WeakSet()
-_resting: list[ForkAware] = []
-
-
-def tell_of_forks(thing: ForkAware) -> None:
-    """Tells `thing` of every fork while it lives."""
-    _aware.add(thing)
-
-
-def _before() -> None:
-    for thing in list(_aware):
-        thing.before_fork()
-        _resting.append(thing)
-
-
-def _in_parent() -> None:
-    while _resting:
-        _resting.pop().after_fork()
-
-
-def _in_child() -> None:
-    while _resting:
-        _resting.pop().forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, Scorer, Store, Target
 from prompt_registry_plugin.records import AliasMove, Usage
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 if TYPE_CHECKING:
     import click

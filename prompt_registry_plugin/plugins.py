@@ -21,13 +21,13 @@ BUILT_IN = (
     "prompt_registry_plugin.store.plugin",
     "prompt_registry_plugin.models.plugin",
     "prompt_registry_plugin.scorers.plugin",
-    "prompt_registry_plugin.optimize.plugin",
+    "prompt_registry_plugin.optimize.optimizers.plugin",
     "prompt_registry_plugin.server.plugin",
-    "prompt_registry_plugin.formats.plugin",
-    "prompt_registry_plugin.otel",
-    "prompt_registry_plugin.prices",
-    "prompt_registry_plugin.ray",
-    "prompt_registry_plugin.audit",
+    "prompt_registry_plugin.transfer.formats.plugin",
+    "prompt_registry_plugin.recording.otel",
+    "prompt_registry_plugin.recording.costs",
+    "prompt_registry_plugin.evaluation.ray",
+    "prompt_registry_plugin.registry.audit",
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import (
     EMPTY,
     AliasMove,
@@ -31,7 +31,7 @@ from prompt_registry_plugin.records import (
     TrackedRun,
     Usage,
 )
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 from prompt_registry_plugin.uri import PromptURI
 
 

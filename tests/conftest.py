@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin import current
+from prompt_registry_plugin.registry import current
 
 ROOT = Path(__file__).parent.parent
 

@@ -314,7 +314,7 @@ def test_adapters_attach_when_their_framework_is_imported(tmp_path: Any) -> None
     from tests.conftest import run_python
 
     start = (ROOT / "prompt_registry_enable.pth").read_text()
-    look = "import sys; print(sorted({'langchain_core', 'agents', 'prompt_registry_plugin.adapting'} & set(sys.modules)))\n"
+    look = "import sys; print(sorted({'langchain_core', 'agents', 'prompt_registry_plugin.frameworks.adapter'} & set(sys.modules)))\n"
     assert run_python(start + look).stdout == "[]\n"
     assert run_python(start + look, PROMPT_REGISTRY_ENABLE="all").stdout == "[]\n"
     use = "import langchain_core.prompts as p, prompt_registry_plugin as pr; print(pr.enabled(), p.PromptTemplate.format.__module__)\n"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.datasets import load_examples
+from prompt_registry_plugin.datasets.examples import load_examples
 
 
 def loaded(data: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -375,13 +375,13 @@ def test_an_unknown_version_is_told_once_and_left_alone(
     from langchain_core.prompts import ChatPromptTemplate
     from pydantic_ai.capabilities.combined import CombinedCapability
 
-    from prompt_registry_plugin import adapting
+    from prompt_registry_plugin.frameworks import adapter, notices
 
     pr.disable()
     before = [dict(vars(owner)) for owner in (ChatPromptTemplate, CombinedCapability, OpenAIAgent)]
-    installed = adapting.version
-    monkeypatch.setattr(adapting, "version", lambda name: "99.1.0" if name == distribution else installed(name))
-    monkeypatch.setattr(adapting, "_said", set())
+    installed = adapter.version
+    monkeypatch.setattr(adapter, "version", lambda name: "99.1.0" if name == distribution else installed(name))
+    monkeypatch.setattr(notices, "_shown", set())
     for _ in range(2):
         assert framework in pr.enable(framework)
         if framework == "langchain":
@@ -403,10 +403,10 @@ def test_a_method_that_is_gone_is_told_and_none_is_replaced(
     from langchain_core.language_models import BaseChatModel
     from langchain_core.prompts import PromptTemplate
 
-    from prompt_registry_plugin import adapting
+    from prompt_registry_plugin.frameworks import notices
 
     pr.disable()
-    monkeypatch.setattr(adapting, "_said", set())
+    monkeypatch.setattr(notices, "_shown", set())
     original = PromptTemplate.__dict__["format"]
     monkeypatch.delattr(BaseChatModel, "_convert_input")
     pr.enable("langchain")

@@ -14,8 +14,8 @@ import pytest
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.concurrency import AdaptiveLimit
 from prompt_registry_plugin.protocols import Reply
-from prompt_registry_plugin.retrying import is_passing, is_rate_limit, retry_after
-from prompt_registry_plugin.tracing import span
+from prompt_registry_plugin.retry import is_passing, is_rate_limit, retry_after
+from prompt_registry_plugin.tracing.trace import span
 from tests import simulated_target as target
 
 QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)
@@ -349,8 +349,8 @@ def in_prose(outputs: Mapping[str, str], expectations: Mapping[str, str]) -> pr.
 
 def test_judges_and_agents_are_made_again_where_a_run_goes_on() -> None:
     """From what they were made with: a run of them can be resumed. Nothing but such classes is called by name."""
+    from prompt_registry_plugin.evaluation.targets import import_object, reference_to
     from prompt_registry_plugin.models.resolve import ModelWithParams
-    from prompt_registry_plugin.targets import import_object, reference_to
 
     model = ModelWithParams("offline:judge", temperature=0.5)
     for made in (

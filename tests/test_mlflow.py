@@ -272,7 +272,7 @@ FAILED: list[Exception] = []
 
 
 def log_often(run_id: str, offset: int) -> None:
-    from prompt_registry_plugin.tracked import note
+    from prompt_registry_plugin.registry.tracked_runs import note
 
     try:
         for i in range(20):

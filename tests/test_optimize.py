@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.optimize.components import components, with_component
-from prompt_registry_plugin.optimize.constraints import fault_of
-from prompt_registry_plugin.optimize.merge import merge_lines
-from prompt_registry_plugin.optimize.reflection import proposed_text
+from prompt_registry_plugin.optimize.engine.components import components, with_component
+from prompt_registry_plugin.optimize.engine.constraints import fault_of
+from prompt_registry_plugin.optimize.optimizers.commit_queue.merge import merge_lines
+from prompt_registry_plugin.optimize.optimizers.reflection import proposed_text
 from tests import simulated_target as target
 from tests.conftest import ROOT
 

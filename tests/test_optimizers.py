@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.optimize.constraints import fault_of
-from prompt_registry_plugin.optimize.mlflow_shape import PromptOptimizerOutput
+from prompt_registry_plugin.optimize.engine.constraints import fault_of
+from prompt_registry_plugin.optimize.optimizers.mlflow import PromptOptimizerOutput
 from tests import simulated_target as target
 from tests.test_examples import run as run_example
 

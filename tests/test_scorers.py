@@ -8,7 +8,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.scorers import builtin, judges
-from prompt_registry_plugin.tracing import Trace, span
+from prompt_registry_plugin.tracing.trace import Trace, span
 
 
 async def score(

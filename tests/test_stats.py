@@ -8,7 +8,7 @@ from statistics import fmean
 import pytest
 from scipy import stats as scipy_stats
 
-from prompt_registry_plugin.stats import mean_interval, paired_difference, t_quantile
+from prompt_registry_plugin.evaluation.statistics import mean_interval, paired_difference, t_quantile
 
 
 @pytest.mark.parametrize("degrees", [3, 4, 5, 10, 30, 299])

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin import sync
 from prompt_registry_plugin.cli import main
-from prompt_registry_plugin.formats.dotprompt import content_hash, from_text, to_text
+from prompt_registry_plugin.transfer import folder as sync
+from prompt_registry_plugin.transfer.formats.dotprompt import content_hash, from_text, to_text
 
 
 def states(registry: pr.PromptRegistry, folder: Path) -> dict[str, str]:

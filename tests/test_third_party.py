@@ -9,7 +9,7 @@ import pytest
 
 from examples.third_party_plugin import plugin
 from examples.third_party_plugin.framework import TinyAgent
-from prompt_registry_plugin import adapting
+from prompt_registry_plugin.frameworks import enabling
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.testing import AdapterConformance
 
@@ -18,10 +18,10 @@ from prompt_registry_plugin.testing import AdapterConformance
 def installed() -> Iterator[None]:
     """As its entry point would have it."""
     default_plugin_manager().register(plugin)
-    adapting._adapters.clear()
+    enabling._adapters.clear()
     yield
     default_plugin_manager().unregister(plugin)
-    adapting._adapters.clear()
+    enabling._adapters.clear()
 
 
 class TestTiny(AdapterConformance):

@@ -15,8 +15,8 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
-from prompt_registry_plugin.transfer import export_registry, read_prompts, restore_registry
-from prompt_registry_plugin.transfer import import_prompts as import_read
+from prompt_registry_plugin.transfer.archive import export_registry, read_prompts, restore_registry
+from prompt_registry_plugin.transfer.archive import import_prompts as import_read
 from tests.stores import postgres_url
 
 

@@ -24,8 +24,8 @@ from rich.text import Text
 import prompt_registry_plugin as pr
 from examples.banking import workflow
 from prompt_registry_plugin.cli.display import diff_panel, make_table, trace_tree, version_panel
+from prompt_registry_plugin.evaluation.progress import live_progress
 from prompt_registry_plugin.models.resolve import resolve_model
-from prompt_registry_plugin.progress import live_progress
 
 MESSAGE = "I made a transfer yesterday and it still has not arrived, what is going on?"
 NAMES = ("banking/route", "banking/classify")

@@ -14,13 +14,14 @@ from rich.text import Text
 from rich.tree import Tree
 
 from prompt_registry_plugin.errors import InvalidTemplate
-from prompt_registry_plugin.formats.dotprompt import to_text
+from prompt_registry_plugin.evaluation.html import word_changes
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.report import RunReport
-from prompt_registry_plugin.prompts import PromptVersion, text_of
+from prompt_registry_plugin.prompts.messages import text_of
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Span
-from prompt_registry_plugin.reports import word_changes
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
+from prompt_registry_plugin.transfer.formats.dotprompt import to_text
 
 _STATES = {"winner": "bold green", "checkpoint": "green", "committed": "green", "accepted": "cyan", "rejected": "red"}
 _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}

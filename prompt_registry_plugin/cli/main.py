@@ -9,11 +9,10 @@ from typing import Any
 import click
 
 from prompt_registry_plugin import __version__
-from prompt_registry_plugin.cli.annotating import annotate
-from prompt_registry_plugin.cli.applying import apply
+from prompt_registry_plugin.cli.annotate import annotate
+from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.datasets import datasets
-from prompt_registry_plugin.cli.evaluating import evaluate_command
-from prompt_registry_plugin.cli.files import pull, push, resolve, status
+from prompt_registry_plugin.cli.eval_ import evaluate_command
 from prompt_registry_plugin.cli.prompts import (
     archive,
     delete,
@@ -26,13 +25,14 @@ from prompt_registry_plugin.cli.prompts import (
     show,
     unalias,
 )
-from prompt_registry_plugin.cli.run import run
+from prompt_registry_plugin.cli.run_program import run
 from prompt_registry_plugin.cli.runs import runs
-from prompt_registry_plugin.cli.serving import serve_prompt
+from prompt_registry_plugin.cli.serve_prompt import serve_prompt
 from prompt_registry_plugin.cli.settings import registry_option
+from prompt_registry_plugin.cli.sync import pull, push, resolve, status
 from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.transfer import copy, export, import_
-from prompt_registry_plugin.cli.trying import try_
+from prompt_registry_plugin.cli.try_ import try_
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
 

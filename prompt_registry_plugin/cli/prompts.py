@@ -8,7 +8,7 @@ import click
 
 from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import AliasMove, Change
 from prompt_registry_plugin.uri import as_uri
 

@@ -10,7 +10,7 @@ import click
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, writable
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.protocols import RunRecord
-from prompt_registry_plugin.registry import PromptRegistry
+from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 @click.group()
@@ -25,7 +25,7 @@ def runs() -> None:
 def list_runs(as_json: bool) -> None:
     """List the runs, newest first."""
     from prompt_registry_plugin.cli.display import print_json, print_table
-    from prompt_registry_plugin.optimize.run import budget_of
+    from prompt_registry_plugin.optimize.engine.run import budget_of
 
     found = open_existing().store.runs.newest()
     if as_json:
@@ -47,8 +47,8 @@ def list_runs(as_json: bool) -> None:
 def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_json: bool) -> None:
     """Show a run: its settings, what came of it, and the tree of candidates with the reason each was kept or dropped."""
     from prompt_registry_plugin.cli.display import console, print_json, print_table, run_tree
+    from prompt_registry_plugin.optimize.engine.run import budget_of
     from prompt_registry_plugin.optimize.report import report_of
-    from prompt_registry_plugin.optimize.run import budget_of
 
     registry = open_existing()
     run = _run(registry, run_id)
@@ -107,7 +107,7 @@ def promote_run(run_id: str, alias: str, as_json: bool) -> None:
 def resume(run_id: str, as_json: bool) -> None:
     """Go on with an interrupted or killed run; no rollout is paid for twice."""
     from prompt_registry_plugin.cli.display import print_json
-    from prompt_registry_plugin.optimize.engine import resume_run
+    from prompt_registry_plugin.optimize.optimize import resume_run
 
     registry = open_existing()
     _run(registry, run_id)

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.registry import PromptRegistry
+from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 def _set_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -52,7 +52,7 @@ def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def open_existing() -> PromptRegistry:
     """The current registry; a command that only looks never creates a database file by a mistyped URL."""
-    from prompt_registry_plugin.current import DEFAULT_URL
+    from prompt_registry_plugin.registry.current import DEFAULT_URL
 
     check_exists(os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
     return current_registry()
@@ -61,8 +61,8 @@ def open_existing() -> PromptRegistry:
 @contextmanager
 def registry_to_look_at() -> Iterator[None]:
     """A scope that writes no database file: where the registry is not there yet, an empty one stands for it."""
-    from prompt_registry_plugin.current import use_registry
     from prompt_registry_plugin.errors import InvalidStore
+    from prompt_registry_plugin.registry.current import use_registry
 
     try:
         open_existing()

@@ -45,7 +45,7 @@ def list_traces(limit: int, as_json: bool) -> None:
 def show(trace_id: str, as_json: bool) -> None:
     """Show a trace as a tree; the first characters of its id are enough, and `last` is the newest."""
     from prompt_registry_plugin.cli.display import console, print_json, trace_tree
-    from prompt_registry_plugin.tracing import to_json
+    from prompt_registry_plugin.tracing.trace import to_json
 
     stored = open_existing().store.traces
     known = [trace.id for trace in stored.newest(100_000)]
@@ -66,7 +66,7 @@ def show(trace_id: str, as_json: bool) -> None:
 @registry_option
 def export(file: Path, limit: int, as_json: bool) -> None:
     """Write traces to FILE as JSON Lines, one trace a line, newest first; `-` is standard output."""
-    from prompt_registry_plugin.tracing import to_json
+    from prompt_registry_plugin.tracing.trace import to_json
 
     stored = open_existing().store.traces
     count = 0

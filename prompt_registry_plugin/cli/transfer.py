@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
-from prompt_registry_plugin.current import current_registry, open_registry
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
+from prompt_registry_plugin.registry.current import current_registry, open_registry
 
 
 @click.command()
@@ -20,7 +20,7 @@ from prompt_registry_plugin.plugins import default_plugin_manager
 def export(file: Path, as_json: bool) -> None:
     """Write the whole registry, history, traces and runs included, to FILE as JSON Lines; `-` is standard output."""
     from prompt_registry_plugin.errors import StoreUnavailable
-    from prompt_registry_plugin.transfer import export_registry
+    from prompt_registry_plugin.transfer.archive import export_registry
 
     registry = open_existing()
     try:
@@ -56,7 +56,7 @@ def import_(format_name: str, source: str, as_json: bool) -> None:
     (a manifest), promptfoo (YAML), prompty or dotprompt (a file or folder), openai (JSON of responses made with prompt=), or what a
     plugin brings. Importing again adds only what is new.
     """
-    from prompt_registry_plugin.transfer import import_prompts, read_prompts, restore_registry
+    from prompt_registry_plugin.transfer.archive import import_prompts, read_prompts, restore_registry
 
     if format_name == "jsonl":
         if not Path(source).is_file():
@@ -78,7 +78,7 @@ def import_(format_name: str, source: str, as_json: bool) -> None:
 def copy(source: str, target: str, as_json: bool) -> None:
     """Copy a whole registry, with its history, traces and runs, from one URL into an empty one."""
     from prompt_registry_plugin.cli.settings import check_exists
-    from prompt_registry_plugin.transfer import copy_registry
+    from prompt_registry_plugin.transfer.archive import copy_registry
 
     check_exists(source)
     with open_registry(source) as old, open_registry(target) as new:

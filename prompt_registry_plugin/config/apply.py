@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from prompt_registry_plugin import curation
 from prompt_registry_plugin.config.models import AppConfig, DatasetModel, PromptModel, PromptOptimizationModel
-from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import unique
+from prompt_registry_plugin.datasets import dataset as curation
+from prompt_registry_plugin.datasets.examples import unique
 from prompt_registry_plugin.errors import DatasetNotFound, PromptRegistryError, UserError, did_you_mean
-from prompt_registry_plugin.optimize.engine import held_out_of
-from prompt_registry_plugin.prices import cost_of
-from prompt_registry_plugin.prompts import text_of
+from prompt_registry_plugin.optimize.optimize import held_out_of
+from prompt_registry_plugin.prompts.messages import text_of
 from prompt_registry_plugin.protocols import NewVersion
+from prompt_registry_plugin.recording.costs import cost_of
 from prompt_registry_plugin.records import Example, Usage
+from prompt_registry_plugin.registry.current import current_registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,26 +9,27 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from prompt_registry_plugin import curation, uri
-from prompt_registry_plugin.answering import PromptAgent
+from prompt_registry_plugin import uri
 from prompt_registry_plugin.config.reading import Fault, Path_, read_yaml
 from prompt_registry_plugin.config.references import check_keys, is_by_name, resolve_names
-from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.datasets import dataset as curation
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
+from prompt_registry_plugin.evaluation.options import RunOptions
+from prompt_registry_plugin.evaluation.runner import resolve_scorers
+from prompt_registry_plugin.evaluation.targets import import_object
 from prompt_registry_plugin.masking import clean
+from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.models.resolve import ModelWithParams, model_spec
-from prompt_registry_plugin.optimize.budget import Budget
-from prompt_registry_plugin.optimize.engine import optimize_prompts, resolve_optimizer
-from prompt_registry_plugin.optimize.result import PromptOptimizationResult
-from prompt_registry_plugin.optimize.run import MIN_ROLLOUTS, Register
-from prompt_registry_plugin.options import RunOptions
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.optimize.engine.budget import Budget
+from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
+from prompt_registry_plugin.optimize.engine.run import MIN_ROLLOUTS, Register
+from prompt_registry_plugin.optimize.optimize import optimize_prompts, resolve_optimizer
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Model, NewVersion
 from prompt_registry_plugin.records import Example, TemplateFormat
-from prompt_registry_plugin.rollouts import resolve_scorers
+from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.scorers.equivalence import Equivalence
 from prompt_registry_plugin.scorers.judges import Correctness
-from prompt_registry_plugin.targets import import_object
 from prompt_registry_plugin.templates.convert import looks_like_jinja
 
 Positive = Annotated[int, Field(ge=1)]

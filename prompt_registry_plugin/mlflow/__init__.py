@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.mlflow import entities, genai, pyfunc
 from prompt_registry_plugin.mlflow.absent import NotCarried, missing
 from prompt_registry_plugin.mlflow.client import MlflowClient
@@ -44,7 +43,8 @@ from prompt_registry_plugin.mlflow.tracking import (
     set_tracking_uri,
     start_run,
 )
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.registry.current import current_registry
 
 
 def register_model(model_uri: str, name: str) -> PromptVersion:

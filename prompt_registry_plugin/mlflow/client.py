@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from prompt_registry_plugin.current import current_registry, open_registry, use_registry
 from prompt_registry_plugin.mlflow import tracking
 from prompt_registry_plugin.mlflow.absent import INSTEAD, NotCarried
 from prompt_registry_plugin.mlflow.genai import prompts
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.registry.current import current_registry, open_registry, use_registry
 
 
 class MlflowClient:

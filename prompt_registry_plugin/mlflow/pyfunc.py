@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prompt_registry_plugin import tracked
-from prompt_registry_plugin.answering import PromptAgent
 from prompt_registry_plugin.concurrency import ContextPool, run_sync
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.evaluation.targets import import_object, reference_to, resolve_target
 from prompt_registry_plugin.mlflow import tracking
 from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.protocols import Target
-from prompt_registry_plugin.targets import import_object, reference_to, resolve_target
+from prompt_registry_plugin.registry import tracked_runs as tracked
+from prompt_registry_plugin.registry.current import current_registry
 
 
 class PyFuncModel:

@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from functools import partial, wraps
 from typing import Any, Literal, overload
 
-from prompt_registry_plugin import curation, reviewing, steps, trying
-from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import step_of
+from prompt_registry_plugin.datasets import dataset as curation
+from prompt_registry_plugin.datasets import feedback as reviewing
+from prompt_registry_plugin.datasets.examples import step_of
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.evaluation import playground as trying
 from prompt_registry_plugin.mlflow.tracking import active_run
+from prompt_registry_plugin.prompts.context import current_recorder, current_run_id, inside_run, recording
+from prompt_registry_plugin.recording import decorator as steps
 from prompt_registry_plugin.records import EMPTY, TraceFeedback
-from prompt_registry_plugin.scope import current_recorder, current_run_id, inside_run, recording
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_type: str | None = None, **_more: Any) -> Any:

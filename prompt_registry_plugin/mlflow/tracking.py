@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
-from prompt_registry_plugin import tracked
-from prompt_registry_plugin.current import DEFAULT_URL
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
+from prompt_registry_plugin.prompts.context import current_run_id, inside_run
 from prompt_registry_plugin.records import TrackedRun
-from prompt_registry_plugin.scope import current_run_id, inside_run
-from prompt_registry_plugin.tracing import error_text
+from prompt_registry_plugin.registry import tracked_runs as tracked
+from prompt_registry_plugin.registry.current import DEFAULT_URL
+from prompt_registry_plugin.tracing.trace import error_text
 
 
 class _Active(threading.local):

@@ -9,11 +9,11 @@ from typing import Any
 from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
+from prompt_registry_plugin.prompts.context import current_recorder
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Usage
-from prompt_registry_plugin.scope import current_recorder
-from prompt_registry_plugin.tracing import span
+from prompt_registry_plugin.tracing.trace import span
 
 
 def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model:

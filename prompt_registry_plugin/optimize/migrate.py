@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.curation import examples_of
-from prompt_registry_plugin.current import current_registry
-from prompt_registry_plugin.datasets import Data, is_empty
+from prompt_registry_plugin.datasets.dataset import examples_of
+from prompt_registry_plugin.datasets.examples import Data, is_empty
 from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserError
-from prompt_registry_plugin.evaluation import aevaluate
-from prompt_registry_plugin.optimize.budget import Budget
-from prompt_registry_plugin.optimize.constraints import Constraints
-from prompt_registry_plugin.optimize.engine import aoptimize_prompts
-from prompt_registry_plugin.optimize.problem import Optimizer
-from prompt_registry_plugin.optimize.result import PromptOptimizationResult
-from prompt_registry_plugin.options import RunOptions
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.evaluation.evaluate import aevaluate
+from prompt_registry_plugin.evaluation.options import RunOptions
+from prompt_registry_plugin.evaluation.runner import Aggregation
+from prompt_registry_plugin.optimize.engine.budget import Budget
+from prompt_registry_plugin.optimize.engine.constraints import Constraints
+from prompt_registry_plugin.optimize.engine.problem import Optimizer
+from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
+from prompt_registry_plugin.optimize.optimize import aoptimize_prompts
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Example, Feedback, Interval
-from prompt_registry_plugin.registry import PromptRegistry
-from prompt_registry_plugin.rollouts import Aggregation
+from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.uri import check_alias
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prompt_registry_plugin.evaluation.html import line_chart, page
 from prompt_registry_plugin.masking import mask_secrets
-from prompt_registry_plugin.optimize.components import components
-from prompt_registry_plugin.optimize.front import ParetoPoint, pareto_front
-from prompt_registry_plugin.optimize.reflection import shown_text
-from prompt_registry_plugin.optimize.run import divided
+from prompt_registry_plugin.optimize.engine.components import components
+from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
+from prompt_registry_plugin.optimize.engine.run import divided
+from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord, RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
-from prompt_registry_plugin.reports import line_chart, page
 
 _SHORT = 160
 

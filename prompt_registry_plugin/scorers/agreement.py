@@ -12,7 +12,7 @@ from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.errors import InvalidExample, UserError
 from prompt_registry_plugin.protocols import Scorer
 from prompt_registry_plugin.scorers.scorer import to_score
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

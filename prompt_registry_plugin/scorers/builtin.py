@@ -16,7 +16,7 @@ from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PluginEr
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.scorer import scorer
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 _NEGATIVE = re.compile(r"-\d")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")

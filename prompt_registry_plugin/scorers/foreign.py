@@ -11,7 +11,7 @@ from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import InvalidScore, UserError
 from prompt_registry_plugin.protocols import Scorer
 from prompt_registry_plugin.records import Feedback, Item
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 _WORDS = {"yes": 1.0, "true": 1.0, "pass": 1.0, "no": 0.0, "false": 0.0, "fail": 0.0}
 

@@ -16,7 +16,7 @@ from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.builtin import text_of
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 _OBJECT = re.compile(r"\{.*\}", re.S)
 _YES, _NO = {"yes", "true", "pass", "passed"}, {"no", "false", "fail", "failed"}

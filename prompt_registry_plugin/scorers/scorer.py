@@ -10,7 +10,7 @@ from typing import Any
 from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import InvalidScore, UserError
 from prompt_registry_plugin.records import Feedback, Item, Score
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 _ARGUMENTS = ("inputs", "outputs", "expectations", "trace")
 

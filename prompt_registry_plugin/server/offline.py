@@ -19,7 +19,7 @@ from prompt_registry_plugin.errors import ModelUnavailable
 from prompt_registry_plugin.models.offline import OfflineModel, OfflineSettings
 from prompt_registry_plugin.models.offline.judge import is_judgement
 from prompt_registry_plugin.models.offline.model import Role
-from prompt_registry_plugin.prompts import content_of
+from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.server.listening import listen
 

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from prompt_registry_plugin.answering import PromptAgent
 from prompt_registry_plugin.concurrency import all_of
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import PromptRegistryError, RunError, UserError
+from prompt_registry_plugin.models.prompt_agent import PromptAgent
+from prompt_registry_plugin.registry.current import current_registry
 
 _MAX_BODY, _MAX_ROWS, _AT_ONCE = 10_000_000, 1_000, 16
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -21,13 +21,13 @@ from typing import Any
 
 import pytest
 
-from prompt_registry_plugin.adapting import disable, enable
-from prompt_registry_plugin.current import current_registry, open_registry, use_registry
 from prompt_registry_plugin.errors import PromptNotRendered
-from prompt_registry_plugin.evaluation import evaluate
-from prompt_registry_plugin.registry import PromptRegistry
-from prompt_registry_plugin.scope import in_context, override_prompts, recording
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.evaluation.evaluate import evaluate
+from prompt_registry_plugin.frameworks.enabling import disable, enable
+from prompt_registry_plugin.prompts.context import in_context, override_prompts, recording
+from prompt_registry_plugin.registry.current import current_registry, open_registry, use_registry
+from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.tracing.trace import Trace
 
 CallStyle = Callable[[Any, str], Awaitable[str] | str]
 CANDIDATES = 16

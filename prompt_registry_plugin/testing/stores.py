@@ -21,7 +21,8 @@ from prompt_registry_plugin.errors import (
     PromptNotFound,
 )
 from prompt_registry_plugin.plugins import create_plugin_manager
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.context import inside_run
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import CandidateRecord, NewVersion, ReflectionRecord
 from prompt_registry_plugin.records import (
     AliasMove,
@@ -36,9 +37,8 @@ from prompt_registry_plugin.records import (
     Usage,
     utc_now,
 )
-from prompt_registry_plugin.registry import PromptRegistry
-from prompt_registry_plugin.scope import inside_run
-from prompt_registry_plugin.tracing import span
+from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.tracing.trace import span
 
 CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "You help {{who}} ✓ \u2028 'quoted' \"double\" \\ back"},

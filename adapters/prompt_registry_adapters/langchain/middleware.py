@@ -8,9 +8,9 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import SystemMessage
 
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import InvalidTemplate
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.registry.current import current_registry
 
 
 class RegistryMiddleware(AgentMiddleware):

@@ -7,9 +7,9 @@ from typing import Any
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompts import BaseChatPromptTemplate, StringPromptTemplate
 
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.registry.current import current_registry
 
 
 class RegistryPrompt(StringPromptTemplate):

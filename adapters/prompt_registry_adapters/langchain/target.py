@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
 from prompt_registry_plugin.errors import ModelUnavailable
-from prompt_registry_plugin.prompts import content_of
+from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
 

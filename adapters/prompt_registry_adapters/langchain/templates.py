@@ -27,9 +27,10 @@ from langchain_core.prompts import (
 )
 
 from prompt_registry_adapters.langchain.tracing import state
-from prompt_registry_plugin import adapting
 from prompt_registry_plugin.errors import InvalidTemplate
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.frameworks import adapter
+from prompt_registry_plugin.frameworks import prompts as framework_prompts
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Template, digest
 from prompt_registry_plugin.templates.convert import from_single_brace
 from prompt_registry_plugin.templates.text import to_source
@@ -137,11 +138,11 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: PromptTemplate, **kwargs: Any) -> str:
         if state.attached and is_uri(self.template):
-            return adapting.text_here(self.template, self._merge_partial_and_user_variables(**kwargs))
-        if not state.attached or _inside_chat.get() or not adapting.is_active():
+            return framework_prompts.text_here(self.template, self._merge_partial_and_user_variables(**kwargs))
+        if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return original(self, **kwargs)
         described = describe_text(self.template, self.template_format)
-        served = adapting.serve(described.text_hash) if described.text_hash else None
+        served = framework_prompts.serve(described.text_hash) if described.text_hash else None
         values = self._merge_partial_and_user_variables(**kwargs)
         if served is not None:
             return _text(served, values)
@@ -157,7 +158,7 @@ def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callabl
     def format_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
         if not state.attached or _inside_chat.get():
             return original(self, **kwargs)
-        if not adapting.is_active():
+        if not framework_prompts.is_active():
             with _within():  # so that the templates inside need not ask again
                 return original(self, **kwargs)
         described, values, served = _meet(self, kwargs)
@@ -178,7 +179,7 @@ def _wrap_aformat_messages(
     async def aformat_messages(self: ChatPromptTemplate, **kwargs: Any) -> list[BaseMessage]:
         if not state.attached or _inside_chat.get():
             return await original(self, **kwargs)
-        if not adapting.is_active():
+        if not framework_prompts.is_active():
             with _within():
                 return await original(self, **kwargs)
         described, values, served = _meet(self, kwargs)
@@ -195,11 +196,11 @@ def _wrap_aformat_messages(
 def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: FewShotPromptTemplate, **kwargs: Any) -> str:
-        if not state.attached or _inside_chat.get() or not adapting.is_active():
+        if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return original(self, **kwargs)
         values = self._merge_partial_and_user_variables(**kwargs)
         described = describe_few_shot(self)
-        served = adapting.serve(described.text_hash) if described.text_hash else None
+        served = framework_prompts.serve(described.text_hash) if described.text_hash else None
         if served is not None:
             return _text(served, values)
         with _within():
@@ -213,11 +214,11 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
 def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
     @wraps(original)
     async def aformat(self: FewShotPromptTemplate, **kwargs: Any) -> str:
-        if not state.attached or _inside_chat.get() or not adapting.is_active():
+        if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return await original(self, **kwargs)
         values = self._merge_partial_and_user_variables(**kwargs)
         described = describe_few_shot(self)
-        served = adapting.serve(described.text_hash) if described.text_hash else None
+        served = framework_prompts.serve(described.text_hash) if described.text_hash else None
         if served is not None:
             return _text(served, values)
         with _within():
@@ -252,9 +253,9 @@ def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
         first = value.messages[0] if value.messages else None  # a system message further on may be the conversation's own
         if not isinstance(first, SystemMessage) or not isinstance(first.content, str):
             return value
-        if not (is_uri(first.content) or adapting.is_active()):
+        if not (is_uri(first.content) or framework_prompts.is_active()):
             return value
-        text = adapting.text_here(first.content, {})
+        text = framework_prompts.text_here(first.content, {})
         if text == first.content:
             return value
         return ChatPromptValue(messages=[first.model_copy(update={"content": text}), *value.messages[1:]])
@@ -264,13 +265,13 @@ def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _within() -> AbstractContextManager[None]:
     """What is formatted inside is a part of a prompt, not one of its own."""
-    return adapting.raised(_inside_chat)
+    return adapter.raised(_inside_chat)
 
 
 def _discovered(described: Described, rendered: Any, values: Mapping[str, Any]) -> None:
     """Records a template that nobody adopted; one that names prompts is left to them."""
     if not described.names_prompts:
-        adapting.discovered(
+        framework_prompts.discovered(
             described.template, rendered, values, unadoptable=described.unadoptable, text_hash=described.text_hash
         )
 
@@ -284,7 +285,7 @@ def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
 def _meet(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
     described = describe_chat(parts_of(chat))
     values = chat._merge_partial_and_user_variables(**kwargs)
-    served = adapting.serve(described.text_hash) if described.text_hash else None
+    served = framework_prompts.serve(described.text_hash) if described.text_hash else None
     return described, values, served
 
 

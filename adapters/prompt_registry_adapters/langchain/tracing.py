@@ -18,9 +18,9 @@ from langchain_core.outputs import LLMResult
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
-from prompt_registry_plugin.places import Place
-from prompt_registry_plugin.scope import current_recorder
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.prompts.context import current_recorder
+from prompt_registry_plugin.tracing.call_site import Place
+from prompt_registry_plugin.tracing.trace import Trace
 
 _PASS_THROUGH = frozenset({"prompt", "parser"})
 _SEQUENCES = frozenset({"RunnableSequence", "RunnableLambda", "RunnableParallel", "RunnableAssign"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prompt_registry_plugin.adapting import Framework, FrameworkAdapter
+from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter
 
 
 class LangGraphAdapter(FrameworkAdapter):

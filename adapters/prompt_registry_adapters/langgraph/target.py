@@ -8,8 +8,8 @@ from typing import Any
 
 from langgraph.pregel import Pregel
 
-from prompt_registry_plugin.adapting import user_text
-from prompt_registry_plugin.prompts import content_of
+from prompt_registry_plugin.frameworks.prompts import user_text
+from prompt_registry_plugin.prompts.messages import content_of
 
 
 class GraphTarget:

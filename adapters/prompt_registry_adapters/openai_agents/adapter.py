@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prompt_registry_plugin.adapting import Framework, FrameworkAdapter, Seam
+from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
 
 
 class OpenAIAgentsAdapter(FrameworkAdapter):

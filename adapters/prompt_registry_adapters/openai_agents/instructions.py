@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prompt_registry_plugin.adapting import text_from
-from prompt_registry_plugin.current import current_registry
+from prompt_registry_plugin.frameworks.prompts import text_from
+from prompt_registry_plugin.registry.current import current_registry
 
 
 def registry_instructions(name_or_uri: str, **values: Any) -> Callable[[Any, Any], Awaitable[str]]:

@@ -15,15 +15,16 @@ from threading import Lock
 from typing import Any
 
 from prompt_registry_adapters.openai_agents.tracing import messages_of, state, text_of, tokens_of
-from prompt_registry_plugin import adapting
-from prompt_registry_plugin.scope import current_recorder
-from prompt_registry_plugin.tracing import Trace, inside
+from prompt_registry_plugin.frameworks import adapter
+from prompt_registry_plugin.frameworks import prompts as framework_prompts
+from prompt_registry_plugin.prompts.context import current_recorder
+from prompt_registry_plugin.tracing.trace import Trace, inside
 
 # A model may pass a call on to another one, or to the class that it extends: the outermost is the one that counts.
 _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", default=False)
 
 
-def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Has the calls of every model that a run takes met."""
     lock = Lock()
 
@@ -44,7 +45,7 @@ def wrap_get_model(patches: adapting.Patches) -> Callable[[Callable[..., Any]], 
     return wrap
 
 
-def _meet(model: type[Any], patches: adapting.Patches) -> None:
+def _meet(model: type[Any], patches: adapter.Patches) -> None:
     for method, wrap in (("get_response", _wrap_get_response), ("stream_response", _wrap_stream_response)):
         owner = next((owner for owner in model.__mro__ if method in owner.__dict__), None)
         if owner is None or hasattr(owner.__dict__[method], "__prompt_registry__"):
@@ -63,7 +64,7 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
         if recorder is None:
             return await original(self, *args, **kwargs)
         with _call(recorder, self, given) as span_id:
-            with inside(span_id), adapting.raised(_calling):
+            with inside(span_id), adapter.raised(_calling):
                 response = await original(self, *args, **kwargs)
             recorder.finish(span_id, attributes=_answer(response))
             return response
@@ -75,11 +76,11 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
 def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
     async def streamed(recorder: Trace, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         with _call(recorder, self, given) as span_id:
-            with inside(span_id), adapting.raised(_calling):
+            with inside(span_id), adapter.raised(_calling):
                 events = original(self, *args, **kwargs)
             try:
                 while True:
-                    with inside(span_id), adapting.raised(_calling):  # not while the event is used
+                    with inside(span_id), adapter.raised(_calling):  # not while the event is used
                         event = await anext(events)
                     response = getattr(event, "response", None)
                     if getattr(event, "type", "") in ("response.completed", "response.incomplete") and response is not None:
@@ -124,7 +125,7 @@ def _described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
 def _by_name(item: Any, attribute: str) -> Any:
     """A tool, or a handoff, with the addresses in its description replaced by what stands there; the run goes on with its own."""
     text = getattr(item, attribute, None)
-    now = adapting.description_here(text, None)
+    now = framework_prompts.description_here(text, None)
     if now is text:
         return item
     item = copy(item)

@@ -7,7 +7,7 @@ from typing import Any
 
 from agents import Agent, Runner
 
-from prompt_registry_plugin.adapting import user_text
+from prompt_registry_plugin.frameworks.prompts import user_text
 
 
 class AgentTarget:

@@ -15,10 +15,10 @@ from weakref import WeakKeyDictionary
 from agents.tracing import Span, TracingProcessor, add_trace_processor, get_current_span, get_trace_provider
 from agents.tracing import Trace as SDKTrace
 
-from prompt_registry_plugin import adapting
-from prompt_registry_plugin.places import Place
-from prompt_registry_plugin.scope import current_recorder
-from prompt_registry_plugin.tracing import Trace, add_locator, remove_locator
+from prompt_registry_plugin.frameworks import prompts as framework_prompts
+from prompt_registry_plugin.prompts.context import current_recorder
+from prompt_registry_plugin.tracing.call_site import Place
+from prompt_registry_plugin.tracing.trace import Trace, add_locator, remove_locator
 from prompt_registry_plugin.uri import is_uri
 
 _KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
@@ -48,7 +48,7 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
         if isinstance(self.instructions, str) or is_uri(text):
             key = parent.span_id if parent is not None else None
             place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
-            text = adapting.text_here(text, getattr(run_context, "context", None), place)
+            text = framework_prompts.text_here(text, getattr(run_context, "context", None), place)
         if recorder is not None and parent is not None and not state.calls_are_met:
             _instructions.setdefault(recorder, {})[parent.span_id] = text
         return text

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_ai.agent import AbstractAgent
 
-from prompt_registry_plugin.adapting import user_text
+from prompt_registry_plugin.frameworks.prompts import user_text
 
 
 class AgentTarget:

@@ -23,10 +23,10 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from prompt_registry_plugin import adapting
-from prompt_registry_plugin.places import Place
-from prompt_registry_plugin.scope import current_recorder
-from prompt_registry_plugin.tracing import Trace, span
+from prompt_registry_plugin.frameworks import prompts as framework_prompts
+from prompt_registry_plugin.prompts.context import current_recorder
+from prompt_registry_plugin.tracing.call_site import Place
+from prompt_registry_plugin.tracing.trace import Trace, span
 from prompt_registry_plugin.uri import is_uri
 
 _run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)
@@ -165,12 +165,12 @@ def _meet(ctx: Any, request_context: Any) -> Any:
         request_context = replace(request_context, model_request_parameters=parameters)
     texts = [part.content for part in parts if not part.dynamic]
     texts += [part.content for i in own for part in request_context.messages[i].parts if isinstance(part, SystemPromptPart)]
-    if not texts or not (any(map(is_uri, texts)) or adapting.is_active()):
+    if not texts or not (any(map(is_uri, texts)) or framework_prompts.is_active()):
         return request_context
     agent = _agent_name(ctx)
 
     def meet(text: str, node: str) -> str:
-        return adapting.text_here(text, ctx.deps, Place(node=node, graph=agent))
+        return framework_prompts.text_here(text, ctx.deps, Place(node=node, graph=agent))
 
     new_parts = [part if part.dynamic else replace(part, content=meet(part.content, "instructions")) for part in parts]
     for i in own:
@@ -182,7 +182,7 @@ def _meet(ctx: Any, request_context: Any) -> Any:
 
 
 def _described(tool: Any, context: object) -> Any:
-    text = adapting.description_here(tool.description, context)
+    text = framework_prompts.description_here(tool.description, context)
     return tool if text is tool.description else replace(tool, description=text)
 
 

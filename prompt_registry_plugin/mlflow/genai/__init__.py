@@ -22,7 +22,7 @@ from prompt_registry_plugin.mlflow.genai.prompts import (
     set_prompt_version_tag,
 )
 from prompt_registry_plugin.mlflow.genai.scorers import scorer
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 
 create_dataset = datasets.create_dataset
 get_dataset = datasets.get_dataset

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prompt_registry_plugin import curation, uri
-from prompt_registry_plugin.curation import Dataset
+from prompt_registry_plugin import uri
+from prompt_registry_plugin.datasets import dataset as curation
+from prompt_registry_plugin.datasets.dataset import Dataset
 from prompt_registry_plugin.errors import DatasetNotFound
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.records import Example
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 class EvaluationDataset:

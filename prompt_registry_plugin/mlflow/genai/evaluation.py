@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from prompt_registry_plugin import curation
-from prompt_registry_plugin.datasets import step_of
+from prompt_registry_plugin.datasets import dataset as curation
+from prompt_registry_plugin.datasets.examples import step_of
+from prompt_registry_plugin.datasets.feedback import feedback_by_trace
 from prompt_registry_plugin.errors import InvalidExample
-from prompt_registry_plugin.evaluation import EvaluationResult as OurResult
-from prompt_registry_plugin.evaluation import evaluate as ours
+from prompt_registry_plugin.evaluation.evaluate import EvaluationResult as OurResult
+from prompt_registry_plugin.evaluation.evaluate import evaluate as ours
 from prompt_registry_plugin.mlflow.tracking import active_run
+from prompt_registry_plugin.prompts.context import current_recorder, current_run_id
 from prompt_registry_plugin.records import EMPTY, Example
-from prompt_registry_plugin.reviewing import feedback_by_trace
-from prompt_registry_plugin.scope import current_recorder, current_run_id
-from prompt_registry_plugin.tracing import Trace
-from prompt_registry_plugin.tracked import note
+from prompt_registry_plugin.registry.tracked_runs import note
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 @dataclass(frozen=True)

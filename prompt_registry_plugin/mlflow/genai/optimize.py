@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.models.resolve import ModelWithParams
-from prompt_registry_plugin.optimize.budget import Budget
-from prompt_registry_plugin.optimize.engine import optimize_prompts as ours
-from prompt_registry_plugin.optimize.gepa import Gepa
-from prompt_registry_plugin.optimize.metaprompt import MetaPrompt
-from prompt_registry_plugin.optimize.mlflow_shape import EvaluationResultRecord, PromptOptimizerOutput
-from prompt_registry_plugin.optimize.result import PromptOptimizationResult as OurResult
-from prompt_registry_plugin.options import RunOptions
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.optimize.engine.budget import Budget
+from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult as OurResult
+from prompt_registry_plugin.optimize.optimize import optimize_prompts as ours
+from prompt_registry_plugin.optimize.optimizers.gepa import Gepa
+from prompt_registry_plugin.optimize.optimizers.metaprompt import MetaPrompt
+from prompt_registry_plugin.optimize.optimizers.mlflow import EvaluationResultRecord, PromptOptimizerOutput
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
+from prompt_registry_plugin.registry.current import current_registry
 
 
 class BasePromptOptimizer(ABC):

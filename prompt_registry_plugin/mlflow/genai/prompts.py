@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.current import current_registry
 from prompt_registry_plugin.errors import PromptNotFound, UserError
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.templates.convert import looks_like_jinja, to_double_brace
 
 logger = logging.getLogger(__name__)

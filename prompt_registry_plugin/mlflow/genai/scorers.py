@@ -15,7 +15,7 @@ from prompt_registry_plugin.records import Feedback
 from prompt_registry_plugin.scorers import builtin, equivalence, judges
 from prompt_registry_plugin.scorers.foreign import to_feedback
 from prompt_registry_plugin.scorers.scorer import FunctionScorer
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 DEFAULT_JUDGE = "openai:/gpt-4.1-mini"
 

@@ -13,7 +13,7 @@ from prompt_registry_plugin.models.offline.judge import judge
 from prompt_registry_plugin.models.offline.reflection import reflect
 from prompt_registry_plugin.models.offline.task import answer
 from prompt_registry_plugin.models.offline.words import chance
-from prompt_registry_plugin.prompts import content_of
+from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from prompt_registry_plugin.models.offline.instruction import Instruction, read_instruction
 from prompt_registry_plugin.models.offline.words import chance, stems
-from prompt_registry_plugin.prompts import content_of
+from prompt_registry_plugin.prompts.messages import content_of
 
 _MARKER = re.compile(r"^(?:[A-Z][\w ]{0,30}):[ \t]*", re.M)
 _NAME_WEIGHT, _EXAMPLE_WEIGHT, _NOISE = 1.5, 1.2, 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prompt_registry_plugin.errors import StoreUnavailable
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.store.postgres.address import parse_url
 from prompt_registry_plugin.store.postgres.connection import PostgresDatabase
 from prompt_registry_plugin.store.postgres.last_good import LastGood

@@ -20,8 +20,8 @@ import psycopg
 from psycopg import sql as names
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, PromptRegistryError, StoreUnavailable
+from prompt_registry_plugin.forks import ForkAware, tell_of_forks
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.store.postgres.address import Address
 from prompt_registry_plugin.store.postgres.migrations import IDENTITIES, MIGRATIONS

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks
+from prompt_registry_plugin.forks import ForkAware, tell_of_forks
 
 logger = logging.getLogger(__name__)
 

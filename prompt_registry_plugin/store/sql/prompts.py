@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.errors import AliasConflict, PromptExists, PromptNotFound
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewMove, NewVersion
 from prompt_registry_plugin.records import AliasMove, Change, ChangeKind, Page, Prompt, utc_now
 from prompt_registry_plugin.store.sql.database import Database, Row, Transaction, chunks, iso, marks

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, get_args
 
@@ -17,15 +15,14 @@ from prompt_registry_plugin.protocols import CandidateRecord, ReflectionRecord, 
 from prompt_registry_plugin.records import (
     Candidate,
     Example,
-    Item,
     NoteKind,
     Rollout,
     RunStatus,
-    Score,
     TrackedRun,
     Usage,
     utc_now,
 )
+from prompt_registry_plugin.rollout_json import body_of, rollout_of
 from prompt_registry_plugin.store.sql.database import Database, chunks, iso, marks
 
 _RUN_COLUMNS = (
@@ -224,28 +221,6 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     )
 
 
-def body_of(rollout: Rollout) -> str:
-    """A rollout as JSON; an agent may answer with anything, so what JSON cannot hold becomes its text."""
-    fields = {field.name: getattr(rollout, field.name) for field in dataclasses.fields(rollout)}
-    fields["scores"] = {name: asdict(score) for name, score in rollout.scores.items()}
-    fields["usage"], fields["judging"] = asdict(rollout.usage), asdict(rollout.judging)
-    fields["error"] = None if rollout.error is None else clean(rollout.error)
-    try:
-        return json.dumps(fields, default=repr)
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps({**fields, "outputs": repr(rollout.outputs)}, default=repr)
-
-
 def _storable(text: str) -> str:
     """A text as it was, but for what not every database takes. Secrets are masked where it is shown: a resume needs the very words."""
     return text.replace("\0", "�").encode("utf-8", "replace").decode()
-
-
-def rollout_of(body: dict[str, Any]) -> Rollout:
-    """The rollout that such JSON stands for."""
-    scores = {
-        name: Score(**{**score, "items": tuple(Item(**item) for item in score["items"])})
-        for name, score in body["scores"].items()
-    }
-    judging = Usage(**body.get("judging", {}))
-    return Rollout(**{**body, "scores": scores, "usage": Usage(**body["usage"]), "judging": judging})

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from prompt_registry_plugin.errors import InvalidFilter
-from prompt_registry_plugin.filters import And, Comparison, Expression, Not, Or, parse_filter, parse_order
 from prompt_registry_plugin.records import digest
+from prompt_registry_plugin.store.filters import And, Comparison, Expression, Not, Or, parse_filter, parse_order
 from prompt_registry_plugin.store.sql.database import Dialect, as_words, iso
 
 COLUMNS = "p.name, p.latest_version, p.created_at, p.archived_at"

@@ -11,7 +11,7 @@ from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.records import Span, TraceFeedback, TraceFilter, TraceSummary
 from prompt_registry_plugin.store.sql.database import Database, chunks, iso, marks
-from prompt_registry_plugin.tracing import Trace
+from prompt_registry_plugin.tracing.trace import Trace
 
 _SPAN = "EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.id AND {})"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import AliasConflict, PromptExists
 from prompt_registry_plugin.frozen import canonical_json
-from prompt_registry_plugin.prompts import PromptVersion
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.records import utc_now
 from prompt_registry_plugin.store.sql.database import Dialect, Row, Transaction, as_words, chunks, iso, marks

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from prompt_registry_plugin.concurrency import ForkAware, tell_of_forks, unwatched
+from prompt_registry_plugin.concurrency import unwatched
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, StoreUnavailable
+from prompt_registry_plugin.forks import ForkAware, tell_of_forks
 from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
 from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
 

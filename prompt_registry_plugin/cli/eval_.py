@@ -1,0 +1,94 @@
+"""The command that measures, and fails a build when a gate is not passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, registry_option, writable
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.uri import as_uri
+
+
+@click.command("eval")
+@click.option("--target", required=True, help="What is evaluated, as 'package.module:name'.")
+@click.option("--data", required=True, help="A .jsonl, .csv or .parquet file of rows, or datasets:/NAME.")
+@click.option(
+    "--scorer", "scorers", multiple=True, required=True, help="A scorer's name, or 'package.module:name'; may be repeated."
+)
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    help="A prompt URI to evaluate with; may be repeated. The gate is about the last.",
+)
+@click.option("--baseline", help="The prompt URI that the others are compared with.")
+@click.option("--model", "models", multiple=True, help="Given to the target as `model`; may be repeated.")
+@click.option("--gate", help='Such as "accuracy >= 0.8 and no regression": exits with 1 and the reason when it is not passed.')
+@click.option("--html", type=click.Path(dir_okay=False), callback=writable, help="Write a page with every row.")
+@click.option("--junit", type=click.Path(dir_okay=False), callback=writable, help="Write JUnit XML.")
+@click.option("--cache", help="Keep rollouts under this name, and run none again that is kept: a stopped evaluation goes on.")
+@click.option("--concurrency", default=16, show_default=True, help="Rollouts at once.")
+@json_option
+@registry_option
+def evaluate_command(
+    target: str,
+    data: str,
+    scorers: tuple[str, ...],
+    prompts: tuple[str, ...],
+    baseline: str | None,
+    models: tuple[str, ...],
+    gate: str | None,
+    html: str | None,
+    junit: str | None,
+    cache: str | None,
+    concurrency: int,
+    as_json: bool,
+) -> int:
+    """Evaluate a target on a file of rows, with versions of a prompt side by side, and pass or fail a gate."""
+    from prompt_registry_plugin.cli.display import console, make_table, print_json
+    from prompt_registry_plugin.evaluation.compare import compare
+    from prompt_registry_plugin.evaluation.gate import read_gate
+    from prompt_registry_plugin.evaluation.options import RunOptions
+    from prompt_registry_plugin.evaluation.runner import resolve_scorers
+    from prompt_registry_plugin.plugins import default_plugin_manager
+
+    variants = [as_uri(reference) for reference in (*([baseline] if baseline else []), *prompts)]
+    if gate is not None and not gate.strip():
+        raise UserError("the gate is empty, and would let everything pass; is a variable not set?")
+    if baseline and not prompts:
+        raise UserError("--baseline needs a --prompt to compare with it")
+    if gate is not None:  # what is wrong with it is told before anything is spent
+        known = [scorer.name for scorer in resolve_scorers(scorers, default_plugin_manager())]
+        read_gate(gate, known, max(1, len(variants)) * max(1, len(models)))
+    try:
+        found = compare(
+            predict_fn=target,
+            data=data,
+            scorers=scorers,
+            prompts=variants,
+            models=models,
+            options=RunOptions(concurrency=concurrency, cache=cache),
+        )
+    except KeyboardInterrupt:
+        if cache:
+            click.echo(f"what was finished is kept as {cache!r}: the same command goes on from there", err=True)
+        raise
+    reasons = found.failures_of(gate) if gate else []
+    for path, content in ((html, found.to_html), (junit, lambda: found.to_junit(gate))):
+        if path is not None:
+            Path(path).write_text(content(), encoding="utf-8")
+    if as_json:
+        print_json({**found.to_json(), "gate": gate, "reasons": reasons})
+    else:
+        wide = console(at_least=160)
+        wide.print(make_table(found.columns, found.rows()))
+        if matrix := found.matrix():
+            wide.print(make_table(matrix[0], matrix[1:]))
+        wide.print(found.note, style="dim")
+    for reason in reasons:
+        click.echo(f"gate not passed: {reason}", err=True)
+    if gate and not reasons:
+        click.echo(f"gate passed: {gate}", err=True)
+    return 1 if reasons else 0

@@ -1,0 +1,61 @@
+"""The command that serves a prompt with a model over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, registry_option
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.server.plugin import check_installed
+from prompt_registry_plugin.uri import as_uri
+
+
+@click.command("serve-prompt")
+@click.argument("reference", metavar="PROMPT")
+@click.option("--model", help="Such as openai:gpt-…; default: the prompt's model_config.")
+@click.option("--temperature", type=click.FloatRange(0), help="As the model knows it.")
+@click.option("--max-tokens", type=click.IntRange(1), help="How long an answer may be.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another address than loopback takes a token.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free port.")
+@click.option("--token", envvar="PROMPT_REGISTRY_TOKEN", help="Asked of every caller; default: PROMPT_REGISTRY_TOKEN.")
+@json_option
+@registry_option
+def serve_prompt(
+    reference: str,
+    model: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    host: str,
+    port: int,
+    token: str | None,
+    as_json: bool,
+) -> None:
+    """Answer POST /invocations with what a model says to PROMPT, a name, NAME@alias or URI. The prompt is loaded for each request.
+
+    A body is {"dataframe_records": [{"question": "…"}]}, the answer {"predictions": ["…"]}. GET /health says what is served.
+    """
+    check_installed()
+    from prompt_registry_plugin.models.prompt_agent import PromptAgent
+    from prompt_registry_plugin.registry.current import current_registry
+    from prompt_registry_plugin.server.listening import listen
+    from prompt_registry_plugin.server.prompt import LOOPBACK, create_prompt_app
+
+    if host not in LOOPBACK and not token:
+        raise UserError(f"{host} can be reached from other machines: give --token, or set PROMPT_REGISTRY_TOKEN")
+    given = {"temperature": temperature, "max_tokens": max_tokens}
+    agent = PromptAgent(as_uri(reference), model, **{name: value for name, value in given.items() if value is not None})
+    version = current_registry().load_prompt(agent.prompt)
+    asked = agent.model_of(version)
+    asyncio.run(asked.check())
+
+    def ready(url: str) -> None:
+        what = {"url": url, "prompt": version.uri, "model": asked.name, "simulated": asked.simulated}
+        simulated = " (simulated)" if asked.simulated else ""
+        click.echo(
+            json.dumps(what) if as_json else f"{version.uri} with {asked.name}{simulated} at {url}/invocations (Ctrl-C stops it)"
+        )
+
+    listen(create_prompt_app(agent, token), host, port, ready)

@@ -1,0 +1,1 @@
+"""Examples, data sets, and how recorded runs become both."""

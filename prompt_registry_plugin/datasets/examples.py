@@ -1,0 +1,253 @@
+"""Rows of examples, checked before anything is run on them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.frozen import canonical_json, freeze
+from prompt_registry_plugin.records import Example, digest
+from prompt_registry_plugin.tracing.trace import Trace
+
+Data = Iterable[Mapping[str, Any] | Example | Trace] | str | PathLike[str]
+"""Rows (`{"inputs": {…}, "expectations": {…}}`), traces, a table (a pandas frame, a Hugging Face `Dataset`), or the path of a `.jsonl`,
+`.csv` or `.parquet` file.
+
+A table has a column for each input; `expected_response`, `expected_facts`, and columns whose names begin with `expectations.`
+are expectations, and an `inputs.` before a name is left out. Columns `inputs` and `expectations` that hold mappings, or JSON, stand as they
+are.
+"""
+
+_EXPECTED = ("expected_response", "expected_facts", "outputs")
+
+
+def load_examples(data: Data, what: str = "data") -> list[Example]:
+    """The examples of `data`, in order. `outputs` of a row, or of a trace's outermost span, become `expectations["expected_response"]`.
+
+    Raises `InvalidExample`, naming the row.
+    """
+    rows: Any = data
+    if isinstance(data, str | PathLike):
+        rows, what = _read(Path(data)), f"{what} ({data})"
+    elif _is_table(data):
+        rows = _from_table(data)
+    if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
+        raise InvalidExample(f"{what} is a list of rows or the path of a JSON Lines file, not a {type(rows).__name__}")
+    examples = [
+        row if isinstance(row, Example) else _example(row, f"row {number} of {what}") for number, row in enumerate(rows, 1)
+    ]
+    if not examples:
+        raise InvalidExample(f"{what} has no rows")
+    return examples
+
+
+def is_empty(data: Data | None) -> bool:
+    """Whether somebody gave rows, and gave none."""
+    return isinstance(data, Sequence) and not isinstance(data, str) and not data
+
+
+def unique(examples: Iterable[Example]) -> list[Example]:
+    """The examples, each once by its content. Raises `InvalidExample` for two different ones with the same id."""
+    found = {digest([example.inputs, example.expectations]): example for example in examples}
+    ids: set[str] = set()
+    for example in found.values():
+        if example.id in ids:
+            raise InvalidExample(f"two different rows have the id {example.id!r}")
+        ids.add(example.id)
+    return list(found.values())
+
+
+def same_inputs(example: Example) -> str:
+    """What rows have in common whose inputs are the same but for case, space and punctuation: one of them gives the other away."""
+    return digest(_bare(example.inputs))
+
+
+def split_examples(
+    examples: Sequence[Example], share: float, seed: int, *, stratify: str | None = None
+) -> tuple[list[Example], list[Example]]:
+    """(rest, held out): a seeded random `share` of the examples is set apart.
+
+    Rows with the same inputs, but for case, space and punctuation, stay together. With `stratify`, the name of an expectation, each
+    of its values has its share on both sides, as far as its rows go. Raises `InvalidExample` where there is nothing to split.
+    """
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(same_inputs(example), []).append(example)
+    if len(groups) < 2:
+        raise InvalidExample("a split needs two rows or more with different inputs")
+    order = list(groups.values())
+    random.Random(seed).shuffle(order)  # noqa: S311  a split, not a secret
+    wanted = min(max(1, round(len(order) * share)), len(order) - 1)
+    if stratify is not None:
+        order = _spread(order, stratify)
+    held_out, rest = order[:wanted], order[wanted:]
+    return [example for group in rest for example in group], [example for group in held_out for example in group]
+
+
+def _spread(groups: Sequence[list[Example]], expectation: str) -> list[list[Example]]:
+    """The groups in an order of which every beginning has each value of the expectation about as often as the whole has."""
+    by_value: dict[str, list[list[Example]]] = {}
+    for group in groups:
+        if expectation not in group[0].expectations:
+            raise InvalidExample(f"a row has no expectation {expectation!r} to stratify by: {dict(group[0].inputs)!r:.120}")
+        by_value.setdefault(digest(group[0].expectations[expectation]), []).append(group)
+    places = [((i + 0.5) / len(same), group) for same in by_value.values() for i, group in enumerate(same)]
+    return [group for _, group in sorted(places, key=lambda place: place[0])]
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _bare(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bare(item) for item in value]
+    return (re.findall(r"\w+", value.casefold()) or value) if isinstance(value, str) else value
+
+
+def _example(row: Any, where: str) -> Example:
+    if isinstance(row, Trace):
+        row = _row_of(row, where)
+    if not isinstance(row, Mapping):
+        raise InvalidExample(f"{where} is a mapping with 'inputs' and 'expectations', not {type(row).__name__}")
+    inputs, expectations = row.get("inputs"), row.get("expectations")
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise InvalidExample(f"{where} has no 'inputs': a mapping of the target's arguments, such as {{'question': '…'}}")
+    if expectations is None:
+        expectations = {} if row.get("outputs") is None else {"expected_response": row["outputs"]}
+    if not isinstance(expectations, Mapping):
+        raise InvalidExample(f"'expectations' of {where} is a mapping, not {type(expectations).__name__}")
+    try:
+        canonical_json([inputs, expectations])
+    except (TypeError, ValueError) as error:
+        raise InvalidExample(f"{where} is not JSON data: {error}") from error
+    return Example(freeze(inputs), freeze(expectations))
+
+
+def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
+    """(inputs, output) of the outermost step of a recorded run that has inputs; the output is None where it failed."""
+    for _, span in trace.walk():
+        if isinstance(inputs := span.attributes.get("inputs"), Mapping) and inputs:
+            output = span.attributes.get("output", span.attributes.get("outputs"))
+            return inputs, output if span.error is None else None
+    return None
+
+
+def _row_of(trace: Trace, where: str) -> dict[str, Any]:
+    found = step_of(trace)
+    if found is not None and found[1] is not None:
+        return {"inputs": found[0], "outputs": found[1]}
+    raise InvalidExample(
+        f"{where} is a trace ({trace.name}) without a step whose inputs and output are known: record a run of a function with @trace"
+    )
+
+
+def _is_table(data: Any) -> bool:
+    """Whether it is a pandas frame or a Hugging Face data set: neither has to be installed to tell."""
+    return hasattr(data, "to_dict") and (hasattr(data, "columns") or hasattr(data, "column_names"))
+
+
+def _from_table(data: Any) -> Iterable[Any]:
+    records = data.to_dict("records") if hasattr(data, "columns") else iter(data)
+    return (_structured(record) for record in records)
+
+
+def _structured(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table as a row with inputs and expectations; empty cells are none."""
+    given = {str(name): value for name, value in record.items() if value is not None and value == value}  # NaN is not itself
+    inputs, expectations = _mapping(given.pop("inputs", {})), _mapping(given.pop("expectations", {}))
+    for name, value in given.items():
+        if name.startswith("expectations."):
+            expectations[name.removeprefix("expectations.")] = value
+        elif name == "outputs":
+            expectations["expected_response"] = value
+        elif name in _EXPECTED:
+            expectations[name] = _listed(value) if name == "expected_facts" else value
+        else:
+            inputs[name.removeprefix("inputs.")] = value
+    return {"inputs": {name: _plain(value) for name, value in inputs.items()}, "expectations": expectations and {
+        name: _plain(value) for name, value in expectations.items()
+    }}  # fmt: skip
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise InvalidExample(
+                f"a cell of the column 'inputs' or 'expectations' is not JSON: {value!r:.60}: {error}"
+            ) from error
+    if not isinstance(value, Mapping):
+        raise InvalidExample(f"a cell of the column 'inputs' or 'expectations' is not a mapping: {value!r:.60}")
+    return dict(value)
+
+
+def _listed(value: Any) -> Any:
+    """Facts in a cell of text: a JSON list, or one fact a line."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise InvalidExample(
+                f"a cell of 'expected_facts' begins like a JSON list and is none: {value!r:.60}: {error}"
+            ) from error
+    return [line for line in value.splitlines() if line.strip()]
+
+
+def _plain(value: Any) -> Any:
+    """A number or a list of a table as Python has them."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _read(path: Path) -> Iterable[Any]:
+    """The rows of a file, by its ending; JSON Lines where that says nothing."""
+    if path.suffix == ".csv":
+        return _read_csv(path)
+    if path.suffix == ".parquet":
+        try:
+            return _from_table(import_module("pandas").read_parquet(path))
+        except ImportError as error:
+            raise InvalidExample(f"reading {path} needs pandas and pyarrow: pip install pandas pyarrow") from error
+        except OSError as error:
+            raise InvalidExample(f"cannot read {path}: {error}") from error
+    return _read_json_lines(path)
+
+
+def _read_csv(path: Path) -> Iterable[Any]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if len(names := list(reader.fieldnames or ())) == 1 and re.search(r"[;\t|]", names[0]):
+                raise InvalidExample(f"{path} is not separated by commas; its only column is {names[0]!r:.80}")
+            for record in reader:
+                if None in record or None in record.values():
+                    raise InvalidExample(f"a row of {path} has another number of cells than the heading: {record!r:.120}")
+                yield _structured({name: value for name, value in record.items() if value != ""})
+    except OSError as error:
+        raise InvalidExample(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidExample(f"{path} is not a CSV file in UTF-8: {error}") from error
+
+
+def _read_json_lines(path: Path) -> Iterable[Any]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON strings may hold other line ends
+    except OSError as error:
+        raise InvalidExample(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidExample(f"{path} is not UTF-8 text: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise InvalidExample(f"line {number} of {path} is not JSON: {error}") from error

@@ -1,0 +1,1 @@
+"""Running a target on examples, scoring it, and comparing variants in pairs."""

@@ -1,0 +1,144 @@
+"""Evaluating a target on examples, with the prompts as they are or with a candidate's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prompt_registry_plugin.concurrency import all_of, blocking
+from prompt_registry_plugin.datasets.dataset import examples_of
+from prompt_registry_plugin.datasets.examples import Data
+from prompt_registry_plugin.evaluation.cache import KeptRollouts
+from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
+from prompt_registry_plugin.evaluation.progress import default_progress
+from prompt_registry_plugin.evaluation.runner import Aggregation, Runner, cost_over, usage_over
+from prompt_registry_plugin.evaluation.statistics import mean_interval
+from prompt_registry_plugin.prompts.context import not_rendered
+from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
+from prompt_registry_plugin.registry.current import current_registry
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EvaluationResult:
+    """The rollouts, in the order of the examples, and what they add up to."""
+
+    rollouts: Sequence[Rollout]
+    scorers: Sequence[str]
+
+    def __repr__(self) -> str:
+        each = ", ".join(f"{name} {score}" for name, score in self.scores.items())
+        return f"<evaluation of {len(self.rollouts)} rows: score {self.score}; {each}; {len(self.failures)} failed>"
+
+    @property
+    def score(self) -> Interval:
+        """The aggregated score with its 95 % interval; failed rollouts count as 0."""
+        return mean_interval([rollout.score for rollout in self.rollouts])
+
+    @property
+    def scores(self) -> dict[str, Interval]:
+        """The same by scorer."""
+        return {
+            name: mean_interval([rollout.scores[name].value if name in rollout.scores else 0.0 for rollout in self.rollouts])
+            for name in self.scorers
+        }
+
+    @property
+    def failures(self) -> list[Rollout]:
+        """The rollouts that failed."""
+        return [rollout for rollout in self.rollouts if rollout.error is not None]
+
+    @property
+    def seconds(self) -> Interval:
+        """The time of a rollout, in seconds."""
+        return mean_interval([rollout.seconds for rollout in self.rollouts])
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens over all rollouts, where the framework's adapter reports them."""
+        return usage_over(self.rollouts)
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars over all rollouts; None when a model's price is not known."""
+        return cost_over(self.rollouts)
+
+
+async def aevaluate(
+    *,
+    predict_fn: Any,
+    data: Data,
+    scorers: Sequence[Any],
+    prompts: Mapping[str, Template] | None = None,
+    aggregation: Aggregation | None = None,
+    options: RunOptions | None = None,
+) -> EvaluationResult:
+    """Runs `predict_fn` once on every row of `data` and scores each answer with every scorer.
+
+    `predict_fn` is a function of the row's inputs, an object of an installed framework, or `"module:name"`. `prompts` are templates by
+    prompt name that hold instead of the registry's. The aggregated score of a row is the mean of its scorers, or what `aggregation`
+    makes of them. A row on which the target raises is a failed rollout with a score of 0, never a scored text.
+
+    Raises `InvalidExample` before anything is run, `InvalidScore` after the first rollout, `TargetFailed` when the first three
+    fail, and `PromptNotRendered` when one of `prompts` was never rendered.
+    """
+    options = options or RunOptions()
+    examples = examples_of(data)
+    candidate = Candidate(dict(prompts or {}))
+    registry = current_registry()
+    with Runner(
+        predict_fn,
+        scorers,
+        plugins=registry.plugins,
+        options=options,
+        aggregation=aggregation,
+    ) as runner:
+        runner.check(examples, "data")
+        kept = None if options.cache is None else KeptRollouts(registry, options, predict_fn, runner.scorers, aggregation)
+        with default_progress(options.on_event) as on_event:
+            rollouts = await run_all(runner, candidate, examples, on_event, kept)
+    return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
+
+
+evaluate = blocking(aevaluate)
+
+
+async def run_all(
+    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, kept: KeptRollouts | None
+) -> list[Rollout]:
+    """One rollout an example, in order; what is `kept` is not run again. Raises as `aevaluate` says."""
+    total, done, score = len(examples), 0, 0.0
+    rollouts: list[Rollout | None] = [None] * total if kept is None else kept.find(candidate, examples)
+    left = [i for i, rollout in enumerate(rollouts) if rollout is None]
+    on_event(Event("started", "evaluate", 0, total))
+
+    def count(rollout: Rollout) -> None:
+        nonlocal done, score
+        done, score = done + 1, score + rollout.score
+        on_event(Event("rollout", "evaluate", done, total, score / done))
+
+    def finished(i: int, rollout: Rollout, began: datetime) -> None:
+        rollouts[i] = rollout
+        if kept is not None:
+            kept.keep(candidate, examples[i], rollout, began)
+        count(rollout)
+
+    async def one(i: int) -> None:
+        began = utc_now()
+        finished(i, await runner(candidate, examples[i]), began)
+
+    for known in rollouts:
+        if known is not None:
+            count(known)
+    if left:
+        began = utc_now()
+        probed = await runner.probe(candidate, [examples[i] for i in left])
+        for i, rollout in zip(left, probed, strict=False):
+            finished(i, rollout, began)
+        await all_of(one(i) for i in left[len(probed) :])
+    every = [rollout for rollout in rollouts if rollout is not None]
+    if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in every)]:
+        raise not_rendered(never)
+    on_event(Event("finished", "evaluate", total, total, score / total))
+    return every

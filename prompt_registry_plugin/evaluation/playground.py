@@ -1,0 +1,146 @@
+"""Trying a prompt: one set of values, several versions and models, side by side; what is saved becomes rows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from prompt_registry_plugin.concurrency import all_of, blocking
+from prompt_registry_plugin.datasets.dataset import frame_of
+from prompt_registry_plugin.datasets.examples import step_of
+from prompt_registry_plugin.datasets.feedback import search_traces
+from prompt_registry_plugin.errors import PromptRegistryError, UserError
+from prompt_registry_plugin.models.prompt_agent import PromptAgent
+from prompt_registry_plugin.prompts.context import recording
+from prompt_registry_plugin.protocols import AnyModel
+from prompt_registry_plugin.recording.costs import with_costs
+from prompt_registry_plugin.records import EMPTY, Usage, digest
+from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.tracked_runs import tracked_run
+from prompt_registry_plugin.tracing.trace import Trace, span
+from prompt_registry_plugin.uri import as_uri
+
+_NAME = "try"
+_COLUMNS = ("prompt", "model", "output", "seconds", "tokens", "cost", "error", "run_id", "trace_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one model answered to one version of a prompt. `trace_id` is None for what was not saved; `cost` where no price is known."""
+
+    prompt: str
+    model: str
+    output: str
+    seconds: float
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = None
+    error: str | None = None
+    simulated: bool = False
+    trace_id: str | None = None
+
+
+OnPiece = Callable[[int, str], None]
+
+
+async def atry_prompts(
+    prompts: str | Sequence[str],
+    values: Mapping[str, Any],
+    *,
+    models: Sequence[AnyModel] = (),
+    params: Mapping[str, Any] = EMPTY,
+    save: bool = False,
+    on_piece: OnPiece | None = None,
+) -> list[Trial]:
+    """Asks every model with every version, all at once; without models, that of each prompt's `model_config`.
+
+    `params` (such as `temperature`) go to the models. With `save`, each answer is stored as a trace, which `load_table`,
+    `search_traces` and `Dataset.from_traces` give back. `on_piece` is told (number of the trial, text) as answers come in. A model
+    that fails is a trial with an error. Raises `UserError` before anything is asked.
+    """
+    named = [prompts] if isinstance(prompts, str) else list(prompts)
+    registry = current_registry()
+    # What an alias points at now is what is tried, and what is noted.
+    agents = [
+        PromptAgent(registry.load_prompt(as_uri(name)).uri, model, **params) for name in named for model in models or (None,)
+    ]
+    for agent in agents:
+        if problem := agent.check(values):
+            raise UserError(problem)
+        await agent.model_of(registry.load_prompt(agent.prompt)).check()
+
+    async def one(number: int, agent: PromptAgent) -> Trial:
+        return await _trial(agent, values, save, lambda piece: on_piece(number, piece) if on_piece else None)
+
+    trials = await all_of(one(number, agent) for number, agent in enumerate(agents))
+    if save:
+        await asyncio.to_thread(registry.flush)
+    return trials
+
+
+try_prompts = blocking(atry_prompts)
+
+
+async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_piece: Callable[[str], None]) -> Trial:
+    registry = current_registry()
+    version = registry.load_prompt(agent.prompt)
+    model, params = agent.model_of(version), agent.params_of(version)
+    config = {"prompt": version.uri, "model": agent.spec_of(version), **params}
+    run_id = digest(config)
+    trace, pieces, error = Trace(_NAME, run_id=run_id if save else None), list[str](), None
+    started = time.perf_counter()
+    noted = {name: value if name in ("prompt", "model") else json.dumps(value) for name, value in config.items()}
+    with tracked_run("try", agent.name, params=noted, run_id=run_id) if save else nullcontext():
+        with recording(trace):
+            try:
+                with span("chain", _NAME, {"inputs": dict(values), "prompt": version.uri, "model": model.name}) as span_id:
+                    async for piece in agent.stream(values):
+                        pieces.append(piece)
+                        on_piece(piece)
+                    trace.finish(span_id, attributes={"output": "".join(pieces)})
+            except asyncio.CancelledError:
+                raise
+            except PromptRegistryError as caught:
+                error = str(caught)
+        seconds = time.perf_counter() - started
+        if save:
+            registry.store.traces.add(trace)
+    calls = [s for s in with_costs(trace, registry.plugins).spans if s.kind == "llm"]
+    cost = _sum(s.attributes.get("cost") for s in calls)
+    output, usage = "".join(pieces), trace.usage
+    return Trial(version.uri, model.name, output, seconds, usage, cost, error, model.simulated, trace.id if save else None)
+
+
+def load_table() -> Any:
+    """Every saved trial as a pandas frame, newest first: prompt, model, a column for each variable, the output, and what it took.
+
+    A variable whose name another column has is called `inputs.` and its name. Raises `UserError` without pandas.
+    """
+    rows = []
+    for trace in search_traces(name=_NAME, max_results=10_000_000):
+        step, attempt = step_of(trace) or (EMPTY, None), next((s for s in trace.spans if s.name == _NAME), None)
+        if attempt is None:  # a recording of somebody's own, by the same name
+            continue
+        calls = [s for s in trace.spans if s.kind == "llm"]
+        rows.append({
+            "prompt": attempt.attributes.get("prompt"),
+            "model": attempt.attributes.get("model"),
+            **{f"inputs.{name}" if name in _COLUMNS else name: value for name, value in step[0].items()},
+            "output": attempt.attributes.get("output"),
+            "seconds": attempt.seconds,
+            "tokens": trace.usage.input_tokens + trace.usage.output_tokens,
+            "cost": _sum(s.attributes.get("cost") for s in calls),
+            "error": attempt.error,
+            "run_id": trace.run_id,
+            "trace_id": trace.id,
+        })  # fmt: skip
+    return frame_of(rows)
+
+
+def _sum(costs: Iterable[float | None]) -> float | None:
+    known = list(costs)
+    return None if not known or None in known else sum(cost for cost in known if cost is not None)

@@ -1,0 +1,110 @@
+"""The live progress bar: rollouts, best score, elapsed and remaining time. Where there is no terminal, a few lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prompt_registry_plugin.evaluation.options import Event, OnEvent
+
+logger = logging.getLogger(__name__)
+_COUNT_EVERY = 10.0
+
+
+@contextmanager
+def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
+    """`on_event` as it is; without one, a progress bar on a terminal, and a line now and then elsewhere, on standard error."""
+    if on_event is not None:
+        yield _guarded(on_event)
+    elif sys.stderr.isatty():
+        with live_progress() as show:
+            yield show
+    else:
+        yield _Lines()
+
+
+def _guarded(on_event: OnEvent) -> OnEvent:
+    """A listener whose exceptions are logged: watching a run must not be able to end it."""
+
+    def listen(event: Event) -> None:
+        try:
+            on_event(event)
+        except Exception:
+            logger.exception("the on_event listener failed at %s", event)
+
+    return listen
+
+
+@contextmanager
+def live_progress() -> Iterator[OnEvent]:
+    """A progress bar for each task on standard error, and below it what a search has spent and is at work on."""
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} rollouts"),
+        TextColumn("score {task.fields[best]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    progress, below = (
+        Progress(*columns, console=console, auto_refresh=False),
+        Text(style="dim", overflow="ellipsis", no_wrap=True),
+    )
+    with Live(Group(progress, below), console=console, refresh_per_second=8):
+        tasks: dict[str, TaskID] = {}
+
+        def show(event: Event) -> None:
+            if event.task not in tasks:
+                tasks[event.task] = progress.add_task(event.task, total=event.total, best="–")
+            if event.kind in ("rollout", "finished", "started"):
+                # A search may end before its budget: then what was done is all there is.
+                total = event.done if event.kind == "finished" else event.total
+                progress.update(tasks[event.task], completed=event.done, total=total)
+            if event.best is not None:
+                interval = event.detail.get("interval")
+                said = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+                progress.update(tasks[event.task], best=f"{event.best:.3f}{said}")
+            below.plain = "\n".join(_lines_of(event.detail))
+            if event.text:
+                console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
+
+        yield show
+
+
+def _lines_of(detail: Mapping[str, Any]) -> list[str]:
+    """What a search has spent and is at work on, in at most six lines."""
+    if "reflections" not in detail:
+        return []
+    money = f", ${detail['dollars']:.4f}" if detail["dollars"] else ""
+    spent = f"{detail['tokens']:,} tokens{money}, {detail['reflections']} reflections; the budget is {detail['budget']}"
+    kept = f"{detail['candidates']} candidates, {detail['kept']} kept"
+    return [f"  {spent}", f"  {kept}", *(f"  at work on {what}" for what in detail["now"][:4])]
+
+
+class _Lines:
+    """Writes texts to standard error as they come, and counts every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if event.text:
+            self._write(f"{event.task}: {event.text}")
+        elif event.total and time.monotonic() - self._last > _COUNT_EVERY:
+            best = "" if event.best is None else f", score {event.best:.3f}"
+            self._write(f"{event.task}: {event.done} of {event.total} rollouts{best}")
+
+    def _write(self, line: str) -> None:
+        self._last = time.monotonic()
+        sys.stderr.write(line.encode("utf-8", "replace").decode() + "\n")

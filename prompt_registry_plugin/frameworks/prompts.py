@@ -1,0 +1,128 @@
+"""What an adapter calls where a framework loads a prompt.
+
+It asks `is_active()` first, which is all that an idle process pays for; then `serve(text_hash)` for the version that
+stands for a hard-coded text, or `discovered(…)` to record a text that nobody adopted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
+from prompt_registry_plugin.frameworks.notices import warn_once
+from prompt_registry_plugin.prompts.context import current_override, current_recorder
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.records import EMPTY, Template, digest
+from prompt_registry_plugin.registry.current import current_registry, opened_registry
+from prompt_registry_plugin.templates.text import to_source
+from prompt_registry_plugin.tracing.call_site import Place
+from prompt_registry_plugin.uri import SCHEME, is_uri
+
+
+def is_active() -> bool:
+    """Whether rendering a prompt here may mean anything to us: an override, a recording, or an adopted text."""
+    if current_override() is not None or current_recorder() is not None:
+        return True
+    registry = opened_registry()
+    try:
+        return registry is not None and registry.has_adopted
+    except PromptRegistryError as error:
+        warn_once(f"the agent's own texts are used: {error}")
+        return False
+
+
+def serve(text_hash: str) -> PromptVersion | None:
+    """The version that stands for the hard-coded text with this `digest`, or None.
+
+    An agent whose registry is away goes on with its own text; a warning says so.
+    """
+    registry = opened_registry()
+    try:
+        return None if registry is None else registry.serve(text_hash)
+    except PromptRegistryError as error:
+        warn_once(f"the agent's own texts are used: {error}")
+        return None
+
+
+def discovered(
+    template: Template,
+    rendered: Any,
+    values: Mapping[str, Any],
+    *,
+    unadoptable: str | None = None,
+    place: Place | None = None,
+    text_hash: str | None = None,
+) -> None:
+    """Records a prompt that the registry does not know; nothing when nobody records. `text_hash` is the template's `digest`."""
+    recorder = current_recorder()
+    if recorder is not None:
+        recorder.add_prompt(template, rendered, values, unadoptable=unadoptable, place=place, template_hash=text_hash)
+
+
+def text_here(text: str, context: object, place: Place | None = None) -> str:
+    """The text to use where a framework holds a plain one, such as an agent's instructions.
+
+    A `prompts:/` URI is loaded and rendered; an adopted text is served from the registry; another one is recorded as discovered.
+    Variables come from `context`, as `values_of` has it; it is looked at only when a prompt of the registry is rendered.
+    Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` when chat messages stand where a text is needed.
+    """
+    if is_uri(text):
+        return text_from(current_registry().load_prompt(text), context)
+    if not is_active():
+        return text
+    template = to_source([(text, None)])
+    served = serve(digest(template))
+    if served is not None:
+        return text_from(served, context)
+    recorder = current_recorder()
+    if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
+        discovered(template, text, {}, place=place)
+    return text
+
+
+_ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")
+
+
+def description_here(text: str | None, context: object) -> str | None:
+    """The description of a tool or handoff, with every `prompts:/` URI in it replaced by the text that it names."""
+    if not text or SCHEME not in text:
+        return text
+    return _ADDRESS.sub(lambda found: text_here(found[0], context), text)
+
+
+def values_of(context: object) -> dict[str, Any]:
+    """The variables that a framework's context object (`deps`, a run context) has for prompts: its items, fields or attributes."""
+    if context is None:
+        return {}
+    if isinstance(context, Mapping):
+        return {str(key): value for key, value in context.items()}
+    if is_dataclass(context) and not isinstance(context, type):
+        return {field.name: getattr(context, field.name) for field in fields(context) if hasattr(context, field.name)}
+    return {key: value for key, value in getattr(context, "__dict__", {}).items() if not key.startswith("_")}
+
+
+_TEXT_KEYS = ("input", "prompt", "message", "question", "query", "text", "user_prompt")
+
+
+def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """What of a row's inputs is what the user says to an agent, and the rest; None where that is not plain."""
+    names = [name for name in _TEXT_KEYS if isinstance(inputs.get(name), str)]
+    if not names and len(inputs) == 1:
+        names = [name for name, value in inputs.items() if isinstance(value, str)]
+    if not names:
+        return None, dict(inputs)
+    return str(inputs[names[0]]), {name: value for name, value in inputs.items() if name != names[0]}
+
+
+def text_from(prompt: PromptVersion, context: object, values: Mapping[str, Any] = EMPTY) -> str:
+    """A text prompt rendered with the variables that it needs from `context`, or else from `values`; nothing else of it is recorded."""
+    if not prompt.is_text_prompt:
+        raise InvalidTemplate(f"prompt {prompt.name!r} is used where a text is needed, but holds chat messages")
+    override = current_override()
+    candidate = override.find(prompt.name) if override is not None else None
+    needed = prompt.variables | (candidate.variables if candidate is not None else frozenset())
+    given = {**values, **values_of(context)} if needed else {}
+    return str(prompt.format({name: given[name] for name in needed & given.keys()}))

@@ -1,0 +1,1 @@
+"""A run and what it may spend: the same for every optimizer."""

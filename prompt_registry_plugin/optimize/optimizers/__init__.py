@@ -1,0 +1,1 @@
+"""The searches that a run may use."""

@@ -1,0 +1,1 @@
+"""The default search: many small edits at once on a moving head."""

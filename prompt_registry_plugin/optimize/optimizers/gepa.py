@@ -1,0 +1,144 @@
+"""The package `gepa` (Agrawal et al., 2025, "GEPA: Reflective Prompt Evolution") on our engine: the extra `gepa`.
+
+It decides what to try; budget, concurrency within a batch, storage, isolation and resuming are ours. Its proposals wait for one
+another, so most of the concurrency stays unused: `commit_queue` is the default for a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, PluginError
+from prompt_registry_plugin.optimize.engine.components import components, with_component
+from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
+from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
+from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
+from prompt_registry_plugin.records import Candidate, Example, Rollout
+
+if TYPE_CHECKING:
+    from gepa.core.adapter import EvaluationBatch
+
+
+_MAX_SILENT = 3
+
+
+class Gepa:
+    """`gepa.optimize` with our `problem` under it. `settings` are passed on to it, such as `reflection_minibatch_size=6`."""
+
+    name = "gepa"
+
+    def __init__(self, **settings: Any) -> None:
+        if find_spec("gepa") is None:
+            raise PluginError("the package gepa is not installed: pip install 'prompt-registry-plugin[gepa]'")
+        self._settings = settings
+
+    async def optimize(self, problem: Problem) -> OptimizationResult:
+        """The candidate with the best mean on the validation examples, as far as the budget went."""
+        from gepa.api import optimize
+
+        bridge = Bridge()
+        adapter: Any = _Adapter(problem, bridge)
+
+        def reflect(prompt: str | Sequence[Mapping[str, Any]]) -> str:
+            text = prompt if isinstance(prompt, str) else "\n\n".join(str(message["content"]) for message in prompt)
+            try:
+                answer = bridge.wait_for(problem.reflect(text))
+            except ModelUnavailable as error:
+                adapter.silent.append(error)
+                raise
+            adapter.silent.clear()
+            return answer
+
+        def search() -> None:
+            # Some of its calls cost nothing here, so it does not know by itself when the budget is spent.
+            with suppress(BudgetExhausted):
+                optimize(
+                    seed_candidate=problem.baseline_components,
+                    trainset=list(problem.train),
+                    valset=list(problem.validation),
+                    adapter=adapter,
+                    reflection_lm=reflect,
+                    max_metric_calls=problem.budget,
+                    seed=problem.random.getrandbits(31),
+                    logger=_Quiet(),
+                    **self._settings,
+                )
+
+        await bridge.run(search)
+        found: OptimizationResult = adapter.best()
+        return found
+
+
+class _Quiet:
+    def log(self, message: str) -> None:
+        """Says nothing: the events say it."""
+
+
+class _Adapter:
+    """What `gepa` calls an adapter."""
+
+    propose_new_texts = None
+
+    def __init__(self, problem: Problem, bridge: Bridge) -> None:
+        self._problem, self._bridge = problem, bridge
+        self._validation = {example.id for example in problem.validation}
+        self.silent: list[ModelUnavailable] = []  # reflections in a row that failed, which gepa only notes in a log
+        self._means: dict[str, tuple[float, Candidate]] = {}
+
+    def evaluate(
+        self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False
+    ) -> EvaluationBatch[Any, Any]:
+        """The scores of a candidate; one that breaks a constraint scores 0, and costs nothing."""
+        from gepa.core.adapter import EvaluationBatch
+
+        if len(self.silent) >= _MAX_SILENT:
+            raise self.silent[-1]
+        made, fault = self._candidate(candidate)
+        if fault is not None:
+            self._problem.tell("message", f"a proposal of gepa could not be used: {fault}")
+            return EvaluationBatch(outputs=[None] * len(batch), scores=[0.0] * len(batch), trajectories=[None] * len(batch))
+        if self._problem.status(made) is None:
+            self._problem.decide(made, "proposed", f"proposal {len(self._problem.history)} of gepa")
+        rollouts = self._bridge.wait_for(self._problem.evaluate(made, batch))
+        if {example.id for example in batch} >= self._validation:
+            self._means[made.id] = fmean(rollout.score for rollout in rollouts), made
+            score, best = max(self._means.values(), key=lambda known: known[0])
+            self._problem.note_best(score)
+            if best.id == made.id and made.id != self._problem.baseline.id:
+                self._problem.decide(made, "checkpoint", f"{score:.3f} on {len(batch)} examples")
+        runs = list(zip(batch, rollouts, strict=True))
+        return EvaluationBatch(outputs=runs, scores=[rollout.score for rollout in rollouts], trajectories=runs)
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """What the reflection model is shown for each component."""
+        runs = [run for run in eval_batch.trajectories or () if run is not None]
+        return {key: [_record(key, example, rollout) for example, rollout in runs] for key in components_to_update}
+
+    def best(self) -> OptimizationResult:
+        """The best that was seen on all validation examples."""
+        if not self._means:
+            return OptimizationResult(self._problem.baseline)
+        score, candidate = max(self._means.values(), key=lambda known: known[0])
+        return OptimizationResult(candidate, score)
+
+    def _candidate(self, texts: Mapping[str, str]) -> tuple[Candidate, str | None]:
+        made = self._problem.baseline
+        for key, before in components(made.templates).items():
+            if texts[key] != before:
+                if fault := self._problem.fault(key, texts[key], before):
+                    return made, fault
+                made = with_component(made, key, texts[key], "gepa")
+        return made, None
+
+
+def _record(key: str, example: Example, rollout: Rollout) -> dict[str, Any]:
+    said = rollout.outputs_by_prompt.get(key.partition("#")[0], rollout.outputs)
+    judged = [score.rationale or "; ".join(item.text for item in score.items) for score in rollout.scores.values()]
+    feedback = f"Score {rollout.score:.2f}. " + " ".join([rollout.error or "", *judged]).strip()
+    return {"Inputs": dict(example.inputs), "Generated Outputs": shown_text(said), "Feedback": feedback}

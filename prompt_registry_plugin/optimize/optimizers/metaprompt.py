@@ -1,0 +1,68 @@
+"""One rewrite of every prompt, by what is known of good instructions: without data, or from a few failures where there is data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from prompt_registry_plugin.concurrency import all_of
+from prompt_registry_plugin.optimize.engine.components import components, with_component
+from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
+from prompt_registry_plugin.optimize.optimizers.commit_queue.blame import Blame
+from prompt_registry_plugin.optimize.optimizers.proposal import propose
+from prompt_registry_plugin.optimize.optimizers.reflection import Evidence
+from prompt_registry_plugin.records import Candidate, Example
+
+_SEEN, _SHOWN = 20, 4
+
+
+class MetaPrompt:
+    """See the module. With data, the rewrite is returned only when it does better than the baseline on the validation examples.
+
+    `guidelines`, in plain words, are told to the reflection model besides.
+    """
+
+    name = "metaprompt"
+    needs_data = False
+
+    def __init__(self, guidelines: str | None = None) -> None:
+        self._guidelines = [f"Besides, follow these guidelines: {guidelines}"] if guidelines else []
+
+    async def optimize(self, problem: Problem) -> OptimizationResult:
+        """One reflection for each component, all at once."""
+        failures = await self._failures(problem, problem.train[:_SEEN])
+        keys = list(problem.baseline_components)
+        texts = await all_of(
+            propose(problem, problem.baseline, key, failures.get(key, ()), guidelines=self._guidelines) for key in keys
+        )
+        made = problem.baseline
+        for key, text in zip(keys, texts, strict=True):
+            if text is not None and text != components(made.templates)[key]:
+                made = with_component(made, key, text, "rewritten")
+        if made is problem.baseline or not problem.validation:
+            return OptimizationResult(made)
+        made = Candidate(made.templates, problem.baseline.id, "rewritten")
+        problem.decide(made, "proposed")
+        examples = problem.affordable(problem.validation, problem.baseline, made)
+        if not examples:
+            problem.tell("message", "the budget does not pay for comparing the rewrite with the baseline, so the baseline stays")
+            return OptimizationResult(problem.baseline)
+        before, after = await all_of(problem.evaluate(candidate, examples) for candidate in (problem.baseline, made))
+        scores = [fmean(rollout.score for rollout in rollouts) for rollouts in (before, after)]
+        better = scores[1] > scores[0]
+        verdict = f"{scores[0]:.3f} → {scores[1]:.3f} on {len(examples)} examples"
+        problem.decide(made, "accepted" if better else "rejected", verdict)
+        return OptimizationResult(made if better else problem.baseline, max(scores))
+
+    async def _failures(self, problem: Problem, examples: Sequence[Example]) -> dict[str, list[Evidence]]:
+        examples = problem.affordable(examples, problem.baseline)
+        rollouts = await problem.evaluate(problem.baseline, examples)
+        blame = Blame(problem.baseline_components)
+        blame.set_marks(rollouts)
+        found: dict[str, list[Evidence]] = {}
+        for example, rollout in zip(examples, rollouts, strict=True):
+            for (component, _), items in blame.blamed(rollout).items():
+                listed = found.setdefault(component, [])
+                if len(listed) < _SHOWN and example not in [evidence.example for evidence in listed]:
+                    listed.append(Evidence(example, rollout, items))
+        return found

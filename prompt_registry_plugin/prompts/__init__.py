@@ -1,0 +1,1 @@
+"""What a prompt is: a version that renders itself, and the scope in which a candidate stands for it."""

@@ -1,0 +1,176 @@
+"""A version of a prompt: a frozen record that renders itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from prompt_registry_plugin.errors import InvalidTemplate, PluginError
+from prompt_registry_plugin.frozen import FrozenDict, freeze
+from prompt_registry_plugin.prompts import context as scope
+from prompt_registry_plugin.prompts.messages import content_of, role_of, text_of
+from prompt_registry_plugin.records import EMPTY, ServedFrom, Template, TemplateFormat, digest, utc_now
+from prompt_registry_plugin.templates import CompiledTemplate, TextTemplate, compile_template
+from prompt_registry_plugin.templates.convert import to_mustache, to_single_brace
+from prompt_registry_plugin.templates.schemas import check_values, make_validators
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+
+@dataclass(frozen=True)
+class PromptVersion:
+    """One immutable version of a prompt, as the registry stores it.
+
+    `template` is a text or a list of chat messages, and neither it nor any other field can be changed. `aliases` and `tags` are
+    as they were when the version was loaded. `parent` is the version it was derived from, `run_id` the optimization run that
+    wrote it. `candidate_id` is set while an override stands in for the stored text.
+
+    Where the text includes other prompts, `template` has them in it, `source` is the text as it was written, and `includes` says
+    which versions they were. `served_from` is `last_good` while the registry is away and a kept copy stands in, `fallback` for
+    the text that a caller brought.
+    """
+
+    name: str
+    version: int
+    template: Template
+    template_format: TemplateFormat = "double_brace"
+    commit_message: str | None = None
+    tags: Mapping[str, str] = EMPTY
+    aliases: Sequence[str] = ()
+    response_format: Mapping[str, Any] | None = None
+    model_config: Mapping[str, Any] | None = None
+    tools: Sequence[Mapping[str, Any]] | None = None
+    parent: int | None = None
+    run_id: str | None = None
+    created_at: datetime = field(default_factory=utc_now)
+    created_by: str = ""
+    candidate_id: str | None = None
+    filled: Mapping[str, Any] = EMPTY
+    variable_schemas: Mapping[str, Any] = EMPTY
+    source: Template | None = None
+    includes: Sequence[str] = ()
+    served_from: ServedFrom = "registry"
+
+    def __post_init__(self) -> None:
+        for name in ("template", "tags", "response_format", "model_config", "tools", "variable_schemas", "source"):
+            value = getattr(self, name)
+            if value is not None and type(value) is not str and value is not EMPTY:
+                object.__setattr__(self, name, freeze(value))
+        object.__setattr__(self, "aliases", tuple(self.aliases))
+        object.__setattr__(self, "includes", tuple(self.includes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: self.__dict__[field.name] for field in fields(self)}  # what is derived is derived again
+
+    @cached_property
+    def compiled(self) -> CompiledTemplate:
+        """The compiled template, made on first use and kept."""
+        return compile_template(self.template, self._label, self.template_format)
+
+    @property
+    def uri(self) -> str:
+        """`prompts:/name/version`."""
+        return f"prompts:/{self.name}/{self.version}"
+
+    @property
+    def is_text_prompt(self) -> bool:
+        """Whether the template is a text rather than chat messages."""
+        return isinstance(self.template, str)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names that `format` needs values for (a placeholder that is optional is not among them)."""
+        return self.compiled.variables
+
+    @cached_property
+    def content_hash(self) -> str:
+        """A hash of all that makes a version what it is: the text as written, its format, response format, model config, tools, types."""
+        written = self.template if self.source is None else self.source
+        content = [written, self.template_format, self.response_format, self.model_config, self.tools]
+        return digest([*content, self.variable_schemas] if self.variable_schemas else content)
+
+    @cached_property
+    def _validators(self) -> dict[str, Validator]:
+        return make_validators(self.variable_schemas)
+
+    @cached_property
+    def _label(self) -> str:
+        return f"prompt {self.name!r}"
+
+    def format(self, values: Mapping[str, Any] | None = None, /, *, allow_partial: bool = False, **variables: Any) -> Any:
+        """The rendered text, or the list of rendered messages.
+
+        Values come as keywords, or as a mapping for names that are no keywords. Names that the template does not know are
+        ignored. Inside `override_prompts` the candidate is rendered; inside `record()` the render is a span.
+
+        Raises `MissingVariable`, naming variable and prompt, and `InvalidVariable` for a value that its schema refuses. With
+        `allow_partial=True`, when something is missing, returns a
+        `PromptVersion` in which what was given is filled in (as text: it is never read as a template) and the rest is kept.
+        """
+        given = {**self.filled, **(values or {}), **variables} if values or self.filled else variables
+        if self.variable_schemas:
+            check_values(self._validators, given, self._label)
+        override, recorder = scope.current_override(), scope.current_recorder()
+        template = override.find(self.name) if override is not None else None
+        if allow_partial and not (template or self.compiled).variables <= given.keys():
+            return replace(self, template=self.compiled.partial(given), source=None, filled=FrozenDict(given))
+        if override is None and recorder is None and not scope.render_listeners:
+            return self.compiled.render(given, self._label)  # nobody listens
+        loaded_as_it = template is not None and self.candidate_id is not None and template.source is self.template
+        if override is not None and template is not None and not loaded_as_it:  # that was counted when it was loaded
+            override.count(self.name)
+        candidate = self.candidate_id if template is None else digest(template.source)
+        rendered = (template or self.compiled).render(given, self._label)
+        if recorder is not None:
+            recorder.add_prompt(
+                (template or self.compiled).source,
+                rendered,
+                given,
+                name=self.name,
+                version=None if candidate else self.version,
+                candidate=candidate,
+                served_from=self.served_from,
+                includes=self.includes,
+            )
+        for listener in scope.render_listeners:
+            listener(self, candidate, given)
+        return rendered
+
+    def as_candidate(self, template: CompiledTemplate) -> PromptVersion:
+        """This version with another template, marked as a candidate."""
+        return replace(self, template=template.source, candidate_id=digest(template.source), source=None, includes=())
+
+    def to_single_brace_format(self) -> Template:
+        """The template with `{name}` for variables and doubled literal braces, for frameworks that want that."""
+        self._check_convertible()
+        return to_single_brace(self.template, self._label)
+
+    def to_mustache_format(self) -> Template:
+        """The template with `{{{name}}}` for variables: mustache that escapes nothing, for frameworks that want that."""
+        self._check_convertible()
+        return to_mustache(self.template, self._label)
+
+    def to_langchain(self) -> Any:
+        """A LangChain template of this version, for a text or for messages. Raises `PluginError` when LangChain is not installed."""
+        try:
+            # By name: the core knows no framework, and imports its adapter only when somebody asks for it.
+            adapter = import_module("prompt_registry_adapters.langchain.prompts")
+        except ImportError as error:
+            raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'") from error
+        return adapter.to_langchain(self)
+
+    def _check_convertible(self) -> None:
+        if self.template_format != "double_brace":
+            raise InvalidTemplate(f"{self._label} is a {self.template_format} template; only double_brace ones can be converted")
+
+    def __str__(self) -> str:
+        text = self.template if isinstance(self.template, str) else f"{len(self.template)} messages"
+        return f"{self.uri}: {text[:60]}{'…' if len(text) > 60 else ''}"
+
+
+__all__ = ["CompiledTemplate", "PromptVersion", "TextTemplate", "content_of", "role_of", "text_of"]

@@ -1,0 +1,1 @@
+"""What becomes of a trace: steps of your own, costs, the way to the database and to OpenTelemetry."""

@@ -1,0 +1,64 @@
+"""What model calls cost, by the public prices that the package genai-prices carries; nothing where it is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+
+from prompt_registry_plugin.hookspecs import hookimpl
+from prompt_registry_plugin.plugins import PluginManager
+from prompt_registry_plugin.records import EMPTY, Price, Span, Usage
+from prompt_registry_plugin.tracing.trace import Trace, usage_of
+
+
+def cost_of(model: str, usage: Usage, prices: Mapping[str, Price], plugins: PluginManager) -> float | None:
+    """US dollars for the tokens of a model, by your own `prices` or else by what a plugin knows; None when nobody does."""
+    if model in prices:
+        return prices[model].of(usage)
+    cost = plugins.hook.prompt_registry_cost(model=model, usage=usage)
+    return None if cost is None else float(cost)
+
+
+def model_of(span: Span) -> str:
+    """The name of a model span's model."""
+    return str(span.attributes.get("model") or span.name)
+
+
+def with_costs(trace: Trace, plugins: PluginManager, prices: Mapping[str, Price] = EMPTY) -> Trace:
+    """The trace with a `cost`, in US dollars, at every model span whose model `prices` or somebody else knows the price of."""
+    costs: dict[str, float] = {}
+    for span in trace.spans:
+        usage = usage_of(span)
+        if usage.input_tokens + usage.output_tokens and "cost" not in span.attributes:
+            cost = cost_of(model_of(span), usage, prices, plugins)
+            if cost is not None:
+                costs[span.id] = cost
+    if not costs:
+        return trace
+    spans = [
+        replace(span, attributes={**span.attributes, "cost": costs[span.id]}) if span.id in costs else span
+        for span in trace.spans
+    ]
+    return trace.with_spans(spans)
+
+
+@hookimpl
+def prompt_registry_cost(model: str, usage: Usage) -> float | None:
+    """The public price; None for a model that is not in the list."""
+    if not _is_installed():
+        return None
+    from genai_prices import Usage as Tokens
+    from genai_prices import calc_price
+
+    try:
+        price = calc_price(Tokens(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), model_ref=model)
+    except (LookupError, ValueError):
+        return None
+    return float(price.total_price)
+
+
+@cache
+def _is_installed() -> bool:
+    return find_spec("genai_prices") is not None

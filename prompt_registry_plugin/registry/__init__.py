@@ -1,0 +1,1 @@
+"""Prompts by name: register, load, alias, roll back, adopt."""

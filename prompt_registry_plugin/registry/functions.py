@@ -1,0 +1,152 @@
+"""The registry's methods as functions that act on the current registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+
+from prompt_registry_plugin.errors import StoreUnavailable
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.records import Template
+from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.registry import PromptRegistry, fallback_version
+from prompt_registry_plugin.tracing.trace import Trace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _on_current(method: Callable[Concatenate[PromptRegistry, P], R]) -> Callable[P, R]:
+    @wraps(method)
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(current_registry(), *args, **kwargs)
+
+    return function
+
+
+def _waiting(
+    method: Callable[Concatenate[PromptRegistry, P], Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await method(current_registry(), *args, **kwargs)
+
+    return function
+
+
+def _registry_or(name_or_uri: str, version: int | str | None, fallback: Template | None) -> PromptRegistry | PromptVersion:
+    """The current registry; where it cannot even be opened, the version that `fallback` is."""
+    try:
+        return current_registry()
+    except StoreUnavailable as error:
+        if fallback is None:
+            raise
+        return fallback_version(name_or_uri, version, fallback, error)
+
+
+@contextmanager
+def record(name: str = "recording") -> Iterator[Trace]:
+    """A scope whose prompts, model calls and steps become a `Trace`, stored in the current registry when the scope ends."""
+    with current_registry().record(name) as trace:
+        yield trace
+
+
+@overload
+def load_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: Literal[False] = False,
+    fallback: Template | None = None,
+) -> PromptVersion: ...
+
+
+@overload
+def load_prompt(
+    name_or_uri: str, version: int | str | None = None, *, allow_missing: bool, fallback: Template | None = None
+) -> PromptVersion | None: ...
+
+
+@wraps(PromptRegistry.load_prompt)
+def load_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: bool = False,
+    fallback: Template | None = None,
+) -> PromptVersion | None:
+    registry = _registry_or(name_or_uri, version, fallback)
+    if isinstance(registry, PromptVersion):
+        return registry
+    return registry.load_prompt(name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
+
+
+@overload
+async def aload_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: Literal[False] = False,
+    fallback: Template | None = None,
+) -> PromptVersion: ...
+
+
+@overload
+async def aload_prompt(
+    name_or_uri: str, version: int | str | None = None, *, allow_missing: bool, fallback: Template | None = None
+) -> PromptVersion | None: ...
+
+
+@wraps(PromptRegistry.aload_prompt)
+async def aload_prompt(
+    name_or_uri: str,
+    version: int | str | None = None,
+    *,
+    allow_missing: bool = False,
+    fallback: Template | None = None,
+) -> PromptVersion | None:
+    registry = _registry_or(name_or_uri, version, fallback)
+    if isinstance(registry, PromptVersion):
+        return registry
+    return await registry.aload_prompt(name_or_uri, version, allow_missing=allow_missing, fallback=fallback)
+
+
+register_prompt = _on_current(PromptRegistry.register_prompt)
+register_prompts = _on_current(PromptRegistry.register_prompts)
+search_prompts = _on_current(PromptRegistry.search_prompts)
+set_prompt_alias = _on_current(PromptRegistry.set_prompt_alias)
+delete_prompt_alias = _on_current(PromptRegistry.delete_prompt_alias)
+protect_alias = _on_current(PromptRegistry.protect_alias)
+unprotect_alias = _on_current(PromptRegistry.unprotect_alias)
+archive_prompt = _on_current(PromptRegistry.archive_prompt)
+restore_prompt = _on_current(PromptRegistry.restore_prompt)
+delete_version = _on_current(PromptRegistry.delete_version)
+delete_prompt = _on_current(PromptRegistry.delete_prompt)
+rollback = _on_current(PromptRegistry.rollback)
+prompt_history = _on_current(PromptRegistry.prompt_history)
+set_prompt_tag = _on_current(PromptRegistry.set_prompt_tag)
+delete_prompt_tag = _on_current(PromptRegistry.delete_prompt_tag)
+set_prompt_version_tag = _on_current(PromptRegistry.set_prompt_version_tag)
+delete_prompt_version_tag = _on_current(PromptRegistry.delete_prompt_version_tag)
+adopt = _on_current(PromptRegistry.adopt)
+
+aregister_prompt = _waiting(PromptRegistry.aregister_prompt)
+aregister_prompts = _waiting(PromptRegistry.aregister_prompts)
+asearch_prompts = _waiting(PromptRegistry.asearch_prompts)
+aset_prompt_alias = _waiting(PromptRegistry.aset_prompt_alias)
+adelete_prompt_alias = _waiting(PromptRegistry.adelete_prompt_alias)
+arollback = _waiting(PromptRegistry.arollback)
+aprompt_history = _waiting(PromptRegistry.aprompt_history)
+aadopt = _waiting(PromptRegistry.aadopt)
+aarchive_prompt = _waiting(PromptRegistry.aarchive_prompt)
+arestore_prompt = _waiting(PromptRegistry.arestore_prompt)
+adelete_version = _waiting(PromptRegistry.adelete_version)
+adelete_prompt = _waiting(PromptRegistry.adelete_prompt)
+aprotect_alias = _waiting(PromptRegistry.aprotect_alias)
+aunprotect_alias = _waiting(PromptRegistry.aunprotect_alias)
+aset_prompt_tag = _waiting(PromptRegistry.aset_prompt_tag)
+adelete_prompt_tag = _waiting(PromptRegistry.adelete_prompt_tag)
+aset_prompt_version_tag = _waiting(PromptRegistry.aset_prompt_version_tag)
+adelete_prompt_version_tag = _waiting(PromptRegistry.adelete_prompt_version_tag)

@@ -1,0 +1,70 @@
+"""Where code runs: the framework's step, and the user's module and function. Discovered prompts are named after it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a prompt was rendered: the span it belongs under, and the graph and node, where a framework knows them."""
+
+    parent_id: str | None = None
+    node: str | None = None
+    graph: str | None = None
+
+
+def propose_name(place: Place) -> str:
+    """A name from where a prompt was rendered: `<graph or module>/<node or function>`."""
+    if place.graph and place.node:
+        return _named(place.graph, place.node)
+    module, function = _call_site()
+    return _named(place.graph or module or "prompts", place.node or function)
+
+
+@lru_cache(maxsize=4096)
+def _named(graph: str, node: str) -> str:
+    folder, last = _name_part(graph), _name_part(node)
+    return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
+
+
+def _name_part(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text).strip("-.")[:100] or "prompt"
+
+
+_GENERIC_MODULES = frozenset(
+    {"agent", "agents", "app", "main", "__main__", "graph", "chain", "workflow", "prompts", "nodes", "__init__"}
+)
+
+
+def _call_site() -> tuple[str, str]:
+    """The package or module, and the function, of the user's code that is running."""
+    frame = sys._getframe(1)
+    while frame is not None and _is_library(frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is None:
+        return "", "prompt"
+    function = frame.f_code.co_name
+    return _module(frame.f_code.co_filename), "prompt" if function.startswith("<") else function
+
+
+@lru_cache(maxsize=4096)
+def _module(filename: str) -> str:
+    path = Path(filename)
+    return path.parent.name if path.stem in _GENERIC_MODULES and path.parent.name else path.stem
+
+
+@lru_cache(maxsize=4096)
+def _is_library(filename: str) -> bool:
+    path = filename.replace("\\", "/")
+    standard_library = str(Path(threading.__file__).parent)
+    return (
+        filename.startswith((_PACKAGE, "<", standard_library)) or "site-packages/" in path or "prompt_registry_adapters/" in path
+    )

@@ -1,0 +1,1 @@
+"""Prompts in and out: files in git, whole registries, other tools."""

@@ -1,0 +1,195 @@
+"""One prompt as one `.prompt` file: YAML front matter, then the text.
+
+    ---
+    name: support
+    model: gpt-x                  # model_config, its `model` on a line of its own
+    config: {temperature: 0.2}
+    input:
+      schema: {type: object, properties: {name: {type: string}}}     # typed variables
+    output:
+      schema: {type: object, …}                                      # response_format
+    ---
+    You help {{name}}.
+
+The body of a chat begins each message with `{{role "user"}}` on a line of its own, and a placeholder is
+`{{placeholder "history"}}`, or `{{placeholder "history" optional}}`. What such a body cannot hold (parts, tool calls, odd line ends)
+stands as `template:` in the front matter instead. What is written is read back before it is trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
+from prompt_registry_plugin.records import EMPTY
+from prompt_registry_plugin.transfer.formats.reading import front_matter, name_from, read_text
+
+SUFFIX = ".prompt"
+_MARKER = re.compile(r'\{\{(?:role "(?P<role>[^"{}]+)"|placeholder "(?P<name>[\w.]+)"(?P<optional> optional)?)\}\}[ \t]*')
+_KEYS = ("name", "model", "config", "input", "output", "tools", "template_format", "template", "description")
+
+
+def to_text(version: PromptVersion) -> str:
+    """The file of a version, in an order that never changes."""
+    for in_front, unicode in ((False, True), (True, True)):
+        text = _write(version, in_front, unicode)
+        if content_hash(from_text(text, version.name)) == version.content_hash:
+            return text
+    return _write(version, in_front=True, unicode=False)  # odd line ends survive only as escapes
+
+
+def from_text(text: str, name: str) -> NewVersion:
+    """What a file says; `name` is what its place says. Raises `UserError`."""
+    head, body = front_matter(text, f"{name}{SUFFIX}")
+    if unknown := sorted(head.keys() - set(_KEYS)):
+        raise UserError(f"{name}{SUFFIX}: {unknown[0]!r} is not known here; there are {', '.join(_KEYS)}")
+    if head.get("name", name) != name:
+        raise UserError(f"{name}{SUFFIX} says that its name is {head['name']!r}; move the file, or correct the name in it")
+    config = dict(_mapping(head, "config", name))
+    if "model" in head:
+        config = {"model": head["model"], **config}
+    return NewVersion(
+        name,
+        head["template"] if "template" in head else _template(body),
+        commit_message=head.get("description"),
+        template_format=head.get("template_format", "double_brace"),
+        variables=_variables(_mapping(head, "input", name).get("schema") or {}) or EMPTY,
+        response_format=_mapping(head, "output", name).get("schema"),
+        model_config=config if {"config", "model"} & head.keys() else None,
+        tools=head.get("tools"),
+    )
+
+
+def read(source: str) -> Iterable[ImportedPrompt]:
+    """The prompts of one file, or of every `.prompt` file in a folder, of this or another tool.
+
+    Keys that mean nothing here (`ext`, `metadata`) are left out.
+    """
+    import yaml
+
+    path = Path(source)
+    files = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"there is no {SUFFIX} file in {path}")
+    for file in files:
+        head, body = front_matter(read_text(file), file)
+        known = {key: head[key] for key in _KEYS if key in head and key != "name"}
+        relative = file.relative_to(path) if path.is_dir() else Path(file.name)
+        name = name_from(relative.with_suffix("").as_posix(), "prompt")
+        yield ImportedPrompt(name, [from_text(f"---\n{yaml.safe_dump(known)}---\n{body}", name)], {}, {})
+
+
+def content_hash(draft: NewVersion) -> str:
+    """The hash that a draft has as a version."""
+    version = PromptVersion(
+        draft.name, 0, draft.template, template_format=draft.template_format, response_format=draft.response_format,
+        model_config=draft.model_config, tools=draft.tools, variable_schemas=draft.variables,
+    )  # fmt: skip
+    return version.content_hash
+
+
+def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
+    import yaml
+
+    head: dict[str, Any] = {"name": version.name}
+    config = dict(version.model_config or {})
+    if isinstance(config.get("model"), str):
+        head["model"] = config.pop("model")
+    if config or (version.model_config is not None and "model" not in head):
+        head["config"] = config
+    if version.variable_schemas:
+        head["input"] = {"schema": {"type": "object", "properties": dict(version.variable_schemas)}}
+    if version.response_format is not None:
+        head["output"] = {"schema": version.response_format}
+    if version.tools is not None:
+        head["tools"] = version.tools
+    if version.template_format != "double_brace":
+        head["template_format"] = version.template_format
+    body = None if in_front else _body(version.template)
+    if body is None:
+        head["template"] = version.template
+    written = yaml.safe_dump(_thawed(head), sort_keys=False, allow_unicode=unicode, width=1000)
+    return f"---\n{written}---\n{body or ''}"
+
+
+def _body(template: Any) -> str | None:
+    """The text below the front matter, or None when the template does not fit there."""
+    if isinstance(template, str):
+        return None if "\r" in template or _MARKER.match(template) else f"{template}\n"
+    lines = []
+    for message in template:
+        if message.get("type") == "placeholder":
+            lines.append('{{placeholder "' + message["name"] + '"' + " optional" * bool(message.get("optional")) + "}}\n")
+        elif message.keys() == {"role", "content"} and isinstance(message["content"], str) and "\r" not in message["content"]:
+            lines.append('{{role "' + message["role"] + '"}}\n' + message["content"] + "\n")
+        else:
+            return None
+    return "".join(lines)
+
+
+def _template(body: str) -> Any:
+    lines = body.split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()  # the line end that every file has
+    if not lines or not _MARKER.fullmatch(lines[0]):
+        return "\n".join(lines)
+    messages: list[dict[str, Any]] = []
+    content: list[str] = []
+    for line in lines:
+        marker = _MARKER.fullmatch(line)
+        if marker is None:
+            content.append(line)
+            continue
+        _close(messages, content)
+        if marker["role"]:
+            messages.append({"role": marker["role"], "content": ""})
+        else:
+            messages.append({"type": "placeholder", "name": marker["name"], **({"optional": True} if marker["optional"] else {})})
+    _close(messages, content)
+    return messages
+
+
+def _close(messages: list[dict[str, Any]], content: list[str]) -> None:
+    if content and messages and "content" in messages[-1]:
+        messages[-1]["content"] = "\n".join(content)
+    elif any(line.strip() for line in content):
+        raise UserError(f"the text {content[0][:40]!r} stands under no role")
+    content.clear()
+
+
+def _mapping(head: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
+    value = head.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise UserError(f"{name}{SUFFIX}: {key!r} is a mapping, not {type(value).__name__}")
+    return value
+
+
+def _variables(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Schemas by variable, from a JSON Schema of an object or from the short form of other tools (`name?: string, what it is`)."""
+    if schema.get("type") == "object" and isinstance(schema.get("properties"), Mapping):
+        return dict(schema["properties"])
+    return {str(key).split("(")[0].rstrip("?"): _short(value) for key, value in schema.items()}
+
+
+def _short(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    kind, _, description = (part.strip() for part in value.partition(","))
+    return {**({} if kind == "any" else {"type": kind}), **({"description": description} if description else {})}
+
+
+def _thawed(value: Any) -> Any:
+    """Plain dictionaries and lists, which the YAML writer insists on."""
+    if isinstance(value, Mapping):
+        return {str(key): _thawed(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [_thawed(item) for item in value]
+    return value
+
+
+__all__ = ["SUFFIX", "content_hash", "from_text", "read", "to_text"]
