@@ -12,9 +12,8 @@ from typing import Any
 from examples.third_party_plugin.framework import TinyAgent
 from prompt_registry_plugin import hookimpl
 from prompt_registry_plugin.frameworks.prompts import text_here, user_text
-from prompt_registry_plugin.prompts.context import current_recorder
+from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.protocols import Adapter, Target
-from prompt_registry_plugin.tracing.call_site import Place
 from prompt_registry_plugin.tracing.trace import span
 
 

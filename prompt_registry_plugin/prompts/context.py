@@ -12,27 +12,102 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from prompt_registry_plugin.errors import PromptNotRendered
-from prompt_registry_plugin.records import Template, TemplateFormat
+from prompt_registry_plugin.records import EMPTY, SpanKind, Template, TemplateFormat
 from prompt_registry_plugin.templates import CompiledTemplate, compile_template
-
-if TYPE_CHECKING:
-    from prompt_registry_plugin.prompts.version import PromptVersion
-    from prompt_registry_plugin.tracing.trace import Trace
 
 P = ParamSpec("P")
 R = TypeVar("R")
+RecorderT = TypeVar("RecorderT", bound="Recorder")
 
 LIKELY_CAUSES = (
     "likely causes: the agent ran in a bare thread or executor, which loses the context (use asyncio tasks, asyncio.to_thread or "
     "prompt_registry_plugin.in_context); the text was rendered before the run, at import or construction; "
     "the framework's adapter is not enabled (enable()); or an answer came from a cache"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a prompt was rendered: the span it belongs under, and the graph and node, where a framework knows them."""
+
+    parent_id: str | None = None
+    node: str | None = None
+    graph: str | None = None
+
+
+class Recorder(Protocol):
+    """What prompts, models and adapters need of a recording while the agent runs. All methods may be called from any thread.
+
+    `loaded` holds the version of each prompt that was loaded, by name, and 0 for a prompt that does not exist.
+    """
+
+    loaded: dict[str, int]
+
+    def start(
+        self,
+        kind: SpanKind,
+        name: str,
+        *,
+        key: Hashable = None,
+        parent_id: str | None = None,
+        attributes: Mapping[str, Any] = EMPTY,
+    ) -> str:
+        """Start a span and return its id. `key` is the framework's own id, which `span_id` finds again."""
+
+    def start_model(
+        self,
+        name: str,
+        messages: Sequence[Any],
+        *,
+        tools: Mapping[str, str] = EMPTY,
+        key: Hashable = None,
+        parent_id: str | None = None,
+    ) -> str:
+        """Start the span of a model call, linked to the prompts whose rendered text its messages or tool descriptions hold."""
+
+    def seen_by_model(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
+        """Return the attributes of a model span: messages, tools by name, and the prompts whose rendered text they hold."""
+
+    def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
+        """End a span. Unknown and ended ones are ignored."""
+
+    def add_prompt(
+        self,
+        template: Template,
+        rendered: Any,
+        values: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        candidate: str | None = None,
+        unadoptable: str | None = None,
+        served_from: str = "registry",
+        includes: Sequence[str] = (),
+        place: Place | None = None,
+        template_hash: str | None = None,
+    ) -> None:
+        """Record that a prompt was rendered here. `name` is None for one that the registry does not know."""
+
+    def has_rendered(self, text: str) -> bool:
+        """Return whether a recorded prompt rendered to this text, or to messages with it."""
+
+    def span_id(self, key: Hashable) -> str | None:
+        """Return the id of the span that was started with `key`, or None."""
+
+    def owns_key(self, key: Hashable) -> bool:
+        """Return whether `key` started a span, rather than being an alias of its parent's."""
+
+    def alias_key(self, key: Hashable, parent_key: Hashable) -> None:
+        """Make `key` another name for the span of `parent_key`, for steps of a framework that deserve no span."""
+
+    def root_name(self, span_id: str | None) -> str | None:
+        """Return the name of the outermost span above a span, or None for an unknown one."""
 
 
 @dataclass(slots=True)
@@ -67,13 +142,13 @@ class Override:
 
 
 _override: contextvars.ContextVar[Override | None] = contextvars.ContextVar("prompt_registry_override", default=None)
-_recorder: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("prompt_registry_recorder", default=None)
+_recorder: contextvars.ContextVar[Recorder | None] = contextvars.ContextVar("prompt_registry_recorder", default=None)
 
 _run: contextvars.ContextVar[str | None] = contextvars.ContextVar("prompt_registry_run", default=None)
 
 current_run_id: Callable[[], str | None] = _run.get
 current_override: Callable[[], Override | None] = _override.get
-current_recorder: Callable[[], Trace | None] = _recorder.get
+current_recorder: Callable[[], Recorder | None] = _recorder.get
 
 
 @contextmanager
@@ -85,24 +160,6 @@ def inside_run(run_id: str) -> Iterator[None]:
     finally:
         with suppress(ValueError):  # a run that is begun in one cell of a notebook ends in another
             _run.reset(token)
-
-
-RenderListener = Callable[["PromptVersion", str | None, Mapping[str, object]], None]
-render_listeners: tuple[RenderListener, ...] = ()
-"""Told of every render, in whatever scope: the version, the candidate that stood in for it or None, and the values."""
-
-
-def add_render_listener(listener: RenderListener) -> None:
-    """Has `listener` told of every render; adding it again changes nothing."""
-    global render_listeners
-    if listener not in render_listeners:
-        render_listeners = (*render_listeners, listener)
-
-
-def remove_render_listener(listener: RenderListener) -> None:
-    """Takes a listener away; unknown ones are ignored."""
-    global render_listeners
-    render_listeners = tuple(known for known in render_listeners if known != listener)
 
 
 @contextmanager
@@ -141,11 +198,11 @@ def not_rendered(names: list[str]) -> PromptNotRendered:
 
 
 @contextmanager
-def recording(trace: Trace) -> Iterator[Trace]:
-    """A scope whose spans go to `trace`."""
-    token = _recorder.set(trace)
+def recording(recorder: RecorderT) -> Iterator[RecorderT]:
+    """A scope whose spans go to `recorder`."""
+    token = _recorder.set(recorder)
     try:
-        yield trace
+        yield recorder
     finally:
         with suppress(ValueError):  # a generator may end in another context than it began in
             _recorder.reset(token)

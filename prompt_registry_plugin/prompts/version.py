@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
@@ -119,7 +119,7 @@ class PromptVersion:
         template = override.find(self.name) if override is not None else None
         if allow_partial and not (template or self.compiled).variables <= given.keys():
             return replace(self, template=self.compiled.partial(given), source=None, filled=FrozenDict(given))
-        if override is None and recorder is None and not scope.render_listeners:
+        if override is None and recorder is None and not render_listeners:
             return self.compiled.render(given, self._label)  # nobody listens
         loaded_as_it = template is not None and self.candidate_id is not None and template.source is self.template
         if override is not None and template is not None and not loaded_as_it:  # that was counted when it was loaded
@@ -137,7 +137,7 @@ class PromptVersion:
                 served_from=self.served_from,
                 includes=self.includes,
             )
-        for listener in scope.render_listeners:
+        for listener in render_listeners:
             listener(self, candidate, given)
         return rendered
 
@@ -171,6 +171,26 @@ class PromptVersion:
     def __str__(self) -> str:
         text = self.template if isinstance(self.template, str) else f"{len(self.template)} messages"
         return f"{self.uri}: {text[:60]}{'…' if len(text) > 60 else ''}"
+
+
+RenderListener = Callable[[PromptVersion, str | None, Mapping[str, object]], None]
+"""Called with the version, the id of the candidate that was rendered instead (or None), and the values."""
+
+render_listeners: tuple[RenderListener, ...] = ()
+"""Called after every render, in every scope."""
+
+
+def add_render_listener(listener: RenderListener) -> None:
+    """Call `listener` after every render. Adding it again changes nothing."""
+    global render_listeners
+    if listener not in render_listeners:
+        render_listeners = (*render_listeners, listener)
+
+
+def remove_render_listener(listener: RenderListener) -> None:
+    """Stop calling `listener`. Unknown ones are ignored."""
+    global render_listeners
+    render_listeners = tuple(known for known in render_listeners if known != listener)
 
 
 __all__ = ["CompiledTemplate", "PromptVersion", "TextTemplate", "content_of", "role_of", "text_of"]

@@ -10,18 +10,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.masking import Masker, detached
-from prompt_registry_plugin.prompts.context import add_render_listener, remove_render_listener
+from prompt_registry_plugin.prompts.version import PromptVersion, add_render_listener, remove_render_listener
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.tracing.trace import Trace
-
-if TYPE_CHECKING:
-    from prompt_registry_plugin.prompts.version import PromptVersion
 
 # Newer than the constants of the published package, and stable in the conventions.
 NAME, VERSION, VARIABLE = "gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompt.variable."

@@ -5,20 +5,12 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from prompt_registry_plugin.prompts.context import Place
+
 _PACKAGE = str(Path(__file__).parent.parent)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a prompt was rendered: the span it belongs under, and the graph and node, where a framework knows them."""
-
-    parent_id: str | None = None
-    node: str | None = None
-    graph: str | None = None
 
 
 def propose_name(place: Place) -> str:

@@ -19,9 +19,10 @@ from typing import Any
 
 from prompt_registry_plugin.masking import Masker, detached
 from prompt_registry_plugin.prompts import context as scope
+from prompt_registry_plugin.prompts.context import Place, Recorder
 from prompt_registry_plugin.prompts.messages import content_of, role_of, text_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, Usage, digest
-from prompt_registry_plugin.tracing.call_site import Place, propose_name
+from prompt_registry_plugin.tracing.call_site import propose_name
 
 _current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
 
@@ -44,7 +45,7 @@ class PromptUse:
     unadoptable: str | None = None
 
 
-Locator = Callable[["Trace"], Place | None]
+Locator = Callable[[Recorder], Place | None]
 _locators: list[Locator] = []
 
 

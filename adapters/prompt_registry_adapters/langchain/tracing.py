@@ -18,8 +18,7 @@ from langchain_core.outputs import LLMResult
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
-from prompt_registry_plugin.prompts.context import current_recorder
-from prompt_registry_plugin.tracing.call_site import Place
+from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
 from prompt_registry_plugin.tracing.trace import Trace
 
 _PASS_THROUGH = frozenset({"prompt", "parser"})
@@ -38,12 +37,12 @@ state = _State()  # a wrapper that another library wrapped after us cannot be ta
 class RecordingHandler(BaseCallbackHandler):
     """Turns one recording's callbacks into spans."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Recorder) -> None:
         # Weakly: handlers are kept by trace, and one that held its trace would keep every recording of the process alive.
         self._ref = ref(trace)
 
     @property
-    def _trace(self) -> Trace:
+    def _trace(self) -> Recorder:
         return self._ref() or Trace()
 
     def on_chain_start(
@@ -167,7 +166,7 @@ class _HandlerOfRecording:
     """Looks like a ContextVar to LangChain; answers with the handler of the recording in this context."""
 
     def __init__(self) -> None:
-        self._handlers: WeakKeyDictionary[Trace, RecordingHandler] = WeakKeyDictionary()
+        self._handlers: WeakKeyDictionary[Recorder, RecordingHandler] = WeakKeyDictionary()
 
     def get(self) -> RecordingHandler | None:
         recorder = current_recorder() if state.attached else None
@@ -252,7 +251,7 @@ def detach() -> None:
     state.attached = False
 
 
-def locate(trace: Trace) -> Place | None:
+def locate(trace: Recorder) -> Place | None:
     """The LangChain run, and the LangGraph node, that the current code runs in."""
     config = var_child_runnable_config.get()
     if not config:

@@ -17,8 +17,8 @@ from typing import Any
 from prompt_registry_adapters.openai_agents.tracing import messages_of, state, text_of, tokens_of
 from prompt_registry_plugin.frameworks import adapter
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
-from prompt_registry_plugin.prompts.context import current_recorder
-from prompt_registry_plugin.tracing.trace import Trace, inside
+from prompt_registry_plugin.prompts.context import Recorder, current_recorder
+from prompt_registry_plugin.tracing.trace import inside
 
 # A model may pass a call on to another one, or to the class that it extends: the outermost is the one that counts.
 _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", default=False)
@@ -74,7 +74,7 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
 
 
 def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    async def streamed(recorder: Trace, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def streamed(recorder: Recorder, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         with _call(recorder, self, given) as span_id:
             with inside(span_id), adapter.raised(_calling):
                 events = original(self, *args, **kwargs)
@@ -134,7 +134,7 @@ def _by_name(item: Any, attribute: str) -> Any:
 
 
 @contextmanager
-def _call(recorder: Trace, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
+def _call(recorder: Recorder, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
     messages = messages_of(given.get("input"))
     if given.get("system_instructions"):
         messages.insert(0, {"role": "system", "content": given["system_instructions"]})

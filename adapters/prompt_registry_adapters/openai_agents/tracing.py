@@ -16,9 +16,8 @@ from agents.tracing import Span, TracingProcessor, add_trace_processor, get_curr
 from agents.tracing import Trace as SDKTrace
 
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
-from prompt_registry_plugin.prompts.context import current_recorder
-from prompt_registry_plugin.tracing.call_site import Place
-from prompt_registry_plugin.tracing.trace import Trace, add_locator, remove_locator
+from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
+from prompt_registry_plugin.tracing.trace import add_locator, remove_locator
 from prompt_registry_plugin.uri import is_uri
 
 _KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
@@ -32,7 +31,7 @@ class _State:
 
 
 state = _State()
-_instructions: WeakKeyDictionary[Trace, dict[str, str]] = WeakKeyDictionary()
+_instructions: WeakKeyDictionary[Recorder, dict[str, str]] = WeakKeyDictionary()
 
 
 def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Callable[..., Awaitable[str | None]]:
@@ -125,7 +124,7 @@ def detach() -> None:
     remove_locator(locate)
 
 
-def locate(trace: Trace) -> Place | None:
+def locate(trace: Recorder) -> Place | None:
     """The agent's turn that the current code runs in."""
     current = get_current_span() if state.attached else None
     parent_id = trace.span_id(current.span_id) if current is not None else None
@@ -137,7 +136,7 @@ def _model_name(data: Any) -> str:
     return str(getattr(data, "model", None) or getattr(response, "model", None) or "model")
 
 
-def _model_attributes(recorder: Trace, span: Span[Any]) -> dict[str, Any]:
+def _model_attributes(recorder: Recorder, span: Span[Any]) -> dict[str, Any]:
     data = span.span_data
     given = data.input
     messages = messages_of(given)

@@ -24,9 +24,8 @@ from pydantic_ai.messages import (
 )
 
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
-from prompt_registry_plugin.prompts.context import current_recorder
-from prompt_registry_plugin.tracing.call_site import Place
-from prompt_registry_plugin.tracing.trace import Trace, span
+from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
+from prompt_registry_plugin.tracing.trace import span
 from prompt_registry_plugin.uri import is_uri
 
 _run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)
@@ -34,7 +33,7 @@ _request: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_request"
 _tool: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_tool", default=None)
 
 
-_requests: WeakKeyDictionary[Trace, dict[str, str]] = WeakKeyDictionary()  # the newest request of each run, by recording
+_requests: WeakKeyDictionary[Recorder, dict[str, str]] = WeakKeyDictionary()  # the newest request of each run, by recording
 
 
 class _State:

@@ -73,7 +73,7 @@ class _Answered:
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         row = cast("_Row", inputs)
         recorder = current_recorder()
-        if recorder is not None and row.trace is not None:
+        if isinstance(recorder, Trace) and row.trace is not None:
             recorder.replay(row.trace)
         return row.outputs
 
