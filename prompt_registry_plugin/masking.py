@@ -96,7 +96,7 @@ class Masker:
         if isinstance(value, dict):
             masked = {}
             for key, item in value.items():
-                shown, is_secret = _key(key)
+                shown, is_secret = _mask_key(key)
                 masked[self.text(shown) if self._emails else shown] = (
                     "***" if is_secret and item is not None and not isinstance(item, bool) else self.data(item)
                 )
@@ -106,7 +106,7 @@ class Masker:
         return value
 
 
-def detached(value: Any, inside: frozenset[int] = frozenset()) -> Any:
+def json_copy(value: Any, inside: frozenset[int] = frozenset()) -> Any:
     """`value` as JSON data of its own, which stays as it is whatever an agent does next; what JSON cannot hold becomes its text.
 
     `inside` are the containers that it stands in, so that a circle comes to an end. Never raises.
@@ -120,34 +120,34 @@ def detached(value: Any, inside: frozenset[int] = frozenset()) -> Any:
         if kind is dict:
             inside |= {id(value)}
             return {
-                key if type(key) is str else str(key): item if type(item) in _UNCHANGING else detached(item, inside)
+                key if type(key) is str else str(key): item if type(item) in _UNCHANGING else json_copy(item, inside)
                 for key, item in list(value.items())
             }
         if kind is list or kind is tuple:
             inside |= {id(value)}
-            return [item if type(item) in _UNCHANGING else detached(item, inside) for item in list(value)]
-        return _detached_object(value, inside | {id(value)})
+            return [item if type(item) in _UNCHANGING else json_copy(item, inside) for item in list(value)]
+        return _copy_object(value, inside | {id(value)})
     except Exception:  # noqa: BLE001  a user's object may raise anything when it is looked at
         return f"<{kind.__name__}>"
 
 
-def _detached_object(value: Any, inside: frozenset[int]) -> Any:
+def _copy_object(value: Any, inside: frozenset[int]) -> Any:
     if isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): detached(item, inside) for key, item in list(value.items())}
+        return {str(key): json_copy(item, inside) for key, item in list(value.items())}
     if isinstance(value, list | tuple | set | frozenset):
-        return [detached(item, inside) for item in list(value)]
+        return [json_copy(item, inside) for item in list(value)]
     content = getattr(value, "content", None)
     if isinstance(content, str | list):
-        return {"role": str(getattr(value, "type", "message")), "content": detached(content, inside)}
+        return {"role": str(getattr(value, "type", "message")), "content": json_copy(content, inside)}
     return repr(value)
 
 
 @lru_cache(maxsize=4096)
-def _key(key: str) -> tuple[str, bool]:
+def _mask_key(key: str) -> tuple[str, bool]:
     """A key as it may be stored, and whether a secret stands under it."""
     return clean(key), _SENSITIVE_KEY.search(key) is not None
 

@@ -15,7 +15,7 @@ import prompt_registry_plugin as pr
 from prompt_registry_plugin.concurrency import AdaptiveLimit
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.retry import is_passing, is_rate_limit, retry_after
-from prompt_registry_plugin.tracing.trace import span
+from prompt_registry_plugin.tracing.recorder import span
 from tests import simulated_target as target
 
 QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)

@@ -133,6 +133,21 @@ def test_a_recording_holds_prompts_with_version_variables_and_text(plan: pr.Prom
     assert trace.spans[0].attributes["variables"] == {"x": "1"}
 
 
+def test_a_snapshot_of_a_recording_is_a_trace_that_no_longer_changes(plan: pr.PromptVersion) -> None:
+    """It keeps spans and values of its moment, while the agent goes on and changes its own objects."""
+    asked = {"topic": "rain"}
+    with pr.record("run") as recorder:
+        tool = recorder.start("tool", "search", attributes={"inputs": asked})
+        before = recorder.snapshot()
+        asked["topic"] = "snow"
+        recorder.finish(tool)
+        plan.format(x="later")
+    assert type(before) is pr.Trace
+    assert (before.id, before.name) == (recorder.id, "run")
+    assert [(s.name, s.ended_at, s.attributes) for s in before.spans] == [("search", None, {"inputs": {"topic": "rain"}})]
+    assert [s.name for s in recorder.spans] == ["search", "plan"]
+
+
 def test_functions_become_spans(plan: pr.PromptVersion) -> None:
     """`@trace` nests sync and async functions, keeps their results, and records what they raise."""
 

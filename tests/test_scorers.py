@@ -8,7 +8,8 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.scorers import builtin, judges
-from prompt_registry_plugin.tracing.trace import Trace, span
+from prompt_registry_plugin.tracing.recorder import span
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 async def score(

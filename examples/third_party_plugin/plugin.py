@@ -14,7 +14,7 @@ from prompt_registry_plugin import hookimpl
 from prompt_registry_plugin.frameworks.prompts import text_here, user_text
 from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.protocols import Adapter, Target
-from prompt_registry_plugin.tracing.trace import span
+from prompt_registry_plugin.tracing.recorder import span
 
 
 class TinyAdapter:

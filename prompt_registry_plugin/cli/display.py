@@ -17,7 +17,7 @@ from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.evaluation.html import word_changes
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.report import RunReport
-from prompt_registry_plugin.prompts.messages import text_of
+from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.tracing.trace import Trace
@@ -142,7 +142,7 @@ def template_text(version: PromptVersion) -> str:
         if message.get("type") == "placeholder":
             lines.append(f"[placeholder] {message['name']}")
         else:
-            lines.append(text_of([message]))
+            lines.append(readable_text([message]))
     return "\n".join(lines)
 
 

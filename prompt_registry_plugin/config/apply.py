@@ -11,7 +11,7 @@ from prompt_registry_plugin.datasets import dataset as curation
 from prompt_registry_plugin.datasets.examples import unique
 from prompt_registry_plugin.errors import DatasetNotFound, PromptRegistryError, UserError, did_you_mean
 from prompt_registry_plugin.optimize.optimize import held_out_of
-from prompt_registry_plugin.prompts.messages import text_of
+from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.recording.costs import cost_of
 from prompt_registry_plugin.records import Example, Usage
@@ -158,7 +158,7 @@ def _price(optimization: PromptOptimizationModel, data: Sequence[Example]) -> st
     model = optimization.agent.model
     if model is None:
         return said
-    words = text_of(optimization.prompt.template)
+    words = readable_text(optimization.prompt.template)
     inputs = sum(len(str(value)) for row in data for value in row.inputs.values()) / len(data)
     answers = sum(len(str(row.expectations.get("expected_response", ""))) for row in data) / len(data)
     tokens = Usage(round(rollouts * (len(words) + inputs) / 4), round(rollouts * max(answers, 40) / 4), rollouts)

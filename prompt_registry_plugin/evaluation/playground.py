@@ -22,7 +22,7 @@ from prompt_registry_plugin.recording.costs import with_costs
 from prompt_registry_plugin.records import EMPTY, Usage, digest
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.registry.tracked_runs import tracked_run
-from prompt_registry_plugin.tracing.trace import Trace, span
+from prompt_registry_plugin.tracing.recorder import TraceRecorder, span
 from prompt_registry_plugin.uri import as_uri
 
 _NAME = "try"
@@ -91,7 +91,7 @@ async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_p
     model, params = agent.model_of(version), agent.params_of(version)
     config = {"prompt": version.uri, "model": agent.spec_of(version), **params}
     run_id = digest(config)
-    trace, pieces, error = Trace(_NAME, run_id=run_id if save else None), list[str](), None
+    trace, pieces, error = TraceRecorder(_NAME, run_id=run_id if save else None), list[str](), None
     started = time.perf_counter()
     noted = {name: value if name in ("prompt", "model") else json.dumps(value) for name, value in config.items()}
     with tracked_run("try", agent.name, params=noted, run_id=run_id) if save else nullcontext():

@@ -27,6 +27,7 @@ from prompt_registry_plugin.retry import patiently
 from prompt_registry_plugin.rollout_json import rollout_of
 from prompt_registry_plugin.scorers.builtin import Cost
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
@@ -129,13 +130,13 @@ class Runner:
         one does that is to be `local`."""
         if self._executor is not None and not strict and not local:
             return await self._elsewhere(self._executor, candidate, example)
-        attempts: list[tuple[Trace, float]] = []
+        attempts: list[tuple[TraceRecorder, float]] = []
         outputs, error = None, None
         scores: dict[str, Score] = {}
-        score, judged = 0.0, Trace("judging")
+        score, judged = 0.0, TraceRecorder("judging")
 
         async def attempt() -> Any:
-            attempts.append((Trace("rollout"), time.perf_counter()))
+            attempts.append((TraceRecorder("rollout"), time.perf_counter()))
             with recording(attempts[-1][0]):
                 return await self.target(example.inputs)
 

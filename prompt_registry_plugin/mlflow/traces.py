@@ -19,6 +19,7 @@ from prompt_registry_plugin.prompts.context import current_recorder, current_run
 from prompt_registry_plugin.recording import decorator as steps
 from prompt_registry_plugin.records import EMPTY, TraceFeedback
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace
 
 
@@ -55,7 +56,7 @@ class _RecordedStream(steps.Stream):
 
     def __init__(self, called: str, name: str, inputs: Callable[[], Mapping[str, Any]]) -> None:
         run_id = current_run_id() or (run.run_id if (run := active_run()) else None)
-        self._trace = None if current_recorder() is not None else Trace(called, run_id=run_id)
+        self._trace = None if current_recorder() is not None else TraceRecorder(called, run_id=run_id)
         with self._recording():
             super().__init__(name, inputs)
 

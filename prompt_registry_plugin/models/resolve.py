@@ -13,7 +13,7 @@ from prompt_registry_plugin.prompts.context import current_recorder
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Usage
-from prompt_registry_plugin.tracing.trace import span
+from prompt_registry_plugin.tracing.recorder import span
 
 
 def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model:
@@ -69,7 +69,7 @@ def _told(model: Model) -> Iterator[None]:
 
 def _seen(model: Model, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     recorder = current_recorder()
-    return EMPTY if recorder is None else {"model": model.name, **recorder.seen_by_model(messages)}
+    return EMPTY if recorder is None else {"model": model.name, **recorder.model_attributes(messages)}
 
 
 def _noted(span_id: str | None, reply: Reply) -> Reply:

@@ -71,7 +71,7 @@ class Recorder(Protocol):
     ) -> str:
         """Start the span of a model call, linked to the prompts whose rendered text its messages or tool descriptions hold."""
 
-    def seen_by_model(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
+    def model_attributes(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
         """Return the attributes of a model span: messages, tools by name, and the prompts whose rendered text they hold."""
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:

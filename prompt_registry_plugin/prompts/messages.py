@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     pass
 
 
-def text_of(rendered: Any) -> str:
+def readable_text(rendered: Any) -> str:
     """Rendered text or messages as one readable text."""
     if isinstance(rendered, str):
         return rendered

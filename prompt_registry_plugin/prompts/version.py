@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prompt_registry_plugin.errors import InvalidTemplate, PluginError
 from prompt_registry_plugin.frozen import FrozenDict, freeze
 from prompt_registry_plugin.prompts import context as scope
-from prompt_registry_plugin.prompts.messages import content_of, role_of, text_of
+from prompt_registry_plugin.prompts.messages import content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, ServedFrom, Template, TemplateFormat, digest, utc_now
 from prompt_registry_plugin.templates import CompiledTemplate, TextTemplate, compile_template
 from prompt_registry_plugin.templates.convert import to_mustache, to_single_brace
@@ -193,4 +193,4 @@ def remove_render_listener(listener: RenderListener) -> None:
     render_listeners = tuple(known for known in render_listeners if known != listener)
 
 
-__all__ = ["CompiledTemplate", "PromptVersion", "TextTemplate", "content_of", "role_of", "text_of"]
+__all__ = ["CompiledTemplate", "PromptVersion", "TextTemplate", "content_of", "readable_text", "role_of"]

@@ -12,7 +12,7 @@ from prompt_registry_plugin.concurrency import signature_of
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.prompts.context import current_recorder
 from prompt_registry_plugin.records import EMPTY
-from prompt_registry_plugin.tracing.trace import inside, span
+from prompt_registry_plugin.tracing.recorder import inside, span
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -14,7 +14,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.masking import Masker, detached
+from prompt_registry_plugin.masking import Masker, json_copy
 from prompt_registry_plugin.prompts.version import PromptVersion, add_render_listener, remove_render_listener
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import Span
@@ -64,7 +64,7 @@ def _write(version: PromptVersion, candidate: str | None, values: Mapping[str, o
     else:
         span.set_attribute(CANDIDATE, candidate)
     if _is_asked_for("PROMPT_REGISTRY_OTEL_VARIABLES"):
-        shown = Masker().data(detached({key: values[key] for key in version.variables & values.keys()}))
+        shown = Masker().data(json_copy({key: values[key] for key in version.variables & values.keys()}))
         for key, value in shown.items():
             span.set_attribute(VARIABLE + key, str(value))
 

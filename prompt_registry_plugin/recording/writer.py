@@ -101,7 +101,7 @@ class BackgroundTraces(ForkAware):
 
         A process of `multiprocessing` ends without a word to whoever waits for its end, so that there they are stored at once.
         """
-        taken = [trace.detached() for trace in traces]  # an agent goes on with its own dictionaries
+        taken = [trace.snapshot() for trace in traces]  # an agent goes on with its own dictionaries
         if parent_process() is not None:
             self._finish(taken)
             return

@@ -12,7 +12,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Template
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.registry.registry import PromptRegistry, fallback_version
-from prompt_registry_plugin.tracing.trace import Trace
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ def _registry_or(name_or_uri: str, version: int | str | None, fallback: Template
 
 
 @contextmanager
-def record(name: str = "recording") -> Iterator[Trace]:
+def record(name: str = "recording") -> Iterator[TraceRecorder]:
     """A scope whose prompts, model calls and steps become a `Trace`, stored in the current registry when the scope ends."""
     with current_registry().record(name) as trace:
         yield trace

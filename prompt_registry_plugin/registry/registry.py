@@ -37,6 +37,7 @@ from prompt_registry_plugin.registry import adoption
 from prompt_registry_plugin.registry.loader import Loader
 from prompt_registry_plugin.registry.validation import check_draft, check_tag, check_text
 from prompt_registry_plugin.templates.includes import includes_of
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace, error_text
 
 logger = logging.getLogger(__name__)
@@ -360,13 +361,13 @@ class PromptRegistry:
     # --- recording and adoption ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def record(self, name: str = "recording") -> Iterator[Trace]:
+    def record(self, name: str = "recording") -> Iterator[TraceRecorder]:
         """A scope whose prompts, model calls and steps become a `Trace`, which is stored when the scope ends.
 
         It is stored in the background (`flush` waits for that). One that cannot be stored is logged and stays usable: recording never
         breaks the agent.
         """
-        with recording(Trace(name, run_id=current_run_id())) as trace:
+        with recording(TraceRecorder(name, run_id=current_run_id())) as trace:
             try:
                 yield trace
             except BaseException as error:

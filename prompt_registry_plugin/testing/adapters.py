@@ -27,6 +27,7 @@ from prompt_registry_plugin.frameworks.enabling import disable, enable
 from prompt_registry_plugin.prompts.context import in_context, override_prompts, recording
 from prompt_registry_plugin.registry.current import current_registry, open_registry, use_registry
 from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace
 
 CallStyle = Callable[[Any, str], Awaitable[str] | str]
@@ -102,7 +103,7 @@ class AdapterConformance:
         for style_name, style in self.call_styles().items():
 
             async def one(i: int, style: CallStyle = style) -> tuple[str, Trace]:
-                trace = Trace(str(i))
+                trace = TraceRecorder(str(i))
                 with override_prompts({name: self.changed(name, f"I am candidate <{i}>.")}), recording(trace):
                     result = style(agent, "hello") if _is_async(style) else await asyncio.to_thread(style, agent, "hello")
                     return str(await result if inspect.isawaitable(result) else result), trace
@@ -119,7 +120,7 @@ class AdapterConformance:
         for style_name, style in self.call_styles().items():
 
             def one(i: int, style: CallStyle = style) -> tuple[str, Trace]:
-                trace = Trace(str(i))
+                trace = TraceRecorder(str(i))
                 with override_prompts({name: self.changed(name, f"I am candidate <{i}>.")}), recording(trace):
                     return run(style, agent), trace
 

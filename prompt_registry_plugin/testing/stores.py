@@ -38,7 +38,7 @@ from prompt_registry_plugin.records import (
     utc_now,
 )
 from prompt_registry_plugin.registry.registry import PromptRegistry
-from prompt_registry_plugin.tracing.trace import span
+from prompt_registry_plugin.tracing.recorder import span
 
 CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "You help {{who}} ✓ \u2028 'quoted' \"double\" \\ back"},

@@ -5,10 +5,34 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from prompt_registry_plugin.prompts.context import Place
+from prompt_registry_plugin.prompts.context import Place, Recorder
+
+Locator = Callable[[Recorder], Place | None]
+"""Returns where in its framework the current code runs, or None when it runs elsewhere."""
+
+_locators: list[Locator] = []
+
+
+def add_locator(locator: Locator) -> None:
+    """Ask `locator` for the place of every new span and prompt. For adapters; adding it again changes nothing."""
+    if locator not in _locators:
+        _locators.append(locator)
+
+
+def remove_locator(locator: Locator) -> None:
+    """Stop asking `locator`. Unknown ones are ignored."""
+    if locator in _locators:
+        _locators.remove(locator)
+
+
+def places_here(recorder: Recorder) -> list[Place]:
+    """Return where the current code runs, once for each framework that runs it, in the order of `add_locator`."""
+    return [place for locator in _locators if (place := locator(recorder)) is not None]
+
 
 _PACKAGE = str(Path(__file__).parent.parent)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
-from prompt_registry_plugin.tracing.trace import add_locator, remove_locator
+from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
 
 
 class LangChainAdapter(FrameworkAdapter):

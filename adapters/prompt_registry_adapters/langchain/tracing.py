@@ -19,7 +19,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
-from prompt_registry_plugin.tracing.trace import Trace
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 
 _PASS_THROUGH = frozenset({"prompt", "parser"})
 _SEQUENCES = frozenset({"RunnableSequence", "RunnableLambda", "RunnableParallel", "RunnableAssign"})
@@ -43,7 +43,7 @@ class RecordingHandler(BaseCallbackHandler):
 
     @property
     def _trace(self) -> Recorder:
-        return self._ref() or Trace()
+        return self._ref() or TraceRecorder()
 
     def on_chain_start(
         self,

@@ -18,7 +18,7 @@ from prompt_registry_adapters.openai_agents.tracing import messages_of, state, t
 from prompt_registry_plugin.frameworks import adapter
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Recorder, current_recorder
-from prompt_registry_plugin.tracing.trace import inside
+from prompt_registry_plugin.tracing.recorder import inside
 
 # A model may pass a call on to another one, or to the class that it extends: the outermost is the one that counts.
 _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", default=False)

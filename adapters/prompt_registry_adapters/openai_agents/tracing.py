@@ -17,7 +17,7 @@ from agents.tracing import Trace as SDKTrace
 
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
-from prompt_registry_plugin.tracing.trace import add_locator, remove_locator
+from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
 from prompt_registry_plugin.uri import is_uri
 
 _KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
@@ -146,7 +146,7 @@ def _model_attributes(recorder: Recorder, span: Span[Any]) -> dict[str, Any]:
     response = getattr(data, "response", None)
     output = text_of(getattr(response, "output", None) or getattr(data, "output", None) or ())
     usage = getattr(response, "usage", None) or data.usage or {}
-    return {**recorder.seen_by_model(messages), "output": output, **tokens_of(usage), "model": _model_name(data)}
+    return {**recorder.model_attributes(messages), "output": output, **tokens_of(usage), "model": _model_name(data)}
 
 
 def tokens_of(usage: Any) -> dict[str, int]:

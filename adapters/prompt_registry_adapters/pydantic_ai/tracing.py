@@ -25,7 +25,7 @@ from pydantic_ai.messages import (
 
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
-from prompt_registry_plugin.tracing.trace import span
+from prompt_registry_plugin.tracing.recorder import span
 from prompt_registry_plugin.uri import is_uri
 
 _run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)

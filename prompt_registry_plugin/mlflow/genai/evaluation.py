@@ -17,6 +17,7 @@ from prompt_registry_plugin.mlflow.tracking import active_run
 from prompt_registry_plugin.prompts.context import current_recorder, current_run_id
 from prompt_registry_plugin.records import EMPTY, Example
 from prompt_registry_plugin.registry.tracked_runs import note
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace
 
 
@@ -73,7 +74,7 @@ class _Answered:
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         row = cast("_Row", inputs)
         recorder = current_recorder()
-        if isinstance(recorder, Trace) and row.trace is not None:
+        if isinstance(recorder, TraceRecorder) and row.trace is not None:
             recorder.replay(row.trace)
         return row.outputs
 

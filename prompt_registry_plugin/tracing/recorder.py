@@ -1,0 +1,270 @@
+"""The recorder: collects the spans of a trace while the agent runs, from any number of threads and tasks.
+
+Adapters add model, tool and chain spans; prompts add themselves when they are rendered. A model span is linked to the prompts
+whose rendered text its messages contain. This works for every framework, and tells the optimizer what the model answered to each prompt.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from itertools import count
+from typing import Any
+
+from prompt_registry_plugin.masking import json_copy
+from prompt_registry_plugin.prompts.context import Place, current_recorder
+from prompt_registry_plugin.prompts.messages import content_of, readable_text, role_of
+from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, digest
+from prompt_registry_plugin.tracing.call_site import places_here, propose_name
+from prompt_registry_plugin.tracing.trace import Trace, error_text
+
+# The span that the current code runs in. A ContextVar, so that parallel tasks of one recording each have their own.
+_current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
+
+
+class _Step:
+    """A span that may still change. The agent waits while one is made, so it is cheaper than a frozen `Span`."""
+
+    __slots__ = ("attributes", "ended_at", "error", "id", "kind", "name", "number", "parent_id", "started_at")
+
+    def __init__(self, number: int, kind: SpanKind, name: str, parent_id: str | None, attributes: dict[str, Any]) -> None:
+        self.number = number  # the order of starts; a clock may stand still or be set back
+        self.id = f"{number:016x}"
+        self.kind = kind
+        self.name = name
+        self.started_at = time.time()
+        self.ended_at: float | None = None
+        self.parent_id = parent_id
+        self.attributes = attributes
+        self.error: str | None = None
+
+    def to_span(self, copy: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Span:
+        """Return the span as it is now, its attributes copied by `copy`."""
+        attributes = copy(dict(self.attributes))  # `dict` first, in one step: another thread may add attributes while `copy` runs
+        return Span(self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, attributes, self.error)
+
+
+class TraceRecorder(Trace):
+    """A trace that grows while the agent runs. Implements `prompts.context.Recorder`; any thread may call its methods."""
+
+    loaded: dict[str, int]
+    """The version of each prompt that was loaded, by name; 0 for a prompt that does not exist. Included prompts count."""
+
+    def __init__(self, name: str = "recording", *, run_id: str | None = None) -> None:
+        super().__init__(name, run_id=run_id)
+        self.loaded = {}
+        # Reentrant: the garbage collector may finish an abandoned generator's span in a thread that holds the lock.
+        self._lock = threading.RLock()
+        self._steps: dict[str, _Step] = {}
+        self._prompts: list[_Step] = []
+        self._by_key: dict[Hashable, _Step | None] = {}
+        self._own_keys: set[Hashable] = set()
+        self._numbers = count(secrets.randbits(63))  # unique ids across traces, without a system call for each span
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The spans so far, in the order in which they started."""
+        return (*self._spans, *(step.to_span() for step in self._all_steps()))
+
+    def _all_steps(self) -> list[_Step]:
+        with self._lock:
+            return list(self._steps.values())
+
+    def snapshot(self) -> Trace:
+        """Return the trace as it is now: a copy that does not change when the agent changes its own objects."""
+        return self.with_spans([*self._spans, *(step.to_span(json_copy) for step in self._all_steps())])
+
+    def masked(self) -> Trace:
+        """Return the trace as it is now, as JSON data with secrets masked."""
+        return self.snapshot().masked()
+
+    def start(
+        self,
+        kind: SpanKind,
+        name: str,
+        *,
+        key: Hashable = None,
+        parent_id: str | None = None,
+        attributes: Mapping[str, Any] = EMPTY,
+    ) -> str:
+        """Start a span and return its id. `key` is the framework's own id, which `span_id` finds again.
+
+        `parent_id` is the parent as the framework knows it. If other code has opened a span since then, that one is the parent.
+        """
+        # Frameworks do not know each other's spans. The innermost open one joins a mixed workflow into one tree.
+        span_ids = [parent_id] if parent_id else [place.parent_id for place in places_here(self)]
+        step = _Step(next(self._numbers), kind, name, self._innermost(span_ids) or parent_id, dict(attributes))
+        with self._lock:
+            self._steps[step.id] = step
+            if key is not None:
+                self._by_key[key] = step
+                self._own_keys.add(key)
+        return step.id
+
+    def _innermost(self, span_ids: Iterable[str | None]) -> str | None:
+        """Return the one of these and the current span that is open and started last, or None."""
+        found: _Step | None = None
+        for span_id in (_current_span.get(), *span_ids):
+            step = self._steps.get(span_id) if span_id else None
+            if step is not None and step.ended_at is None and (found is None or step.number > found.number):
+                found = step
+        return None if found is None else found.id
+
+    def start_model(
+        self,
+        name: str,
+        messages: Sequence[Any],
+        *,
+        tools: Mapping[str, str] = EMPTY,
+        key: Hashable = None,
+        parent_id: str | None = None,
+    ) -> str:
+        """Start the span of a model call, linked to the prompts whose rendered text `messages` or descriptions of `tools` contain."""
+        return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.model_attributes(messages, tools))
+
+    def model_attributes(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
+        """Return the attributes of a model span: messages, tools by name, and the ids of the prompt spans whose text they contain."""
+        contents = [content_of(message) for message in messages]
+        shown = [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)]
+        contents += tools.values()
+        linked: dict[str, _Step] = {}  # by label, the newest render of each prompt
+        for step in reversed(self._prompts):
+            if step.name not in linked and _contain_all(contents, step.attributes["texts"]):
+                linked[step.name] = step
+        found = _drop_parts(list(linked.values()), contents) if len(linked) > 1 else linked.values()
+        return {"messages": shown, "prompts": [step.id for step in found], **({"tools": dict(tools)} if tools else {})}
+
+    def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
+        """End a span. Unknown and ended ones are ignored."""
+        message = None if error is None else error_text(error)  # outside the lock: it runs the user's `__str__`
+        with self._lock:
+            step = self._steps.get(span_id) if span_id else None
+            if step is None or step.ended_at is not None:
+                return
+            step.attributes.update(attributes)
+            step.error = message
+            step.ended_at = time.time()
+
+    def add_prompt(
+        self,
+        template: Template,
+        rendered: Any,
+        values: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        candidate: str | None = None,
+        unadoptable: str | None = None,
+        served_from: str = "registry",
+        includes: Sequence[str] = (),
+        place: Place | None = None,
+        template_hash: str | None = None,
+    ) -> None:
+        """Record that a prompt was rendered here. `name` is None for one that the registry does not know."""
+        places = places_here(self)
+        place = place or (places[0] if places else Place())
+        attributes = {
+            "prompt": name,
+            "version": version,
+            "candidate": candidate,
+            "template": template,
+            "template_hash": template_hash or digest(template),
+            "proposed_name": name or propose_name(place),
+            "unadoptable": unadoptable,
+            "served_from": served_from,
+            "includes": list(includes),
+            "variables": dict(values),
+            "text": readable_text(rendered),
+            "texts": [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered],
+            "node": place.node,
+        }
+        label = name or f"{attributes['proposed_name']} (discovered)"
+        parent_id = self._innermost([place.parent_id, *(found.parent_id for found in places)])
+        step = _Step(next(self._numbers), "prompt", label, parent_id, attributes)
+        step.ended_at = step.started_at
+        with self._lock:
+            self._steps[step.id] = step
+            self._prompts.append(step)
+
+    def has_rendered(self, text: str) -> bool:
+        """Return whether a recorded prompt rendered to this text, or to messages with it."""
+        return any(text in step.attributes["texts"] for step in self._prompts)
+
+    def span_id(self, key: Hashable) -> str | None:
+        """Return the id of the span that was started with `key`, or None."""
+        step = None if key is None else self._by_key.get(key)
+        return None if step is None else step.id
+
+    def owns_key(self, key: Hashable) -> bool:
+        """Return whether `key` started a span, rather than being an alias of its parent's."""
+        return key in self._own_keys
+
+    def alias_key(self, key: Hashable, parent_key: Hashable) -> None:
+        """Make `key` another name for the span of `parent_key`, for steps of a framework that deserve no span."""
+        with self._lock:
+            self._by_key[key] = None if parent_key is None else self._by_key.get(parent_key)
+
+    def root_name(self, span_id: str | None) -> str | None:
+        """Return the name of the outermost span above a span, or None for an unknown one."""
+        step = self._steps.get(span_id) if span_id else None
+        while step is not None and step.parent_id is not None and step.parent_id in self._steps:
+            step = self._steps[step.parent_id]
+        return None if step is None else step.name
+
+    def replay(self, other: Trace) -> None:
+        """Take over the spans and times of a trace that was recorded before."""
+        self._spans, self.started_at, self.ended_at = other.spans, other.started_at, other.ended_at
+
+
+class inside:  # noqa: N801  a context manager
+    """A block of code whose spans get `span_id` as their parent. With None it changes nothing."""
+
+    __slots__ = ("_span_id", "_token")
+
+    def __init__(self, span_id: str | None) -> None:
+        self._span_id = span_id
+
+    def __enter__(self) -> None:
+        self._token = _current_span.set(self._span_id or _current_span.get())
+
+    def __exit__(self, *_error: object) -> None:
+        with suppress(ValueError):  # a stream may end in another context than the one it started in
+            _current_span.reset(self._token)
+
+
+@contextmanager
+def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> Iterator[str | None]:
+    """Record a block of code as a span, the parent of those inside. Yields its id, or None if nothing is being recorded."""
+    recorder = current_recorder()
+    if recorder is None:
+        yield None
+        return
+    span_id = recorder.start(kind, name, attributes=attributes)
+    try:
+        with inside(span_id):
+            yield span_id
+    except BaseException as error:
+        recorder.finish(span_id, error=error)
+        raise
+    else:
+        recorder.finish(span_id)
+
+
+def _contain_all(contents: Sequence[str], texts: Sequence[str]) -> bool:
+    """Return whether each of `texts` that is not empty is in one of `contents`; False if all are empty."""
+    return any(texts) and all(any(text in content for content in contents) for text in texts if text)
+
+
+def _drop_parts(steps: Sequence[_Step], contents: Sequence[str]) -> list[_Step]:
+    """Return the prompts without those whose text is in `contents` only as a part of another prompt's text."""
+
+    def is_part(step: _Step, other: _Step) -> bool:
+        mine, others = step.attributes["texts"], other.attributes["texts"]
+        is_inside = all(any(text in longer and text != longer for longer in others) for text in mine if text)
+        return is_inside and not any(text in contents for text in mine if text)
+
+    return [step for step in steps if not any(is_part(step, other) for other in steps if other is not step)]
