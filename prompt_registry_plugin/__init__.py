@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from prompt_registry_plugin.prompts import conversion as _conversion
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -309,6 +311,15 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
     return value
+
+
+def _as_template(version: PromptVersion, framework: str) -> Any:
+    from prompt_registry_plugin.plugins import default_plugin_manager
+
+    return default_plugin_manager().hook.prompt_registry_as_template(version=version, framework=framework)
+
+
+_conversion.as_template = _as_template  # here, since plugins are above prompts; any import of the package runs this
 
 
 def __dir__() -> list[str]:

@@ -60,6 +60,11 @@ def prompt_registry_as_target(obj: Any) -> Target | None:
     """The target that a framework's object (a graph, a chain, an agent) is, or None."""
 
 
+@hookspec(firstresult=True)
+def prompt_registry_as_template(version: PromptVersion, framework: str) -> Any:
+    """Return a version as a prompt template of the framework of that name, or None for another plugin's framework."""
+
+
 @hookspec
 def prompt_registry_importers() -> Mapping[str, Importer]:  # type: ignore[empty-body]
     """Readers of other tools' prompts, by the name that `prompt-registry import` takes."""

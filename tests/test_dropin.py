@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,15 @@ def test_a_version_gives_its_template() -> None:
     template = pr.load_prompt("chat").to_langchain()
     promote("chat", [{"role": "system", "content": "moved"}])
     assert template.format_messages(name="Ann") == [SystemMessage("S Ann")]
+
+
+def test_a_version_without_langchain_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`to_langchain` raises `PluginError` with the command."""
+    version = pr.load_prompt("support")
+    monkeypatch.delitem(sys.modules, "prompt_registry_adapters.langchain.prompts")
+    monkeypatch.setitem(sys.modules, "langchain_core.prompts", None)
+    with pytest.raises(pr.PluginError, match=r"LangChain is not installed: pip install 'prompt-registry-plugin\[langchain\]'"):
+        version.to_langchain()
 
 
 def test_templates_can_be_made_before_their_prompt_exists() -> None:

@@ -13,7 +13,7 @@ import pytest
 import prompt_registry_plugin as pr
 from prompt_registry_plugin import hookspecs, plugins
 from prompt_registry_plugin.protocols import Reply
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 HOOKS = {
     name: function for name, function in vars(hookspecs).items() if name.startswith("prompt_registry_") and callable(function)
@@ -132,3 +132,31 @@ def test_plugins_bring_stores_models_scorers_optimizers_targets_adapters_and_com
         result = pr.evaluate(predict_fn=Robot("beep"), data=[{"inputs": {"any": 1}}], scorers=["is_beep"])
         assert result.score.mean == 1.0
     assert resolve_model("mine:model", manager).name
+
+
+def test_a_plugin_gives_versions_as_templates_of_its_framework() -> None:
+    """`to_template` asks `prompt_registry_as_template`, for a version made by hand too; a framework without a plugin is an error."""
+
+    class Haystack:
+        @pr.hookimpl
+        def prompt_registry_as_template(self, version: pr.PromptVersion, framework: str) -> Any:
+            return [framework, version.uri, version.template] if framework == "haystack" else None
+
+    version, plugin = pr.PromptVersion("p", 2, "Hi {{x}}"), Haystack()
+    plugins.default_plugin_manager().register(plugin)
+    try:
+        assert version.to_template("haystack") == ["haystack", "prompts:/p/2", "Hi {{x}}"]
+    finally:
+        plugins.default_plugin_manager().unregister(plugin)
+    with pytest.raises(pr.PluginError, match="No installed plugin makes prompt templates of 'haystack'"):
+        version.to_template("haystack")
+
+
+def test_a_version_becomes_a_template_before_anything_else_is_imported(tmp_path: Path) -> None:
+    """A version that is made by hand in a new process finds the plugins."""
+    done = run_python(
+        "from prompt_registry_plugin.prompts.version import PromptVersion\n"
+        "print(PromptVersion('p', 2, 'Hi {{x}}').to_langchain().uri)",
+        PROMPT_REGISTRY_URL=f"sqlite:///{tmp_path / 'none.db'}",
+    )
+    assert done.stdout.strip() == "prompts:/p/2", done.stderr

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import InvalidTemplate, PluginError
 from prompt_registry_plugin.frozen import FrozenDict, freeze
 from prompt_registry_plugin.prompts import context as scope
+from prompt_registry_plugin.prompts import conversion
 from prompt_registry_plugin.prompts.messages import content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, ServedFrom, Template, TemplateFormat, digest, utc_now
 from prompt_registry_plugin.templates import CompiledTemplate, TextTemplate, compile_template
@@ -155,14 +155,22 @@ class PromptVersion:
         self._check_convertible()
         return to_mustache(self.template, self._label)
 
+    def to_template(self, framework: str) -> Any:
+        """Return this version as a prompt template of a framework, as the hook `prompt_registry_as_template` makes it.
+
+        Raises `PluginError` if no plugin makes templates of that framework, or if it is not installed.
+        """
+        template = conversion.as_template(self, framework)
+        if template is None:
+            raise PluginError(
+                f"No installed plugin makes prompt templates of {framework!r}. "
+                "`prompt-registry plugins` lists the plugins, and why one was skipped."
+            )
+        return template
+
     def to_langchain(self) -> Any:
-        """A LangChain template of this version, for a text or for messages. Raises `PluginError` when LangChain is not installed."""
-        try:
-            # By name: the core knows no framework, and imports its adapter only when somebody asks for it.
-            adapter = import_module("prompt_registry_adapters.langchain.prompts")
-        except ImportError as error:
-            raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'") from error
-        return adapter.to_langchain(self)
+        """Return this version as a LangChain prompt template. Raises `PluginError` if LangChain is not installed."""
+        return self.to_template("langchain")
 
     def _check_convertible(self) -> None:
         if self.template_format != "double_brace":

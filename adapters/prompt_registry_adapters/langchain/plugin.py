@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from prompt_registry_plugin import hookimpl
+from prompt_registry_plugin.errors import PluginError
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Adapter, Model, Target
 
 
@@ -27,6 +29,18 @@ def prompt_registry_as_target(obj: Any) -> Target | None:
     from prompt_registry_adapters.langchain.target import RunnableTarget
 
     return RunnableTarget(obj)
+
+
+@hookimpl
+def prompt_registry_as_template(version: PromptVersion, framework: str) -> Any:
+    """A version as a `RegistryPrompt` or `RegistryChatPrompt`. Raises `PluginError` if LangChain is not installed."""
+    if framework != "langchain":
+        return None
+    try:
+        from prompt_registry_adapters.langchain.prompts import to_langchain
+    except ImportError as error:
+        raise PluginError("LangChain is not installed: pip install 'prompt-registry-plugin[langchain]'") from error
+    return to_langchain(version)
 
 
 @hookimpl
