@@ -49,14 +49,14 @@ class PromptURI:
         return f"{SCHEME}{self.name}@{self.alias or LATEST}"
 
 
-def is_uri(text: str) -> bool:
+def is_prompt_uri(text: str) -> bool:
     """Whether `text` claims to be a prompt URI."""
     return text.startswith("prompts:")
 
 
 def as_uri(reference: str) -> str:
     """A URI from what people type: `NAME`, `NAME/3` or `NAME@alias` without the scheme."""
-    return reference if is_uri(reference) else f"{SCHEME}{reference}"
+    return reference if is_prompt_uri(reference) else f"{SCHEME}{reference}"
 
 
 def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
@@ -66,7 +66,7 @@ def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
     """
     if not isinstance(name_or_uri, str):
         raise InvalidURI(f"a prompt is named by a string, not by {type(name_or_uri).__name__} {name_or_uri!r}")
-    if not is_uri(name_or_uri):
+    if not is_prompt_uri(name_or_uri):
         try:
             return _with_version(PromptURI(check_name(name_or_uri)), version)
         except InvalidName as error:
@@ -99,7 +99,7 @@ def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
 
 def parse_include(reference: str) -> PromptURI:
     """What an include refers to: a URI, or what stands behind its scheme. Raises `InvalidURI`."""
-    return parse(reference if is_uri(reference) else f"{SCHEME}{reference}")
+    return parse(reference if is_prompt_uri(reference) else f"{SCHEME}{reference}")
 
 
 def check_name(name: object, what: str = "prompt") -> str:

@@ -313,7 +313,7 @@ class AppConfig(_Part):
         data = resolve_names(source, faults)
         check_keys(cls, data, (), source, faults)
         for dataset in data["datasets"].values() if isinstance(data.get("datasets"), dict) else ():
-            if isinstance(dataset, dict) and isinstance(file := dataset.get("file"), str) and not curation.is_uri(file):
+            if isinstance(dataset, dict) and isinstance(file := dataset.get("file"), str) and not curation.is_dataset_uri(file):
                 dataset["file"] = str(Path(path).parent / file)  # beside the configuration, wherever it is applied from
         try:
             made = cls.model_validate(data)

@@ -97,7 +97,7 @@ def _section(data: Any, name: str) -> dict[str, Any]:
 
 def _made_of(kind: str, said: str) -> dict[str, Any] | None:
     """What a text stands for by itself: a prompt's URI, a model as `provider:name`, an agent as `module:name`."""
-    if kind == "prompts" and uri.is_uri(said):
+    if kind == "prompts" and uri.is_prompt_uri(said):
         reference = uri.parse(said)
         return {"name": reference.name, "version": reference.version, "alias": reference.alias}
     if kind == "llms" and ":" in said:

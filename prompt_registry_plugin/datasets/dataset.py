@@ -134,7 +134,7 @@ def merge_records(name: str, data: Data, *, commit_message: str | None = None) -
 def load_dataset(name_or_uri: str, version: int | None = None) -> Dataset:
     """A data set of the registry: the newest version, or the one that a number or `datasets:/name/3` names. Raises `DatasetNotFound`."""
     name = name_or_uri
-    if is_uri(name_or_uri):
+    if is_dataset_uri(name_or_uri):
         body = name_or_uri.removeprefix(SCHEME)
         name, _, last = body.rpartition("/")
         if last.isascii() and last.isdigit() and name:
@@ -164,14 +164,14 @@ aload_dataset = async_twin(load_dataset)
 alist_datasets = async_twin(list_datasets)
 
 
-def is_uri(data: Any) -> bool:
+def is_dataset_uri(data: Any) -> bool:
     """Whether `data` claims to name a data set of the registry."""
     return isinstance(data, str) and data.startswith("datasets:")
 
 
 def examples_of(data: Data, what: str = "data") -> list[Example]:
     """The examples of whatever is given as data; see `Data`. `datasets:/name` is read from the registry."""
-    return list(load_dataset(data)) if isinstance(data, str) and is_uri(data) else load_examples(data, what)
+    return list(load_dataset(data)) if isinstance(data, str) and is_dataset_uri(data) else load_examples(data, what)
 
 
 def merged(there: Sequence[Example], new: Iterable[Example]) -> list[Example]:

@@ -39,7 +39,7 @@ def search_traces(
         raise UserError(f"max_results is a whole number from 1 on, not {max_results!r}")
     registry = current_registry()
     version = None
-    if prompt is not None and not uri.is_uri(prompt):
+    if prompt is not None and not uri.is_prompt_uri(prompt):
         uri.parse(prompt)  # told, where it is more than a name
     elif prompt is not None:
         found = registry.load_source(prompt)

@@ -238,7 +238,7 @@ async def acompare(
         settings, agent = options, target
         if isinstance(target, PromptAgent):  # of which everything about a version counts, not its text alone
             reference = next((uri for uri in _uris(said) if parse(uri).name == parse(as_uri(target.prompt)).name), None)
-            agent = target.made_of(prompt=reference, model=model or None)
+            agent = target.replace(prompt=reference, model=model or None)
         elif model:
             settings = replace(options, arguments={**options.arguments, "model": model})
         result = await aevaluate(

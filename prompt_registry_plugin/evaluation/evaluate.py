@@ -15,7 +15,7 @@ from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Aggregation, Runner, cost_over, usage_over
 from prompt_registry_plugin.evaluation.statistics import mean_interval
-from prompt_registry_plugin.prompts.context import not_rendered
+from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
 from prompt_registry_plugin.registry.current import current_registry
 
@@ -139,6 +139,6 @@ async def run_all(
         await all_of(one(i) for i in left[len(probed) :])
     every = [rollout for rollout in rollouts if rollout is not None]
     if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in every)]:
-        raise not_rendered(never)
+        raise unrendered_error(never)
     on_event(Event("finished", "evaluate", total, total, score / total))
     return every

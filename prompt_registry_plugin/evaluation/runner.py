@@ -18,7 +18,7 @@ from prompt_registry_plugin.evaluation.targets import import_object, reference_t
 from prompt_registry_plugin.frameworks import enabling
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.plugins import PluginManager
-from prompt_registry_plugin.prompts.context import not_rendered, override_prompts, recording
+from prompt_registry_plugin.prompts.context import override_prompts, recording, unrendered_error
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.recording.costs import cost_of, model_of, with_costs
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
@@ -92,7 +92,7 @@ class Runner:
                 raise TargetFailed(f"{self.target.name} failed on {raised} examples, so nothing more was tried; {done[-1].error}")
         if raised:
             raise TargetFailed(f"{self.target.name} failed on the first {len(done)} examples; {done[-1].error}")
-        raise not_rendered(sorted(candidate.templates))
+        raise unrendered_error(sorted(candidate.templates))
 
     def _described(self, predict_fn: Any, scorers: Sequence[Any], aggregation: Aggregation | None) -> str:
         """What another process has to know. Raises `UserError` for what it could not import."""
@@ -154,7 +154,7 @@ class Runner:
         seconds, renders = time.perf_counter() - started, scope.renders
         trace.ended_at = trace.started_at + seconds
         if error is None and candidate.templates and not any(renders.values()):
-            error = str(not_rendered(sorted(renders)))
+            error = str(unrendered_error(sorted(renders)))
         costs = [self._cost(each) for each, _ in attempts]
         if error is None:
             with recording(judged):

@@ -18,7 +18,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import EMPTY, Template, digest
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
 from prompt_registry_plugin.templates.text import to_source
-from prompt_registry_plugin.uri import SCHEME, is_uri
+from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 
 def is_active() -> bool:
@@ -68,7 +68,7 @@ def text_here(text: str, context: object, place: Place | None = None) -> str:
     Variables come from `context`, as `values_of` has it; it is looked at only when a prompt of the registry is rendered.
     Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` when chat messages stand where a text is needed.
     """
-    if is_uri(text):
+    if is_prompt_uri(text):
         return text_from(current_registry().load_prompt(text), context)
     if not is_active():
         return text

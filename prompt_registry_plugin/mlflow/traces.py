@@ -31,7 +31,7 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
     if func is None:
         return lambda function: trace(function, name, span_type)
     called = name or str(getattr(func, "__name__", "trace"))
-    traced = steps.traced_in(func, name, partial(_RecordedStream, called))
+    traced = steps.trace_function(func, name, partial(_RecordedStream, called))
     if traced is func or inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         return traced  # an object of a framework is recorded by its adapter, a generator by its stream
     if inspect.iscoroutinefunction(func):

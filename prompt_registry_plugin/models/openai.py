@@ -39,7 +39,7 @@ class OpenAIModel:
         """The model's answer. Raises `ModelUnavailable` when the server cannot be reached or refuses."""
         request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         async with self._client() as client:
-            with self._told(client):
+            with self._translate_errors(client):
                 answer = await client.chat.completions.create(**request)
         if not answer.choices:
             raise ModelUnavailable(f"model {self.name!r} answered without any choice")
@@ -52,7 +52,7 @@ class OpenAIModel:
         request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         request |= {"stream": True, "stream_options": {"include_usage": True}}
         async with self._client() as client:
-            with self._told(client):
+            with self._translate_errors(client):
                 async for chunk in await client.chat.completions.create(**request):
                     if chunk.choices and (piece := chunk.choices[0].delta.content):
                         yield piece
@@ -74,7 +74,7 @@ class OpenAIModel:
                 raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     @contextmanager
-    def _told(self, client: AsyncOpenAI) -> Iterator[None]:
+    def _translate_errors(self, client: AsyncOpenAI) -> Iterator[None]:
         """What goes wrong with a request, as an error of ours."""
         import openai
 

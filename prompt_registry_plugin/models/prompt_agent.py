@@ -55,7 +55,7 @@ class PromptAgent:
         missing = ", ".join(map(repr, sorted(version.variables - inputs.keys())))
         return f"{version.uri} needs {missing}; the row has {', '.join(map(repr, inputs)) or 'nothing'}" if missing else None
 
-    def made_of(self, *, prompt: str | None = None, model: AnyModel | None = None) -> PromptAgent:
+    def replace(self, *, prompt: str | None = None, model: AnyModel | None = None) -> PromptAgent:
         """The same agent with another version of its prompt, or another model."""
         return PromptAgent(prompt or self.prompt, self._spec if model is None else model, **self._params)
 

@@ -36,15 +36,15 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
 
 async def ask(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
     """The model's answer, as a span with its messages and tokens where somebody records."""
-    with span("llm", model.name, _seen(model, messages)) as span_id, _told(model):
-        return _noted(span_id, await model(messages, **params))
+    with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
+        return _record_reply(span_id, await model(messages, **params))
 
 
 async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str]:
     """The same in pieces; in one piece from a model that does not stream."""
-    with span("llm", model.name, _seen(model, messages)) as span_id, _told(model):
+    with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
         if not isinstance(model, StreamingModel):
-            yield _noted(span_id, await model(messages, **params)).text
+            yield _record_reply(span_id, await model(messages, **params)).text
             return
         pieces, usage = [], Usage(calls=1)
         async for piece in model.stream(messages, **params):
@@ -53,11 +53,11 @@ async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **p
             else:
                 pieces.append(piece)
                 yield piece
-        _noted(span_id, Reply("".join(pieces), usage))
+        _record_reply(span_id, Reply("".join(pieces), usage))
 
 
 @contextmanager
-def _told(model: Model) -> Iterator[None]:
+def _translate_errors(model: Model) -> Iterator[None]:
     """Whatever a model of somebody's own raises, told as what it is."""
     try:
         yield
@@ -67,12 +67,12 @@ def _told(model: Model) -> Iterator[None]:
         raise ModelUnavailable(f"model {model.name!r} failed: {type(error).__name__}: {error}") from error
 
 
-def _seen(model: Model, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _span_attributes(model: Model, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     recorder = current_recorder()
     return EMPTY if recorder is None else {"model": model.name, **recorder.model_attributes(messages)}
 
 
-def _noted(span_id: str | None, reply: Reply) -> Reply:
+def _record_reply(span_id: str | None, reply: Reply) -> Reply:
     recorder = current_recorder()
     if recorder is not None:
         used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}

@@ -188,10 +188,10 @@ def override_prompts(
     finally:
         _override.reset(token)
     if unrendered == "error" and (never := [name for name, count in scope.renders.items() if not count]):
-        raise not_rendered(never)
+        raise unrendered_error(never)
 
 
-def not_rendered(names: list[str]) -> PromptNotRendered:
+def unrendered_error(names: list[str]) -> PromptNotRendered:
     """The error that names the prompts that were never rendered, with the likely causes."""
     listed = ", ".join(map(repr, names))
     return PromptNotRendered(f"{listed} never rendered while overridden, so the candidate was not used; {LIKELY_CAUSES}")

@@ -26,10 +26,10 @@ def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R
     An object of a framework, such as a chain, is given back as it is: once its adapter is enabled, its runs are spans anyway.
     Raises `TypeError` for what is neither.
     """
-    return traced_in(function, name, Stream)
+    return trace_function(function, name, Stream)
 
 
-def traced_in(function: Callable[P, R], name: str | None, stream_of: StreamOf) -> Callable[P, R]:
+def trace_function(function: Callable[P, R], name: str | None, stream_of: StreamOf) -> Callable[P, R]:
     """What `trace` gives, with generators as the streams that somebody else makes of them."""
     if not inspect.isroutine(function) and default_plugin_manager().hook.prompt_registry_as_target(obj=function) is not None:
         return function
@@ -40,7 +40,7 @@ def traced_in(function: Callable[P, R], name: str | None, stream_of: StreamOf) -
     if inspect.isasyncgenfunction(function):
 
         @wraps(function)
-        async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        async def generate_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             with stream_of(name, partial(_inputs, signature, args, kwargs)) as stream:
                 items = function(*args, **kwargs)
                 step = items.asend(None)
@@ -60,11 +60,11 @@ def traced_in(function: Callable[P, R], name: str | None, stream_of: StreamOf) -
                     with stream.step():
                         await items.aclose()
 
-        return cast("Callable[P, R]", traced_async_generator)
+        return cast("Callable[P, R]", generate_async)
     if inspect.isgeneratorfunction(function):
 
         @wraps(function)
-        def traced_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with stream_of(name, partial(_inputs, signature, args, kwargs)) as stream:
                 items = function(*args, **kwargs)
                 advance, given = items.send, None
@@ -84,22 +84,22 @@ def traced_in(function: Callable[P, R], name: str | None, stream_of: StreamOf) -
                     with stream.step():
                         items.close()
 
-        return cast("Callable[P, R]", traced_generator)
+        return cast("Callable[P, R]", generate)
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
-        async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+        async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
             with span("chain", name, _inputs(signature, args, kwargs)) as span_id:
-                return _noted(span_id, await function(*args, **kwargs))
+                return _finish_with(span_id, await function(*args, **kwargs))
 
-        return cast("Callable[P, R]", traced_async)
+        return cast("Callable[P, R]", call_async)
 
     @wraps(function)
-    def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         with span("chain", name, _inputs(signature, args, kwargs)) as span_id:
-            return _noted(span_id, function(*args, **kwargs))
+            return _finish_with(span_id, function(*args, **kwargs))
 
-    return traced
+    return call
 
 
 class Stream:
@@ -145,7 +145,7 @@ def _inputs(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: 
     return EMPTY
 
 
-def _noted(span_id: str | None, result: R) -> R:
+def _finish_with(span_id: str | None, result: R) -> R:
     recorder = current_recorder()
     if recorder is not None and span_id is not None:
         recorder.finish(span_id, attributes={"output": result})

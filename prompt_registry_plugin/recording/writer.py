@@ -46,12 +46,12 @@ class _Finishing:
             masked = _attempt(trace, "stored", trace.masked)
             if masked is not None:
                 finished.append(_attempt(trace, "priced", partial(with_costs, masked, self.plugins)) or masked)
-        for trace in self._stored(finished):
+        for trace in self._store_all(finished):
             for plugin in self.plugins.hook.prompt_registry_trace_finished.get_hookimpls():  # one by one: each fails alone
                 tell = partial(plugin.function, *[trace][: len(plugin.argnames)])
                 _attempt(trace, f"told to plugin {plugin.plugin_name}", tell)
 
-    def _stored(self, traces: Sequence[Trace]) -> Sequence[Trace]:
+    def _store_all(self, traces: Sequence[Trace]) -> Sequence[Trace]:
         """Stores them together, or else, as one of them may be at fault, one by one; gives those that were stored."""
         try:
             self.traces.add(*traces)
@@ -59,10 +59,10 @@ class _Finishing:
             logger.warning("%d traces were not stored: %s", len(traces), error)
             return []
         except Exception:  # noqa: BLE001  said below, of the one
-            return [trace for trace in traces if _attempt(trace, "stored", partial(self._store, trace))]
+            return [trace for trace in traces if _attempt(trace, "stored", partial(self._store_one, trace))]
         return traces
 
-    def _store(self, trace: Trace) -> bool:
+    def _store_one(self, trace: Trace) -> bool:
         self.traces.add(trace)
         return True
 

@@ -17,7 +17,7 @@ from prompt_registry_plugin.forks import ForkAware, tell_of_forks
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
 from prompt_registry_plugin.records import EMPTY, Template
-from prompt_registry_plugin.templates.includes import MAX_DEPTH, includes_of, put_in
+from prompt_registry_plugin.templates.includes import MAX_DEPTH, expand_includes, includes_of
 
 _MAX_KEPT = 20_000
 _MAX_TEXT = 1_000_000
@@ -168,12 +168,12 @@ class Loader(ForkAware):
                 )
             used[found.uri] = found
             if found.uri not in texts:
-                texts[found.uri] = _text(put_in(template, found.uri, lambda inner: resolve(inner, (*path, found.uri))))
+                texts[found.uri] = _text(expand_includes(template, found.uri, lambda inner: resolve(inner, (*path, found.uri))))
             if len(texts[found.uri]) > _MAX_TEXT:
                 raise InvalidTemplate(f"cannot put together {where}: that alone is over {_MAX_TEXT:,} characters")
             return texts[found.uri]
 
-        template = put_in(version.template, version.uri, lambda reference: resolve(reference, (version.uri,)))
+        template = expand_includes(version.template, version.uri, lambda reference: resolve(reference, (version.uri,)))
         kept = next((found.served_from for found in used.values() if found.served_from != "registry"), version.served_from)
         return replace(version, template=template, source=version.template, includes=tuple(used), served_from=kept)
 
@@ -191,5 +191,5 @@ class Loader(ForkAware):
 
 def _text(template: Template) -> str:
     if not isinstance(template, str):
-        raise TypeError("a text became something else")  # put_in keeps texts texts
+        raise TypeError("a text became something else")  # expand_includes keeps texts texts
     return template

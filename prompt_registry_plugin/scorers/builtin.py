@@ -22,7 +22,7 @@ _NEGATIVE = re.compile(r"-\d")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")
 
 
-def text_of(value: Any) -> str:
+def answer_text(value: Any) -> str:
     """An answer as text: JSON where it is none."""
     if isinstance(value, str):
         return value
@@ -34,11 +34,11 @@ def text_of(value: Any) -> str:
 
 def words_of(value: Any) -> list[str]:
     """The words of an answer, without case and without the punctuation around them; signs (`+`, `👍`, a minus) are part of them."""
-    words = (_bare(word) for word in unicodedata.normalize("NFC", text_of(value)).casefold().split())
+    words = (_strip_punctuation(word) for word in unicodedata.normalize("NFC", answer_text(value)).casefold().split())
     return [word for word in words if word]
 
 
-def _bare(word: str) -> str:
+def _strip_punctuation(word: str) -> str:
     start, end = 0, len(word)
     while end > start and unicodedata.category(word[end - 1]).startswith("P"):
         end -= 1
@@ -50,10 +50,10 @@ def _bare(word: str) -> str:
 def same_words(one: Any, other: Any) -> bool:
     """Whether two answers have the same words; where there are none, whether they are the same text."""
     mine, theirs = words_of(one), words_of(other)
-    return mine == theirs if mine or theirs else text_of(one).strip() == text_of(other).strip()
+    return mine == theirs if mine or theirs else answer_text(one).strip() == answer_text(other).strip()
 
 
-def expected(expectations: Mapping[str, Any], name: str) -> Any:
+def require_expected(expectations: Mapping[str, Any], name: str) -> Any:
     """What is expected. Raises `InvalidExample`, naming the scorer, where nothing is."""
     if "expected_response" not in expectations:
         raise InvalidExample(f"{name} needs expectations['expected_response']")
@@ -82,11 +82,11 @@ def exact_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
         raise InvalidExample(
             "exact_match needs expectations['expected_response'], or expectations named like the answer's fields"
         )
-    items = [_compare(key, wanted, got) for key, (wanted, got) in pairs.items()]
+    items = [_compare_field(key, wanted, got) for key, (wanted, got) in pairs.items()]
     return Feedback(sum(item.ok for item in items) / len(items), items)
 
 
-def _compare(key: str, wanted: Any, got: Any) -> Item:
+def _compare_field(key: str, wanted: Any, got: Any) -> Item:
     ok = str(wanted).strip() == str(got).strip()
     said = f"{key} is {wanted!r}" if ok else f"{key} should be {wanted!r} but was {got!r}"
     return Item(said, ok, key=f"{key}={wanted}")
@@ -95,8 +95,8 @@ def _compare(key: str, wanted: Any, got: Any) -> Item:
 @scorer
 def normalized_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """1 where the answer is the expected one but for case, space and punctuation."""
-    wanted = expected(expectations, "normalized_match")
-    return _verdict(same_words(wanted, outputs), f"be {text_of(wanted)!r}", outputs, f"answer={text_of(wanted)}")
+    wanted = require_expected(expectations, "normalized_match")
+    return _verdict(same_words(wanted, outputs), f"be {answer_text(wanted)!r}", outputs, f"answer={answer_text(wanted)}")
 
 
 @scorer
@@ -106,37 +106,39 @@ def contains(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     if wanted is None:
         raise InvalidExample("contains needs expectations['expected_facts'] or expectations['expected_response']")
     facts = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Sequence) else list(wanted)
-    said = text_of(outputs).casefold()
+    said = answer_text(outputs).casefold()
     items = []
     for fact in facts:
-        ok = text_of(fact).casefold() in said
-        items.append(Item(f"{'it says' if ok else 'it should say'} {text_of(fact)!r}", ok, key=f"says {text_of(fact)}"[:80]))
+        ok = answer_text(fact).casefold() in said
+        items.append(
+            Item(f"{'it says' if ok else 'it should say'} {answer_text(fact)!r}", ok, key=f"says {answer_text(fact)}"[:80])
+        )
     return Feedback(sum(item.ok for item in items) / len(items) if items else 1.0, items)
 
 
 @scorer
 def json_equal(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """1 where the answer is the same JSON as the expected one, whatever the order of keys; a text is parsed first."""
-    said = expected(expectations, "json_equal")
+    said = require_expected(expectations, "json_equal")
     try:
-        wanted = _parsed(said)
+        wanted = _parse_json(said)
     except ValueError as error:
         raise InvalidExample(f"json_equal needs JSON in expectations['expected_response']: {error}") from error
     try:
-        got = _parsed(outputs)
+        got = _parse_json(outputs)
     except ValueError as error:
         return Feedback(0.0, [Item(f"the answer is not JSON: {error}", False, key="json")])
     return _verdict(
-        json.dumps(wanted, sort_keys=True) == json.dumps(got, sort_keys=True), f"equal {text_of(wanted)}", outputs, "json"
+        json.dumps(wanted, sort_keys=True) == json.dumps(got, sort_keys=True), f"equal {answer_text(wanted)}", outputs, "json"
     )
 
 
 @scorer
 def token_f1(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """The F1 measure of the words that answer and expected answer share."""
-    wanted = expected(expectations, "token_f1")
+    wanted = require_expected(expectations, "token_f1")
     score = shared_words(words_of(wanted), words_of(outputs))
-    return Feedback(score, rationale=None if score == 1 else f"expected {text_of(wanted)!r}, got {text_of(outputs)!r}")
+    return Feedback(score, rationale=None if score == 1 else f"expected {answer_text(wanted)!r}, got {answer_text(outputs)!r}")
 
 
 @scorer
@@ -146,9 +148,9 @@ def edit_similarity(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
         raise PluginError("rapidfuzz is not installed: pip install 'prompt-registry-plugin[scorers]'") from error
-    wanted = expected(expectations, "edit_similarity")
-    score = Levenshtein.normalized_similarity(text_of(wanted), text_of(outputs))
-    return Feedback(score, rationale=None if score == 1 else f"expected {text_of(wanted)!r}, got {text_of(outputs)!r}")
+    wanted = require_expected(expectations, "edit_similarity")
+    score = Levenshtein.normalized_similarity(answer_text(wanted), answer_text(outputs))
+    return Feedback(score, rationale=None if score == 1 else f"expected {answer_text(wanted)!r}, got {answer_text(outputs)!r}")
 
 
 @with_recipe
@@ -166,7 +168,9 @@ class Regex:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """The verdict."""
-        return _verdict(self._pattern.search(text_of(outputs)) is not None, f"match {self._pattern.pattern!r}", outputs, "regex")
+        return _verdict(
+            self._pattern.search(answer_text(outputs)) is not None, f"match {self._pattern.pattern!r}", outputs, "regex"
+        )
 
 
 @with_recipe
@@ -190,7 +194,7 @@ class JSONSchema:
     ) -> Feedback:
         """The verdict."""
         try:
-            parsed = _parsed(outputs)
+            parsed = _parse_json(outputs)
         except ValueError as error:
             return Feedback(0.0, [Item(f"the answer is not JSON: {error}", False, key="json")])
         wrong = [
@@ -212,7 +216,7 @@ class Numeric:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """The verdict."""
-        wanted, got = _number(expected(expectations, "numeric")), _number(outputs)
+        wanted, got = _last_number(require_expected(expectations, "numeric")), _last_number(outputs)
         if wanted is None:
             raise InvalidExample("numeric needs a number in expectations['expected_response']")
         ok = got is not None and abs(got - wanted) <= max(self._absolute, self._tolerance * abs(wanted))
@@ -231,7 +235,7 @@ class Length:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """The verdict."""
-        n = len(text_of(outputs).split())
+        n = len(answer_text(outputs).split())
         item = Item(f"it has {n} words, {self._most} may be", n <= self._most, key="length")
         return Feedback(min(1.0, self._most / n if n else 1.0), [item])
 
@@ -299,7 +303,7 @@ class ToolCalls:
             raise InvalidExample(f"{self.name} needs expectations['expected_tools']")
         wanted = [tool if isinstance(tool, Mapping) else {"name": tool} for tool in expectations["expected_tools"]]
         made = [{"name": span.name, "arguments": span.attributes.get("inputs")} for span in trace.spans if span.kind == "tool"]
-        same = _common(wanted, made) if self._ordered else _pairs(wanted, made)
+        same = _count_in_order(wanted, made) if self._ordered else _count_in_any_order(wanted, made)
         names, called = Counter(tool["name"] for tool in wanted), Counter(tool["name"] for tool in made)
         items = [Item(f"tool {name} should be called", called[name] >= n, key=f"tool {name}") for name, n in names.items()]
         items += [Item(f"tool {name} should not be called", False, key=f"tool {name}") for name in called.keys() - names.keys()]
@@ -307,44 +311,44 @@ class ToolCalls:
         return Feedback(same / longest if longest else 1.0, items)
 
 
-def _fits(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+def _matches_tool(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
     return wanted["name"] == made["name"] and ("arguments" not in wanted or wanted["arguments"] == made["arguments"])
 
 
-def _common(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
+def _count_in_order(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
     """The length of the longest common subsequence."""
     row = [0] * (len(made) + 1)
     for one in wanted:
         above = row
         row = [0]
         for i, other in enumerate(made):
-            row.append(above[i] + 1 if _fits(one, other) else max(above[i + 1], row[i]))
+            row.append(above[i] + 1 if _matches_tool(one, other) else max(above[i + 1], row[i]))
     return row[-1]
 
 
-def _pairs(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
+def _count_in_any_order(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
     left = list(made)
     for one in wanted:
-        found = next((other for other in left if _fits(one, other)), None)
+        found = next((other for other in left if _matches_tool(one, other)), None)
         if found is not None:
             left.remove(found)
     return len(made) - len(left)
 
 
 def _verdict(ok: bool, wanted: str, got: Any, key: str) -> Feedback:
-    said = f"it does {wanted}" if ok else f"it should {wanted} but was {text_of(got)!r}"
+    said = f"it does {wanted}" if ok else f"it should {wanted} but was {answer_text(got)!r}"
     return Feedback(float(ok), [Item(said, ok, key=key[:80])])
 
 
-def _parsed(value: Any) -> Any:
+def _parse_json(value: Any) -> Any:
     if not isinstance(value, str):
         return json.loads(json.dumps(value, default=str))
     fenced = re.search(r"```(?:json)?\s*\n(.*?)```", value, re.S)
     return json.loads(fenced[1] if fenced else value)
 
 
-def _number(value: Any) -> float | None:
+def _last_number(value: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    found = _NUMBER.findall(text_of(value))
+    found = _NUMBER.findall(answer_text(value))
     return float(found[-1].replace(",", "")) if found else None

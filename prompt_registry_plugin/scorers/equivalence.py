@@ -11,7 +11,7 @@ from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
-from prompt_registry_plugin.scorers.builtin import expected, same_words, shared_words, text_of, words_of
+from prompt_registry_plugin.scorers.builtin import answer_text, require_expected, same_words, shared_words, words_of
 
 _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
 
@@ -31,16 +31,20 @@ class Equivalence:
 
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Any) -> Feedback:
         """The mean over the fields, with an item for each. Raises `InvalidExample` where nothing is expected."""
-        said_before = expected(expectations, self.name)
+        said_before = require_expected(expectations, self.name)
         pairs: dict[str, tuple[Any, Any]] = {"answer": (said_before, outputs)}
         if isinstance(said_before, Mapping) and isinstance(outputs, Mapping) and said_before:
             pairs = {key: (value, outputs.get(key)) for key, value in said_before.items()}
         scores, items = [], []
         for key, (wanted, got) in pairs.items():
-            score, why = await self._compare(text_of(wanted), text_of(got))
-            said = f"{key} is {text_of(got)!r}" if score == 1 else f"{key} should be {text_of(wanted)!r} but was {text_of(got)!r}"
+            score, why = await self._compare(answer_text(wanted), answer_text(got))
+            said = (
+                f"{key} is {answer_text(got)!r}"
+                if score == 1
+                else f"{key} should be {answer_text(wanted)!r} but was {answer_text(got)!r}"
+            )
             scores.append(score)
-            items.append(Item(f"{said}. {why}" if why else said, score == 1, key=f"{key}={text_of(wanted)}"[:80]))
+            items.append(Item(f"{said}. {why}" if why else said, score == 1, key=f"{key}={answer_text(wanted)}"[:80]))
         return Feedback(sum(scores) / len(scores), items)
 
     async def _compare(self, wanted: str, got: str) -> tuple[float, str]:

@@ -15,7 +15,7 @@ from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
-from prompt_registry_plugin.scorers.builtin import text_of
+from prompt_registry_plugin.scorers.builtin import answer_text
 from prompt_registry_plugin.tracing.trace import Trace
 
 _OBJECT = re.compile(r"\{.*\}", re.S)
@@ -46,20 +46,22 @@ class Judge:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """The verdict and its reason. Raises `ModelUnavailable` when the judge gives none."""
-        verdict, why = await self._ask(self.question, self._seen(inputs, outputs, expectations, trace))
+        verdict, why = await self._ask(self.question, self._judge_inputs(inputs, outputs, expectations, trace))
         return Feedback(float(verdict), [Item(why, verdict, key=self.name)], why)
 
-    def _seen(self, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
+    def _judge_inputs(
+        self, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> dict[str, Any]:
         """What the judge is shown."""
         return {"inputs": dict(inputs), "answer": outputs, **({"expected": dict(expectations)} if expectations else {})}
 
     async def _ask(self, question: str, seen: Mapping[str, Any]) -> tuple[bool, str]:
-        data = "\n\n".join(f"{name}:\n{text_of(value)}" for name, value in seen.items()).replace("</data>", "< /data>")
+        data = "\n\n".join(f"{name}:\n{answer_text(value)}" for name, value in seen.items()).replace("</data>", "< /data>")
         said = ""
         for _ in range(_ATTEMPTS):
             reply = await ask(self._model, [{"role": "user", "content": f"{question}\n\n{_ANSWER}\n\n<data>\n{data}\n</data>"}])
             said = reply.text
-            if (read := _read(said)) is not None:
+            if (read := _read_verdict(said)) is not None:
                 return read
         raise ModelUnavailable(f"judge {self.name!r} ({self._model.name}) gave no verdict that can be read: {said!r:.200}")
 
@@ -133,19 +135,21 @@ class Groundedness(Judge):
     def __init__(self, model: AnyModel, name: str = "groundedness") -> None:
         super().__init__("Is every claim of the answer supported by the sources?", model=model, name=name)
 
-    def _seen(self, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
+    def _judge_inputs(
+        self, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
+    ) -> dict[str, Any]:
         found = [
-            text_of(span.attributes.get("output", span.attributes.get("outputs", "")))
+            answer_text(span.attributes.get("output", span.attributes.get("outputs", "")))
             for span in trace.spans
             if span.kind == "tool"
         ]
-        sources = [text_of(inputs["context"])] if "context" in inputs else found
+        sources = [answer_text(inputs["context"])] if "context" in inputs else found
         if not sources:
             raise InvalidExample("groundedness needs sources: inputs['context'], or tools that the recorded run called")
         return {"inputs": dict(inputs), "sources": "\n---\n".join(sources), "answer": outputs}
 
 
-def _read(said: str) -> tuple[bool, str] | None:
+def _read_verdict(said: str) -> tuple[bool, str] | None:
     found = _OBJECT.search(said)
     try:
         answer = json.loads(found[0]) if found else None

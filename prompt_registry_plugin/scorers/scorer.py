@@ -63,11 +63,11 @@ def to_score(value: Any, name: str) -> Score:
         number = value.score if isinstance(value, Feedback) else value.value
         if wrong := [item for item in value.items if not isinstance(item, Item)]:
             raise InvalidScore(f"scorer {name!r} returned feedback with the item {wrong[0]!r}; items are Item(text, ok)")
-        return Score(_number(number, name), value.rationale, tuple(value.items), name)
-    return Score(_number(value, name), name=name)
+        return Score(_finite_number(number, name), value.rationale, tuple(value.items), name)
+    return Score(_finite_number(value, name), name=name)
 
 
-def _number(value: Any, name: str) -> float:
+def _finite_number(value: Any, name: str) -> float:
     try:
         number = float(value) if not isinstance(value, str | bytes) else math.nan
     except (TypeError, ValueError):

@@ -15,7 +15,7 @@ from typing import Any
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.frozen import freeze
 from prompt_registry_plugin.records import EMPTY
-from prompt_registry_plugin.templates.text import VARIABLE_NAME, TextTemplate, missing
+from prompt_registry_plugin.templates.text import VARIABLE_NAME, TextTemplate, missing_variable_error
 
 CompileText = Callable[[str, str], TextTemplate]
 
@@ -49,7 +49,7 @@ class ChatTemplate:
                     raise InvalidTemplate(f"placeholder {message.placeholder!r} of {where} takes messages, not {wrong[0]!r:.40}")
                 rendered.extend(history)
             elif not message.optional:
-                raise missing(self.variables, values, where)
+                raise missing_variable_error(self.variables, values, where)
         return rendered
 
     def partial(self, values: Mapping[str, Any]) -> list[Any]:

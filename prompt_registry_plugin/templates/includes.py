@@ -30,7 +30,7 @@ def includes_of(template: Any) -> list[str]:
     return found
 
 
-def put_in(template: Template, where: str, resolve: Callable[[str], str]) -> Template:
+def expand_includes(template: Template, where: str, resolve: Callable[[str], str]) -> Template:
     """`template` with each include replaced by the source text that `resolve` has for it."""
 
     def expand(text: str) -> str:

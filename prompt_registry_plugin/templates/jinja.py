@@ -16,7 +16,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable
-from prompt_registry_plugin.templates.text import TextTemplate, missing
+from prompt_registry_plugin.templates.text import TextTemplate, missing_variable_error
 
 MAX_OUTPUT = 1_000_000
 """Characters that a rendered template may have."""
@@ -78,7 +78,7 @@ class JinjaTemplate(TextTemplate):
                     raise InvalidTemplate(f"{where} renders to over {MAX_OUTPUT:,} characters")
         except UndefinedError as error:
             if not self.variables <= values.keys():
-                raise missing(self.variables, values, where) from error
+                raise missing_variable_error(self.variables, values, where) from error
             raise MissingVariable(f"{where}: {error.message}") from error
         except InvalidTemplate:
             raise

@@ -57,7 +57,7 @@ class TextTemplate:
         except KeyError:
             if self.variables <= values.keys():
                 raise  # a value's own __str__ raised it
-            raise missing(self.variables, values, where) from None
+            raise missing_variable_error(self.variables, values, where) from None
         return "".join(parts)
 
     def partial(self, values: Mapping[str, Any]) -> str:
@@ -72,7 +72,7 @@ class TextTemplate:
         return f"TextTemplate({self.source!r})"
 
 
-def missing(variables: frozenset[str], values: Mapping[str, Any], where: str) -> MissingVariable:
+def missing_variable_error(variables: frozenset[str], values: Mapping[str, Any], where: str) -> MissingVariable:
     """The error that names what is missing, with near matches among what was given."""
     absent = sorted(variables - values.keys())
     hint = did_you_mean(absent[0], set(values) - variables)
@@ -112,18 +112,18 @@ def pieces_of(source: str, where: str) -> list[Piece]:
     # A brace right before a variable's own two belongs to the text: "{{{x}}}" is "{" + x + "}".
     pieces, literal, position = [], "", 0
     for match in _TOKEN.finditer(source):
-        literal += _checked_literal(source, position, match.start(), where)
+        literal += _check_literal(source, position, match.start(), where)
         if match["name"] is None and match["include"] is None:
             literal += _OPENING
         else:
             pieces.append(Piece(literal, match["name"], match["include"]))
             literal = ""
         position = match.end()
-    pieces.append(Piece(literal + _checked_literal(source, position, len(source), where)))
+    pieces.append(Piece(literal + _check_literal(source, position, len(source), where)))
     return pieces
 
 
-def _checked_literal(source: str, start: int, end: int, where: str) -> str:
+def _check_literal(source: str, start: int, end: int, where: str) -> str:
     at = source.find(_OPENING, start, end)
     if at >= 0:
         line = source.count("\n", 0, at) + 1

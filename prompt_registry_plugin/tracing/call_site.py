@@ -40,13 +40,13 @@ _PACKAGE = str(Path(__file__).parent.parent)
 def propose_name(place: Place) -> str:
     """A name from where a prompt was rendered: `<graph or module>/<node or function>`."""
     if place.graph and place.node:
-        return _named(place.graph, place.node)
+        return _join_name(place.graph, place.node)
     module, function = _call_site()
-    return _named(place.graph or module or "prompts", place.node or function)
+    return _join_name(place.graph or module or "prompts", place.node or function)
 
 
 @lru_cache(maxsize=4096)
-def _named(graph: str, node: str) -> str:
+def _join_name(graph: str, node: str) -> str:
     folder, last = _name_part(graph), _name_part(node)
     return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
 
@@ -68,11 +68,11 @@ def _call_site() -> tuple[str, str]:
     if frame is None:
         return "", "prompt"
     function = frame.f_code.co_name
-    return _module(frame.f_code.co_filename), "prompt" if function.startswith("<") else function
+    return _module_name(frame.f_code.co_filename), "prompt" if function.startswith("<") else function
 
 
 @lru_cache(maxsize=4096)
-def _module(filename: str) -> str:
+def _module_name(filename: str) -> str:
     path = Path(filename)
     return path.parent.name if path.stem in _GENERIC_MODULES and path.parent.name else path.stem
 

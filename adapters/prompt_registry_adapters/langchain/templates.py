@@ -34,7 +34,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Template, digest
 from prompt_registry_plugin.templates.convert import from_single_brace
 from prompt_registry_plugin.templates.text import to_source
-from prompt_registry_plugin.uri import is_uri
+from prompt_registry_plugin.uri import is_prompt_uri
 
 _ROLES = {
     SystemMessagePromptTemplate: "system",
@@ -89,7 +89,7 @@ def describe_chat(parts: tuple[Part, ...]) -> Described:
         if kind == "other":
             reason = f"message {text!r} has no counterpart"
         messages.append({"role": kind, "content": content})
-    names_prompts = any(is_uri(text) for kind, text, _, _ in parts if kind != "placeholder")
+    names_prompts = any(is_prompt_uri(text) for kind, text, _, _ in parts if kind != "placeholder")
     return Described(messages, None if reason or names_prompts else digest(messages), reason, names_prompts)
 
 
@@ -137,7 +137,7 @@ def _convert(text: str, template_format: str) -> str:
 def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
     @wraps(original)
     def format(self: PromptTemplate, **kwargs: Any) -> str:
-        if state.attached and is_uri(self.template):
+        if state.attached and is_prompt_uri(self.template):
             return framework_prompts.text_here(self.template, self._merge_partial_and_user_variables(**kwargs))
         if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return original(self, **kwargs)
@@ -253,7 +253,7 @@ def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
         first = value.messages[0] if value.messages else None  # a system message further on may be the conversation's own
         if not isinstance(first, SystemMessage) or not isinstance(first.content, str):
             return value
-        if not (is_uri(first.content) or framework_prompts.is_active()):
+        if not (is_prompt_uri(first.content) or framework_prompts.is_active()):
             return value
         text = framework_prompts.text_here(first.content, {})
         if text == first.content:

@@ -14,7 +14,7 @@ from functools import wraps
 from threading import Lock
 from typing import Any
 
-from prompt_registry_adapters.openai_agents.tracing import messages_of, state, text_of, tokens_of
+from prompt_registry_adapters.openai_agents.tracing import item_text, messages_of, state, tokens_of
 from prompt_registry_plugin.frameworks import adapter
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Recorder, current_recorder
@@ -161,4 +161,4 @@ def _answer(response: Any) -> dict[str, Any]:
         for item in response.output
         if getattr(item, "type", None) == "function_call"
     ]
-    return {"output": text_of(response.output), **tokens_of(response.usage), **({"tool_calls": calls} if calls else {})}
+    return {"output": item_text(response.output), **tokens_of(response.usage), **({"tool_calls": calls} if calls else {})}

@@ -18,7 +18,7 @@ from agents.tracing import Trace as SDKTrace
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
 from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
-from prompt_registry_plugin.uri import is_uri
+from prompt_registry_plugin.uri import is_prompt_uri
 
 _KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
 _MODELS = ("generation", "response")
@@ -44,7 +44,7 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
             return text
         recorder = current_recorder()
         parent = get_current_span()
-        if isinstance(self.instructions, str) or is_uri(text):
+        if isinstance(self.instructions, str) or is_prompt_uri(text):
             key = parent.span_id if parent is not None else None
             place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
             text = framework_prompts.text_here(text, getattr(run_context, "context", None), place)
@@ -144,7 +144,7 @@ def _model_attributes(recorder: Recorder, span: Span[Any]) -> dict[str, Any]:
     if kept and not any(message.get("content") == kept for message in messages):
         messages.insert(0, {"role": "system", "content": kept})
     response = getattr(data, "response", None)
-    output = text_of(getattr(response, "output", None) or getattr(data, "output", None) or ())
+    output = item_text(getattr(response, "output", None) or getattr(data, "output", None) or ())
     usage = getattr(response, "usage", None) or data.usage or {}
     return {**recorder.model_attributes(messages), "output": output, **tokens_of(usage), "model": _model_name(data)}
 
@@ -163,19 +163,19 @@ def messages_of(given: Any) -> list[Mapping[str, Any]]:
     for item in given or ():
         data = item if isinstance(item, Mapping) else getattr(item, "__dict__", {})
         if "content" in data:
-            found.append({"role": str(data.get("role") or "message"), "content": text_of(data["content"])})
+            found.append({"role": str(data.get("role") or "message"), "content": item_text(data["content"])})
         elif "output" in data:
             found.append({"role": "tool", "content": str(data["output"])})
     return found
 
 
-def text_of(value: Any) -> str:
+def item_text(value: Any) -> str:
     """The text in whatever shape the SDK has it: a text, parts, messages."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return "".join(text_of(item) for item in value)
+        return "".join(item_text(item) for item in value)
     inner = None
     for key in ("text", "content"):
         inner = inner or (value.get(key) if isinstance(value, Mapping) else getattr(value, key, None))
-    return text_of(inner) if inner else ""
+    return item_text(inner) if inner else ""

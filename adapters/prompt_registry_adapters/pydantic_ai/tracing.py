@@ -26,7 +26,7 @@ from pydantic_ai.messages import (
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
 from prompt_registry_plugin.tracing.recorder import span
-from prompt_registry_plugin.uri import is_uri
+from prompt_registry_plugin.uri import is_prompt_uri
 
 _run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)
 _request: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_request", default=None)
@@ -164,7 +164,7 @@ def _meet(ctx: Any, request_context: Any) -> Any:
         request_context = replace(request_context, model_request_parameters=parameters)
     texts = [part.content for part in parts if not part.dynamic]
     texts += [part.content for i in own for part in request_context.messages[i].parts if isinstance(part, SystemPromptPart)]
-    if not texts or not (any(map(is_uri, texts)) or framework_prompts.is_active()):
+    if not texts or not (any(map(is_prompt_uri, texts)) or framework_prompts.is_active()):
         return request_context
     agent = _agent_name(ctx)
 

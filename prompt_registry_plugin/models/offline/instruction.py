@@ -31,23 +31,23 @@ def read_instruction(text: str) -> Instruction:
     """The labels of a text and what it says about them."""
     text = re.sub(r"[ \t]{2,}", " ", text)  # runs of spaces would make the patterns below slow, and mean nothing
     lines = [_BULLET.sub("", line).strip() for line in text.splitlines()]
-    found = Instruction(label_only=any(_ANSWERING.search(s) and _BARE.search(s) for s in _sentences(text)))
+    found = Instruction(label_only=any(_ANSWERING.search(s) and _BARE.search(s) for s in _split_sentences(text)))
     for line in lines:
         for match in _LIST.finditer(line) if not _ARROW.match(line) else ():
-            items = _items(match["items"])
+            items = _split_list(match["items"])
             # Words in running text ("by card, cash or cheque") are no labels; identifiers and whole lists after a colon are.
             if any("_" in item for item in items) or match[0][0] in ":(" or match.end() >= len(line.rstrip(" .?!")):
-                _add(found, items)
+                _add_labels(found, items)
     enumerated = {label.lower() for label in found.labels}
     for raw, line in zip(text.splitlines(), lines, strict=True):
         if (definition := _DEFINITION.match(line)) and _is_description(raw, definition, enumerated):
-            _add(found, [definition["left"]])
+            _add_labels(found, [definition["left"]])
     # A list of plain words behind a label ("cards: lost, stolen") describes the label; the words are no labels themselves.
     for line in lines:
         definition = _DEFINITION.match(line)
-        if definition and _known(found, definition["left"]) and not _are_identifiers(definition["right"]):
-            for item in _items(definition["right"]):
-                if item in found.labels and not any(item in _items(other) for other in lines if other != line):
+        if definition and _find_label(found, definition["left"]) and not _are_identifiers(definition["right"]):
+            for item in _split_list(definition["right"]):
+                if item in found.labels and not any(item in _split_list(other) for other in lines if other != line):
                     del found.labels[item]
     for line in lines:
         _describe(found, line)
@@ -56,19 +56,19 @@ def read_instruction(text: str) -> Instruction:
 
 def _describe(found: Instruction, line: str) -> None:
     if arrow := _ARROW.match(line):
-        if label := _known(found, arrow["label"]):
+        if label := _find_label(found, arrow["label"]):
             found.examples.append((arrow["text"].strip(" \"'`“”"), label))
         return
     if match := _DEFINITION.match(line):
-        if _are_identifiers(match["right"]) and len(_items(match["right"])) > 1:
-            for item in _items(match["right"]):  # a group and its members
+        if _are_identifiers(match["right"]) and len(_split_list(match["right"])) > 1:
+            for item in _split_list(match["right"]):  # a group and its members
                 if item in found.labels:
                     found.labels[item].append(match["left"])
             return
-        if label := _known(found, match["left"]):
+        if label := _find_label(found, match["left"]):
             found.labels[label].append(match["right"])
             return
-    for sentence in _sentences(line):
+    for sentence in _split_sentences(line):
         mentioned = [label for label in found.labels if re.search(rf"(?<![\w-]){re.escape(label)}(?![\w-])", sentence)]
         if len(mentioned) == 1 or (mentioned and not _LIST.search(sentence)):
             first = min(mentioned, key=sentence.find)
@@ -77,30 +77,30 @@ def _describe(found: Instruction, line: str) -> None:
 
 def _is_description(raw: str, match: re.Match[str], enumerated: set[str]) -> bool:
     left, right = match["left"], match["right"]
-    if left.lower() in enumerated or (_are_identifiers(right) and len(_items(right)) > 1):
+    if left.lower() in enumerated or (_are_identifiers(right) and len(_split_list(right)) > 1):
         return False
     looks_like_label = "_" in left or (left.islower() and " " not in left)
     return looks_like_label and (bool(_BULLET.match(raw)) or "_" in left) and "{" not in right[:2]
 
 
-def _add(found: Instruction, labels: Iterable[str]) -> None:
+def _add_labels(found: Instruction, labels: Iterable[str]) -> None:
     for label in labels:
         if label.lower() not in _NO_LABEL and not label.isdigit():
             found.labels.setdefault(label, [])
 
 
-def _known(found: Instruction, name: str) -> str | None:
+def _find_label(found: Instruction, name: str) -> str | None:
     return next((label for label in found.labels if label.lower() == name.strip(" `\"'*").lower()), None)
 
 
-def _items(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [item for part in _SEPARATOR.split(text.strip(" .?!)")) if (item := part.strip(" `\"'*.?!)"))]
 
 
 def _are_identifiers(text: str) -> bool:
-    items = _items(text)
+    items = _split_list(text)
     return bool(items) and all(re.fullmatch(r"[\w-]+", item) for item in items) and any("_" in item for item in items)
 
 
-def _sentences(text: str) -> list[str]:
+def _split_sentences(text: str) -> list[str]:
     return [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n+|;\s+", text) if sentence.strip()]

@@ -25,19 +25,19 @@ def is_judgement(prompt: str) -> bool:
 
 def judge(prompt: str) -> str:
     """The verdict, in the form that is asked for."""
-    parts = _parts(prompt)
+    parts = _read_parts(prompt)
     if _COMPARED.search(prompt):
         same = _covers(parts.get("first answer", ""), parts.get("second answer", ""))
-        return "Yes." if same else f"No, it should be {_shown(parts.get('first answer', ''))}."
+        return "Yes." if same else f"No, it should be {_shorten(parts.get('first answer', ''))}."
     answer = parts.get("answer", "")
-    wanted = next((_plain(parts[name]) for name in _EXPECTED if name in parts), None)
+    wanted = next((_read_expected(parts[name]) for name in _EXPECTED if name in parts), None)
     ok = bool(answer.strip()) if wanted is None else all(_covers(text, answer) for text in wanted)
     missed = [] if wanted is None else [text for text in wanted if not _covers(text, answer)]
-    reason = "the answer is there" if not missed and ok else f"the answer should be {_shown(', '.join(missed))}"
+    reason = "the answer is there" if not missed and ok else f"the answer should be {_shorten(', '.join(missed))}"
     return json.dumps({"rationale": reason, "verdict": "yes" if ok else "no"})
 
 
-def _parts(prompt: str) -> dict[str, str]:
+def _read_parts(prompt: str) -> dict[str, str]:
     """What stands under each heading; of two that are alike, the last."""
     headings = list(_HEADING.finditer(prompt))
     ends = [*(heading.start() for heading in headings[1:]), len(prompt)][: len(headings)]
@@ -47,7 +47,7 @@ def _parts(prompt: str) -> dict[str, str]:
     }
 
 
-def _plain(expected: str) -> list[str]:
+def _read_expected(expected: str) -> list[str]:
     """The texts that are expected, out of JSON where it is some."""
     try:
         read = json.loads(expected)
@@ -65,5 +65,5 @@ def _covers(wanted: str, said: str) -> bool:
     return needed <= set(there) and len(there) <= 3 * len(needed) + 8
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     return " ".join(text.split())[:200]

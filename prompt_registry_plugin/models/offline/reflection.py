@@ -49,7 +49,7 @@ def reflect(prompt: str, seed: int) -> str:
     rng = random.Random(f"{seed}\x1f{prompt}")  # noqa: S311  draws for a simulation
     start, end, instruction = _find_instruction(prompt)
     read = read_instruction(instruction)
-    cases = _cases(prompt[:start] + "\n" + prompt[end:], read)
+    cases = _read_cases(prompt[:start] + "\n" + prompt[end:], read)
     lines = instruction.splitlines()
     failed = [case for case in cases if case.right and case.right.lower() != case.answered.strip(" .\"'`").lower()]
     if any(case.right and _chatters(case) for case in failed) and not read.label_only:
@@ -99,7 +99,9 @@ def _chatters(case: _Case) -> bool:
 
 def _find_instruction(prompt: str) -> tuple[int, int, str]:
     """The block that reads like the instruction: the first marked one with labels, else the first marked one, else the start."""
-    blocks = sorted([*((match.start(), match.end(), match["body"]) for match in _FENCE.finditer(prompt)), *_tagged(prompt)])
+    blocks = sorted(
+        [*((match.start(), match.end(), match["body"]) for match in _FENCE.finditer(prompt)), *_find_tagged_blocks(prompt)]
+    )
     for block in blocks:
         if len(read_instruction(block[2]).labels) > 1:
             return block
@@ -109,7 +111,7 @@ def _find_instruction(prompt: str) -> tuple[int, int, str]:
     return (0, end, prompt[:end]) if end > 0 else (0, len(prompt), prompt)
 
 
-def _tagged(prompt: str) -> list[tuple[int, int, str]]:
+def _find_tagged_blocks(prompt: str) -> list[tuple[int, int, str]]:
     """The first `<tag>…</tag>` block of every tag."""
     found: dict[str, tuple[int, int, str]] = {}
     for match in _TAG.finditer(prompt):
@@ -121,11 +123,11 @@ def _tagged(prompt: str) -> list[tuple[int, int, str]]:
     return [block for block in found.values() if block[2]]
 
 
-def _cases(text: str, read: Instruction) -> list[_Case]:
+def _read_cases(text: str, read: Instruction) -> list[_Case]:
     known = {label.lower(): label for label in read.labels}
     cases = []
     for part in _NEW_EXAMPLE.split(text):
-        rights = [found for match in _RIGHT.finditer(part) if (found := _label(match["label"], known))]
+        rights = [found for match in _RIGHT.finditer(part) if (found := _find_label(match["label"], known))]
         said, answered = _SAID.search(part), _ANSWERED.search(part)
         if not said:
             continue
@@ -135,5 +137,5 @@ def _cases(text: str, read: Instruction) -> list[_Case]:
     return cases
 
 
-def _label(word: str, known: dict[str, str]) -> str | None:
+def _find_label(word: str, known: dict[str, str]) -> str | None:
     return known.get(word.lower()) or (word if "_" in word else None)

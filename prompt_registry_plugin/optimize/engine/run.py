@@ -21,7 +21,7 @@ from prompt_registry_plugin.optimize.engine.ledger import Ledger
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Optimizer, Problem
 from prompt_registry_plugin.optimize.engine.proof import HeldOut, prove
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
-from prompt_registry_plugin.prompts.context import not_rendered
+from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Model, RunRecord
 from prompt_registry_plugin.recording.costs import cost_of
@@ -204,7 +204,7 @@ async def _probe(job: Job, problem: Problem) -> None:
             f"{len(paid)} it has {problem.remaining} rollouts left"
         ) from error
     if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
-        raise not_rendered(never)
+        raise unrendered_error(never)
 
 
 def _named_components(rollouts: Sequence[Rollout]) -> list[str]:
