@@ -1,4 +1,4 @@
-"""What may be stored of what an agent passes around: JSON data, without secrets."""
+"""Masking of secrets, and the JSON copy of the objects that an agent passes around."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SENSITIVE_NAME = (
     r"|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
 )
 _SENSITIVE_KEY = re.compile(_SENSITIVE_NAME, re.I)
-# Every repetition is bounded and begins at the start of a word: masking must stay linear in whatever text an agent passes around.
+# Every repetition is bounded and starts at the start of a word, so that masking takes linear time on any text.
 _SECRETS = (
     # name = value, quoted (also inside JSON that is itself a text, with its quotes escaped) or not
     re.compile(
@@ -30,18 +30,18 @@ _SECRETS = (
         r"()\b(?:eyJ[\w-]{10,2000}\.[\w-]{10,4000}\.[\w-]{5,1000}|hf_\w{20,}|glpat-[\w-]{16,}|ASIA[0-9A-Z]{16}|(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
     ),
 )
-# What every secret has one of, in small letters; most texts have none, and are done after one look.
+# Every secret contains one of these (in lower case). Most texts contain none, so that the patterns are not tried on them.
 _SUSPECT = (
     "key passw pwd passphrase cookie secret credential token bearer basic :// sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ "
     "github_pat xox akia asia aiza eyj hf_ glpat-"
 ).split()
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?=[\w-]{1,63}\.)[\w.-]{1,253}\w")
-_MAX_DEPTH = 40
-_UNCHANGING = frozenset({type(None), bool, int, str, FrozenDict, FrozenList})  # JSON data that nobody can change
+_MAX_DEPTH = 40  # containers in containers; deeper ones become "…", far from the recursion limit
+_UNCHANGING = frozenset({type(None), bool, int, str, FrozenDict, FrozenList})  # immutable JSON data needs no copy
 
 
 def mask_secrets(text: str) -> str:
-    """`text` with API keys, bearer tokens, passwords in URLs and `password=…` values replaced by `***`."""
+    """Return `text` with API keys, bearer tokens, passwords in URLs and `password=…` values replaced by `***`."""
     small = text.lower()
     for word in _SUSPECT:
         if word in small:
@@ -54,7 +54,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """A registry URL as it may be shown: whatever stands between the user and the last `@` is hidden, and so are passwords in its query."""
+    """Return a registry URL that is safe to show: the text between the user and the last `@` is hidden, and passwords in its query."""
     scheme, found, rest = url.partition("://")
     if not found:
         return mask_secrets(url)
@@ -66,21 +66,21 @@ def mask_url(url: str) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as it may be stored: secrets masked, and what not every database takes replaced: half surrogate pairs and NUL."""
+    """Return `text` as every database can store it: secrets masked, half surrogate pairs and NUL replaced."""
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     return mask_secrets(text.replace("\0", "�"))
 
 
 class Masker:
-    """Takes secrets out of JSON data; e-mail addresses too where `PROMPT_REGISTRY_MASK_EMAILS` is `true`."""
+    """Masks secrets in JSON data. Masks e-mail addresses too if `PROMPT_REGISTRY_MASK_EMAILS` is `true`."""
 
     def __init__(self) -> None:
         self._emails = os.environ.get("PROMPT_REGISTRY_MASK_EMAILS", "").lower() in ("1", "true")
-        self._seen: dict[str, str] = {}  # a rendered text stands in a trace many times
+        self._seen: dict[str, str] = {}  # masked text by text: a trace contains a rendered text many times
 
     def text(self, text: str) -> str:
-        """The text without them."""
+        """Return a text with its secrets masked."""
         masked = self._seen.get(text)
         if masked is None:
             masked = clean(text)
@@ -90,7 +90,7 @@ class Masker:
         return masked
 
     def data(self, value: Any) -> Any:
-        """The same for all texts in JSON data, its keys too; values under a key such as `password` are masked whole."""
+        """Return JSON data with secrets masked in all texts and keys. Values under a key such as `password` are masked whole."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -107,9 +107,9 @@ class Masker:
 
 
 def json_copy(value: Any, inside: frozenset[int] = frozenset()) -> Any:
-    """`value` as JSON data of its own, which stays as it is whatever an agent does next; what JSON cannot hold becomes its text.
+    """Return a copy of `value` as JSON data, which does not change when the agent changes its objects. Other objects become text.
 
-    `inside` are the containers that it stands in, so that a circle comes to an end. Never raises.
+    `inside` holds the ids of the containers around it, so that a circle ends. Never raises.
     """
     kind = type(value)
     if kind in _UNCHANGING:
@@ -127,7 +127,7 @@ def json_copy(value: Any, inside: frozenset[int] = frozenset()) -> Any:
             inside |= {id(value)}
             return [item if type(item) in _UNCHANGING else json_copy(item, inside) for item in list(value)]
         return _copy_object(value, inside | {id(value)})
-    except Exception:  # noqa: BLE001  a user's object may raise anything when it is looked at
+    except Exception:  # noqa: BLE001  a user's object may raise anything from any method
         return f"<{kind.__name__}>"
 
 
@@ -148,12 +148,12 @@ def _copy_object(value: Any, inside: frozenset[int]) -> Any:
 
 @lru_cache(maxsize=4096)
 def _mask_key(key: str) -> tuple[str, bool]:
-    """A key as it may be stored, and whether a secret stands under it."""
+    """Return a key with its secrets masked, and whether the value under it is a secret."""
     return clean(key), _SENSITIVE_KEY.search(key) is not None
 
 
 def holds_secrets(reference: str) -> bool:
-    """Whether masking would change such a text, or the JSON data behind its first brace."""
+    """Return whether masking would change such a text, or the JSON data that starts at its first brace."""
     _, brace, rest = reference.partition("{")
     try:
         data = json.loads(brace + rest)

@@ -1,1 +1,1 @@
-"""Models that the core itself talks to: for reflection and for judging. Agents bring their own."""
+"""Models that this package itself calls, to judge answers and to propose texts, and an agent made of a prompt and a model."""

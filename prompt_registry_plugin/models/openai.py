@@ -1,4 +1,4 @@
-"""Models behind the OpenAI API, or any server that speaks it (`OPENAI_BASE_URL`), through the official client."""
+"""Models behind the OpenAI API, or a server that is compatible with it (`OPENAI_BASE_URL`), through the official client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_COMPATIBLE = "model {name!r}: {url} answers, but not as an OpenAI-compatibl
 
 
 class OpenAIModel:
-    """A chat model by name. The client retries rate limits and time-outs itself.
+    """A chat model by name. The client itself retries rate limits and timeouts.
 
     Raises `PluginError` without the `openai` package and `UserError` without `OPENAI_API_KEY`.
     """
@@ -36,7 +36,7 @@ class OpenAIModel:
         self.name = name
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
-        """The model's answer. Raises `ModelUnavailable` when the server cannot be reached or refuses."""
+        """Return the model's answer. Raises `ModelUnavailable` if the server cannot be reached or refuses."""
         request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         async with self._client() as client:
             with self._translate_errors(client):
@@ -48,7 +48,7 @@ class OpenAIModel:
         return Reply(answer.choices[0].message.content or "", usage)
 
     async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
-        """The answer in pieces. Raises as a call does."""
+        """Yield the answer in pieces, and the tokens. Raises as a call does."""
         request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         request |= {"stream": True, "stream_options": {"include_usage": True}}
         async with self._client() as client:
@@ -60,7 +60,7 @@ class OpenAIModel:
                         yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, 1)
 
     async def check(self) -> None:
-        """Lists the server's models, which is free: tells an unreachable server and a wrong key before anything is spent."""
+        """List the server's models, which is free. An unreachable server or a wrong key raises `ModelUnavailable` here, before any cost."""
         import openai
 
         async with self._client(timeout=10.0, max_retries=1) as client:
@@ -70,12 +70,12 @@ class OpenAIModel:
                 raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
             except openai.APIStatusError:
                 pass  # many compatible servers do not list their models
-            except (AttributeError, TypeError, ValueError) as error:  # what the client makes of a page that is no JSON
+            except (AttributeError, TypeError, ValueError) as error:  # the client fails so on a page that is not JSON
                 raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     @contextmanager
     def _translate_errors(self, client: AsyncOpenAI) -> Iterator[None]:
-        """What goes wrong with a request, as an error of ours."""
+        """A block in which the client's errors are raised as errors of this package."""
         import openai
 
         try:
@@ -88,7 +88,7 @@ class OpenAIModel:
             raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     def _client(self, **options: Any) -> AsyncOpenAI:
-        # A client belongs to one event loop; sync callers start a new loop for each run.
+        # A new client for each call: a client belongs to one event loop, and sync callers may start a new loop for each run.
         from openai import AsyncOpenAI
 
         return AsyncOpenAI(**options)

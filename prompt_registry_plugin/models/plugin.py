@@ -11,7 +11,7 @@ from prompt_registry_plugin.protocols import Model
 
 @hookimpl
 def prompt_registry_model(spec: Any) -> Model | None:
-    """Resolves strings; `openai:/name` is read as well, since MLflow writes it so."""
+    """Return the model that a string names, or None. `openai:/name` works too, since MLflow writes it so."""
     if not isinstance(spec, str):
         return None
     provider, colon, name = spec.partition(":")

@@ -1,4 +1,4 @@
-"""A prompt and a model: the smallest agent there is. Tried on the command line, served over HTTP, named in configuration files."""
+"""The smallest agent: a prompt and a model. `try`, `serve-prompt` and configuration files use it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _PARAMS = {
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
     "stop_sequences": "stop",
-}  # as a prompt's model_config names them, and as the chat protocol does
+}  # by their names in a prompt's model_config, those of the chat protocol
 
 
 @with_recipe
 class PromptAgent:
-    """Answers by asking a model with one prompt, which is loaded for each answer: a moved alias counts at once.
+    """An agent that asks a model with one prompt. The prompt is loaded for each answer, so a moved alias takes effect at once.
 
-    `model` and `params` (such as `temperature=0`) stand before those of the prompt's `model_config`. It is a target: `predict_fn`
-    may be one. Raises `UserError` for a model that nothing installed knows.
+    `model` and `params`, such as `temperature=0`, override those in the prompt's `model_config`. It is a target: pass it as
+    `predict_fn`. Raises `UserError` for an unknown model.
     """
 
     def __init__(self, prompt: str, model: AnyModel | None = None, **params: Any) -> None:
@@ -39,36 +39,36 @@ class PromptAgent:
         self._params = params
 
     async def __call__(self, inputs: Mapping[str, Any]) -> str:
-        """What the model answers to the prompt with these values."""
+        """Return the model's answer to the prompt with these values."""
         version = await current_registry().aload_prompt(self.prompt)
         return (await ask(self.model_of(version), messages_of(version, inputs), **self.params_of(version))).text
 
     async def stream(self, inputs: Mapping[str, Any]) -> AsyncIterator[str]:
-        """The same in pieces, as they come; in one piece from a model that does not stream."""
+        """Yield the answer in pieces; in one piece if the model does not stream."""
         version = await current_registry().aload_prompt(self.prompt)
         async for piece in ask_streaming(self.model_of(version), messages_of(version, inputs), **self.params_of(version)):
             yield piece
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
-        """Which variables of the prompt these inputs lack, or None."""
+        """Return an error if these inputs lack variables of the prompt, or None."""
         version = current_registry().load_prompt(self.prompt)
         missing = ", ".join(map(repr, sorted(version.variables - inputs.keys())))
         return f"{version.uri} needs {missing}; the row has {', '.join(map(repr, inputs)) or 'nothing'}" if missing else None
 
     def replace(self, *, prompt: str | None = None, model: AnyModel | None = None) -> PromptAgent:
-        """The same agent with another version of its prompt, or another model."""
+        """Return the same agent with another version of its prompt, or another model."""
         return PromptAgent(prompt or self.prompt, self._spec if model is None else model, **self._params)
 
     def predict(self, inputs: Mapping[str, Any]) -> str:
-        """The answer, for callers that do not await."""
+        """Return the answer, from sync code."""
         return run_sync(self(inputs))
 
     def model_of(self, version: PromptVersion) -> Model:
-        """The model that is asked: the one that was given, else the one of the version's `model_config`. Raises `UserError`."""
+        """Return the model to ask: the given one, or else that of the version's `model_config`. Raises `UserError` if there is none."""
         return resolve_model(self.spec_of(version)) if self._model is None else self._model
 
     def spec_of(self, version: PromptVersion) -> str:
-        """What that model is called where it can be found again."""
+        """Return that model's name, as `resolve_model` takes it. Raises `UserError` if there is none."""
         if self._model is not None:
             return self._spec if isinstance(self._spec, str) else self._model.name
         config = version.model_config or {}
@@ -78,7 +78,7 @@ class PromptAgent:
         return model_spec(str(name), config.get("provider"))
 
     def params_of(self, version: PromptVersion) -> dict[str, Any]:
-        """What else the model is told."""
+        """Return the parameters for the model: those of `model_config`, overridden by the given ones."""
         config = version.model_config or {}
         own = {theirs: config[ours] for ours, theirs in _PARAMS.items() if config.get(ours) is not None}
         return {**own, **self._params}
@@ -88,6 +88,6 @@ class PromptAgent:
 
 
 def messages_of(version: PromptVersion, inputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A version with its values as chat messages; a text is what the user says. Raises `MissingVariable`."""
+    """Return a rendered version as chat messages; a string becomes a user message. Raises `MissingVariable`."""
     rendered = version.format(inputs)
     return [{"role": "user", "content": rendered}] if isinstance(rendered, str) else list(rendered)

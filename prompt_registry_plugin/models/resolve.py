@@ -1,4 +1,4 @@
-"""From what users name a model with to a `Model`."""
+"""Find the `Model` that a user names, and ask it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from prompt_registry_plugin.tracing.recorder import span
 
 
 def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model:
-    """The model that a string (`"openai:gpt-…"`, `"offline:reflection"`), a function or a framework's object stands for.
+    """Return the model for a string (`"openai:gpt-…"`, `"offline:reflection"`), a function or a framework's object.
 
-    Raises `UserError` when nothing installed knows it.
+    Raises `UserError` if no installed plugin knows it.
     """
     if isinstance(spec, Model):
         return spec
@@ -35,13 +35,13 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
 
 
 async def ask(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
-    """The model's answer, as a span with its messages and tokens where somebody records."""
+    """Return the model's answer. Record the call as a span with its messages and tokens."""
     with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
         return _record_reply(span_id, await model(messages, **params))
 
 
 async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str]:
-    """The same in pieces; in one piece from a model that does not stream."""
+    """Yield the answer in pieces; in one piece if the model does not stream. Record the call as a span."""
     with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
         if not isinstance(model, StreamingModel):
             yield _record_reply(span_id, await model(messages, **params)).text
@@ -58,7 +58,7 @@ async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **p
 
 @contextmanager
 def _translate_errors(model: Model) -> Iterator[None]:
-    """Whatever a model of somebody's own raises, told as what it is."""
+    """A block in which errors of a user's model are raised as `ModelUnavailable`."""
     try:
         yield
     except PromptRegistryError:
@@ -68,11 +68,13 @@ def _translate_errors(model: Model) -> Iterator[None]:
 
 
 def _span_attributes(model: Model, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the attributes of the span of a call; none if nothing is recorded."""
     recorder = current_recorder()
     return EMPTY if recorder is None else {"model": model.name, **recorder.model_attributes(messages)}
 
 
 def _record_reply(span_id: str | None, reply: Reply) -> Reply:
+    """Finish the span of a call with its reply, and return the reply."""
     recorder = current_recorder()
     if recorder is not None:
         used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
@@ -81,24 +83,24 @@ def _record_reply(span_id: str | None, reply: Reply) -> Reply:
 
 
 def model_spec(name: str, provider: str | None = None) -> str:
-    """`provider:name`. Without a provider, a name that has one in front keeps it; others are OpenAI's."""
+    """Return `provider:name`. Without a provider, a name with a prefix keeps it, and other names get `openai:`."""
     return f"{provider}:{name}" if provider else name if ":" in name else f"openai:{name}"
 
 
 @with_recipe
 class ModelWithParams:
-    """A model with settings that every call has, such as `temperature`."""
+    """A model with parameters for every call, such as `temperature`."""
 
     def __init__(self, model: AnyModel, **params: Any) -> None:
         self._model, self._params = resolve_model(model), params
         self.name, self.simulated = self._model.name, self._model.simulated
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
-        """The model's answer."""
+        """Return the model's answer. Parameters of the call override those of the model."""
         return await self._model(messages, **{**self._params, **params})
 
     async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
-        """The same in pieces; in one piece from a model that does not stream."""
+        """Yield the answer in pieces, and the tokens; in one piece if the model does not stream."""
         given = {**self._params, **params}
         if isinstance(self._model, StreamingModel):
             async for piece in self._model.stream(messages, **given):
@@ -109,12 +111,12 @@ class ModelWithParams:
             yield reply.usage
 
     async def check(self) -> None:
-        """As the model's own."""
+        """Check the model."""
         await self._model.check()
 
 
 class FunctionModel:
-    """A function, or coroutine function, of the messages that returns a text or a `Reply`."""
+    """A function, or coroutine function, of the messages that returns a string or a `Reply`."""
 
     simulated = False
 
@@ -123,7 +125,7 @@ class FunctionModel:
         self.name = getattr(function, "__qualname__", repr(function))
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
-        """What the function says."""
+        """Return the function's answer. Raises `ModelUnavailable` if it fails, and `UserError` if it returns something else."""
         try:
             said = await call(self._function, messages, **params)
         except PromptRegistryError:
@@ -135,4 +137,4 @@ class FunctionModel:
         return Reply(said) if isinstance(said, str) else said
 
     async def check(self) -> None:
-        """A function has nothing to check."""
+        """Do nothing: a function has nothing to check."""

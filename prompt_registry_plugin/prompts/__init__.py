@@ -1,1 +1,1 @@
-"""What a prompt is: a version that renders itself, and the scope in which a candidate stands for it."""
+"""A version of a prompt, which renders itself, and the block of code in which a candidate replaces it."""

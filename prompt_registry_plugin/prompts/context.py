@@ -1,10 +1,11 @@
-"""What a prompt is *here*: two ContextVars instead of patched classes.
+"""What the current code renders with, and records to: two ContextVars, so that nothing is patched for the whole process.
 
-The **override** holds candidate templates by prompt name, the **recorder** says where spans go. Both hold for the current
-task or thread and for what it starts through context-copying means (asyncio tasks, LangChain's and LangGraph's executors,
-our own pools), so hundreds of candidates are evaluated in one process without seeing each other. A bare
-`threading.Thread`, a stdlib pool or `loop.run_in_executor` loses the context. Nothing crashes then, the stored prompt is used
-and the candidate is not, so renders are counted by prompt name, and an override that was never rendered is an error.
+The **override** holds candidate templates by prompt name. The **recorder** collects spans. Both hold for the current task or
+thread and for everything started with a copy of its context: asyncio tasks, the executors of LangChain and LangGraph, and the
+pools of this package. So hundreds of candidates are evaluated in one process without affecting each other.
+
+A bare `threading.Thread`, a standard-library pool or `loop.run_in_executor` loses the context. The stored prompt is then used
+instead of the candidate. To detect this, renders are counted by name, and an override that was never rendered is an error.
 """
 
 from __future__ import annotations
@@ -34,20 +35,24 @@ LIKELY_CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a prompt was rendered: the span it belongs under, and the graph and node, where a framework knows them."""
+    """Where a prompt was rendered. A framework that does not know a field leaves it at None."""
 
     parent_id: str | None = None
+    """The span that it belongs under."""
     node: str | None = None
+    """The step of the graph, or the part of the agent."""
     graph: str | None = None
+    """The graph or agent."""
 
 
 class Recorder(Protocol):
-    """What prompts, models and adapters need of a recording while the agent runs. All methods may be called from any thread.
+    """The part of a recording that prompts, models and adapters use while the agent runs. Any thread may call its methods.
 
-    `loaded` holds the version of each prompt that was loaded, by name, and 0 for a prompt that does not exist.
+    `tracing.recorder.TraceRecorder` implements it.
     """
 
     loaded: dict[str, int]
+    """The version of each prompt that was loaded, by name; 0 for a prompt that does not exist."""
 
     def start(
         self,
@@ -69,10 +74,10 @@ class Recorder(Protocol):
         key: Hashable = None,
         parent_id: str | None = None,
     ) -> str:
-        """Start the span of a model call, linked to the prompts whose rendered text its messages or tool descriptions hold."""
+        """Start the span of a model call, linked to the prompts whose rendered text its messages or tool descriptions contain."""
 
     def model_attributes(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
-        """Return the attributes of a model span: messages, tools by name, and the prompts whose rendered text they hold."""
+        """Return the attributes of a model span: messages, tools by name, and the prompts whose rendered text they contain."""
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
         """End a span. Unknown and ended ones are ignored."""
@@ -112,28 +117,30 @@ class Recorder(Protocol):
 
 @dataclass(slots=True)
 class Override:
-    """The templates that hold in a scope, and how often each was rendered in it."""
+    """The templates of an `override_prompts` block, and how often each was rendered in it."""
 
     templates: Mapping[str, CompiledTemplate]
+    """The candidates, by prompt name."""
     outer: Override | None = None
+    """The override of the enclosing block, or None."""
     _renders: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def renders(self) -> dict[str, int]:
-        """Renders so far by overridden prompt, 0 included."""
+        """The number of renders so far, for each overridden prompt; 0 if it was not rendered."""
         with self._lock:
             return {name: self._renders[name] for name in self.templates}
 
     def find(self, name: str) -> CompiledTemplate | None:
-        """The template that stands for prompt `name` in this scope; None when it is not overridden."""
+        """Return the template that replaces prompt `name` here, or None if it is not overridden."""
         template = self.templates.get(name)
         if template is None and self.outer is not None:
             return self.outer.find(name)
         return template
 
     def count(self, name: str) -> None:
-        """Counts a render, in outer scopes of that name too: the prompt was reached, and shadowing it was intended."""
+        """Count a render, also in the enclosing overrides of that prompt: it was reached, and an inner override is intended."""
         if name in self.templates:
             with self._lock:
                 self._renders[name] += 1
@@ -141,6 +148,7 @@ class Override:
             self.outer.count(name)
 
 
+# ContextVars rather than globals or thread-locals: each asyncio task has its own value, and tasks started in it inherit that.
 _override: contextvars.ContextVar[Override | None] = contextvars.ContextVar("prompt_registry_override", default=None)
 _recorder: contextvars.ContextVar[Recorder | None] = contextvars.ContextVar("prompt_registry_recorder", default=None)
 
@@ -153,12 +161,12 @@ current_recorder: Callable[[], Recorder | None] = _recorder.get
 
 @contextmanager
 def inside_run(run_id: str) -> Iterator[None]:
-    """A scope whose recordings belong to a tracked run."""
+    """A block whose recordings belong to a tracked run."""
     token = _run.set(run_id)
     try:
         yield
     finally:
-        with suppress(ValueError):  # a run that is begun in one cell of a notebook ends in another
+        with suppress(ValueError):  # a run may start in one cell of a notebook and end in another: another context
             _run.reset(token)
 
 
@@ -169,12 +177,11 @@ def override_prompts(
     unrendered: Literal["error", "ignore"] = "error",
     template_formats: Mapping[str, TemplateFormat] | None = None,
 ) -> Iterator[Override]:
-    """A scope in which the named prompts read as the given templates, whatever the registry holds.
+    """A block in which the named prompts have the given templates instead of those in the registry.
 
-    `template_formats` names those that are not in double braces.
-
-    Yields the scope, whose `renders` counts by name. Raises `InvalidTemplate` on entry for a template that cannot be compiled,
-    and `PromptNotRendered` on leaving when one of the prompts was never rendered (`unrendered="ignore"` leaves that to you).
+    Templates are in double braces, unless `template_formats` names another format. Yields the override, whose `renders` counts
+    renders by name. Raises `InvalidTemplate` at the start for a template that cannot be compiled. Raises `PromptNotRendered` at the
+    end if one of the prompts was never rendered, unless `unrendered="ignore"`.
     """
     formats = template_formats or {}
     compiled = {
@@ -192,28 +199,28 @@ def override_prompts(
 
 
 def unrendered_error(names: list[str]) -> PromptNotRendered:
-    """The error that names the prompts that were never rendered, with the likely causes."""
+    """Return the error that names the prompts that were never rendered, with the likely causes."""
     listed = ", ".join(map(repr, names))
     return PromptNotRendered(f"{listed} never rendered while overridden, so the candidate was not used; {LIKELY_CAUSES}")
 
 
 @contextmanager
 def recording(recorder: RecorderT) -> Iterator[RecorderT]:
-    """A scope whose spans go to `recorder`."""
+    """A block whose spans go to `recorder`."""
     token = _recorder.set(recorder)
     try:
         yield recorder
     finally:
-        with suppress(ValueError):  # a generator may end in another context than it began in
+        with suppress(ValueError):  # a generator may end in another context than the one it started in
             _recorder.reset(token)
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, made to run in a copy of the context of this call: pass the result to a bare thread or pool."""
+    """Return `function`, made to run in a copy of the context of this call. Pass the result to a bare thread or pool."""
     context = contextvars.copy_context()
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        # A context cannot be entered twice at once, and a pool may call one function from many threads.
+        # A copy for each call: a context cannot be entered twice at once, and a pool may call one function from many threads.
         return context.copy().run(function, *args, **kwargs)
 
     return run

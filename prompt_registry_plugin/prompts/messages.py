@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
 
 def readable_text(rendered: Any) -> str:
-    """Rendered text or messages as one readable text."""
+    """Return rendered text or messages as one text; messages are one a line, with their roles."""
     if isinstance(rendered, str):
         return rendered
     return "\n".join(f"[{role_of(message)}] {content_of(message)}" for message in rendered)
 
 
 def role_of(message: Any) -> str:
-    """The role of a message dictionary or object, in the words of the chat protocol."""
+    """Return the role of a message, a dictionary or a framework's object, as the chat protocol names it."""
     role = message.get("role") if isinstance(message, Mapping) else getattr(message, "type", None)
     return {"human": "user", "ai": "assistant"}.get(str(role), str(role or "message"))
 
 
 def content_of(message: Any) -> str:
-    """The text in a message dictionary or object; parts that are no text are named by their type."""
+    """Return the text of a message, a dictionary or an object. Parts that hold no text appear as their type, such as `<image>`."""
     content = message.get("content") if isinstance(message, Mapping) else getattr(message, "content", message)
     if isinstance(content, list | tuple):
         return " ".join(

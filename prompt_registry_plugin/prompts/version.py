@@ -24,37 +24,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptVersion:
-    """One immutable version of a prompt, as the registry stores it.
+    """One immutable version of a prompt, as the registry stores it. It renders itself.
 
-    `template` is a text or a list of chat messages, and neither it nor any other field can be changed. `aliases` and `tags` are
-    as they were when the version was loaded. `parent` is the version it was derived from, `run_id` the optimization run that
-    wrote it. `candidate_id` is set while an override stands in for the stored text.
-
-    Where the text includes other prompts, `template` has them in it, `source` is the text as it was written, and `includes` says
-    which versions they were. `served_from` is `last_good` while the registry is away and a kept copy stands in, `fallback` for
-    the text that a caller brought.
+    Text values that you pass to `format` are never read as templates.
     """
 
     name: str
+    """The prompt's name."""
     version: int
+    """The number, from 1; 0 for a fallback."""
     template: Template
+    """A string or a list of chat messages, with included prompts expanded."""
     template_format: TemplateFormat = "double_brace"
+    """The dialect of the template."""
     commit_message: str | None = None
+    """Why the version was registered, or None."""
     tags: Mapping[str, str] = EMPTY
+    """Tags of the version when it was loaded."""
     aliases: Sequence[str] = ()
+    """Aliases that pointed at the version when it was loaded."""
     response_format: Mapping[str, Any] | None = None
+    """The JSON Schema of the answer, or None."""
     model_config: Mapping[str, Any] | None = None
+    """Model and sampling settings, or None."""
     tools: Sequence[Mapping[str, Any]] | None = None
+    """Definitions of tools, as the chat protocol has them, or None."""
     parent: int | None = None
+    """The version that it was derived from, or None."""
     run_id: str | None = None
+    """The optimization run that wrote it, or None."""
     created_at: datetime = field(default_factory=utc_now)
+    """When it was registered, in UTC."""
     created_by: str = ""
+    """Who registered it."""
     candidate_id: str | None = None
+    """The id of the candidate, if an override replaced the stored template; else None."""
     filled: Mapping[str, Any] = EMPTY
+    """Values that `format(allow_partial=True)` filled in."""
     variable_schemas: Mapping[str, Any] = EMPTY
+    """A JSON Schema for each variable that has one; `format` checks the values."""
     source: Template | None = None
+    """The template as it was written, if it includes other prompts; else None."""
     includes: Sequence[str] = ()
+    """URIs of the versions that the template includes."""
     served_from: ServedFrom = "registry"
+    """`registry`; `last_good` for the local copy, if the registry is unreachable; `fallback` for the text that the caller passed."""
 
     def __post_init__(self) -> None:
         for name in ("template", "tags", "response_format", "model_config", "tools", "variable_schemas", "source"):
@@ -65,7 +79,9 @@ class PromptVersion:
         object.__setattr__(self, "includes", tuple(self.includes))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {field.name: self.__dict__[field.name] for field in fields(self)}  # what is derived is derived again
+        return {
+            field.name: self.__dict__[field.name] for field in fields(self)
+        }  # cached properties, such as validators, may not pickle
 
     @cached_property
     def compiled(self) -> CompiledTemplate:
@@ -79,17 +95,17 @@ class PromptVersion:
 
     @property
     def is_text_prompt(self) -> bool:
-        """Whether the template is a text rather than chat messages."""
+        """Whether the template is a string rather than chat messages."""
         return isinstance(self.template, str)
 
     @property
     def variables(self) -> frozenset[str]:
-        """The names that `format` needs values for (a placeholder that is optional is not among them)."""
+        """The names of the values that `format` needs. Optional placeholders are not among them."""
         return self.compiled.variables
 
     @cached_property
     def content_hash(self) -> str:
-        """A hash of all that makes a version what it is: the text as written, its format, response format, model config, tools, types."""
+        """A hash of the content: template as written, format, response format, model config, tools and variable schemas."""
         written = self.template if self.source is None else self.source
         content = [written, self.template_format, self.response_format, self.model_config, self.tools]
         return digest([*content, self.variable_schemas] if self.variable_schemas else content)
@@ -103,14 +119,13 @@ class PromptVersion:
         return f"prompt {self.name!r}"
 
     def format(self, values: Mapping[str, Any] | None = None, /, *, allow_partial: bool = False, **variables: Any) -> Any:
-        """The rendered text, or the list of rendered messages.
+        """Return the rendered text, or the list of rendered messages.
 
-        Values come as keywords, or as a mapping for names that are no keywords. Names that the template does not know are
-        ignored. Inside `override_prompts` the candidate is rendered; inside `record()` the render is a span.
+        Pass values as keywords, or as a mapping for names that are not valid keywords. Unknown names are ignored. Inside
+        `override_prompts` the candidate is rendered. Inside `record()` the render becomes a span.
 
-        Raises `MissingVariable`, naming variable and prompt, and `InvalidVariable` for a value that its schema refuses. With
-        `allow_partial=True`, when something is missing, returns a
-        `PromptVersion` in which what was given is filled in (as text: it is never read as a template) and the rest is kept.
+        Raises `MissingVariable`, with the variable and the prompt, and `InvalidVariable` for a value that its schema refuses. With
+        `allow_partial=True`, missing values raise nothing: the result is then a `PromptVersion` with the given values filled in.
         """
         given = {**self.filled, **(values or {}), **variables} if values or self.filled else variables
         if self.variable_schemas:
@@ -120,9 +135,9 @@ class PromptVersion:
         if allow_partial and not (template or self.compiled).variables <= given.keys():
             return replace(self, template=self.compiled.partial(given), source=None, filled=FrozenDict(given))
         if override is None and recorder is None and not render_listeners:
-            return self.compiled.render(given, self._label)  # nobody listens
+            return self.compiled.render(given, self._label)  # the usual case in production, kept short
         loaded_as_it = template is not None and self.candidate_id is not None and template.source is self.template
-        if override is not None and template is not None and not loaded_as_it:  # that was counted when it was loaded
+        if override is not None and template is not None and not loaded_as_it:  # a candidate that was loaded was counted then
             override.count(self.name)
         candidate = self.candidate_id if template is None else digest(template.source)
         rendered = (template or self.compiled).render(given, self._label)
@@ -142,16 +157,16 @@ class PromptVersion:
         return rendered
 
     def as_candidate(self, template: CompiledTemplate) -> PromptVersion:
-        """This version with another template, marked as a candidate."""
+        """Return this version with another template, marked as a candidate."""
         return replace(self, template=template.source, candidate_id=digest(template.source), source=None, includes=())
 
     def to_single_brace_format(self) -> Template:
-        """The template with `{name}` for variables and doubled literal braces, for frameworks that want that."""
+        """Return the template with `{name}` for variables and doubled literal braces, as f-strings have them."""
         self._check_convertible()
         return to_single_brace(self.template, self._label)
 
     def to_mustache_format(self) -> Template:
-        """The template with `{{{name}}}` for variables: mustache that escapes nothing, for frameworks that want that."""
+        """Return the template with `{{{name}}}` for variables: mustache without HTML escaping."""
         self._check_convertible()
         return to_mustache(self.template, self._label)
 

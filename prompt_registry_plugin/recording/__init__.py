@@ -1,1 +1,1 @@
-"""What becomes of a trace: steps of your own, costs, the way to the database and to OpenTelemetry."""
+"""Recording: spans of your own functions, the writer that stores traces, costs of model calls, and the export to OpenTelemetry."""

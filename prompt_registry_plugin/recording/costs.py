@@ -1,4 +1,4 @@
-"""What model calls cost, by the public prices that the package genai-prices carries; nothing where it is not installed."""
+"""Costs of model calls, from the public prices in the package genai-prices. Without that package, there are none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prompt_registry_plugin.tracing.trace import Trace, usage_of
 
 
 def cost_of(model: str, usage: Usage, prices: Mapping[str, Price], plugins: PluginManager) -> float | None:
-    """US dollars for the tokens of a model, by your own `prices` or else by what a plugin knows; None when nobody does."""
+    """Return what these tokens of a model cost, in US dollars: by `prices`, or else by a plugin. None if neither has a price."""
     if model in prices:
         return prices[model].of(usage)
     cost = plugins.hook.prompt_registry_cost(model=model, usage=usage)
@@ -22,12 +22,12 @@ def cost_of(model: str, usage: Usage, prices: Mapping[str, Price], plugins: Plug
 
 
 def model_of(span: Span) -> str:
-    """The name of a model span's model."""
+    """Return the name of a model span's model."""
     return str(span.attributes.get("model") or span.name)
 
 
 def with_costs(trace: Trace, plugins: PluginManager, prices: Mapping[str, Price] = EMPTY) -> Trace:
-    """The trace with a `cost`, in US dollars, at every model span whose model `prices` or somebody else knows the price of."""
+    """Return the trace with a `cost`, in US dollars, on every model span whose model has a price in `prices` or with a plugin."""
     costs: dict[str, float] = {}
     for span in trace.spans:
         usage = usage_of(span)
@@ -46,7 +46,7 @@ def with_costs(trace: Trace, plugins: PluginManager, prices: Mapping[str, Price]
 
 @hookimpl
 def prompt_registry_cost(model: str, usage: Usage) -> float | None:
-    """The public price; None for a model that is not in the list."""
+    """Return the public price, or None for a model that is not listed."""
     if not _is_installed():
         return None
     from genai_prices import Usage as Tokens

@@ -1,4 +1,4 @@
-"""`@trace`: the user's own functions as steps of a recording."""
+"""`@trace`: record your functions as spans."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ R = TypeVar("R")
 
 
 def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R]:
-    """A decorator that makes a function a span of the recording it is called in: coroutine functions and generators too.
+    """Decorate a function, so that each call becomes a span of the current recording. Coroutine functions and generators work too.
 
-    The span has the function's name, or `name`.
-
-    An object of a framework, such as a chain, is given back as it is: once its adapter is enabled, its runs are spans anyway.
-    Raises `TypeError` for what is neither.
+    The span has the function's name, or `name`. An object of a framework, such as a chain, is returned unchanged: its adapter
+    records its runs once it is enabled. Raises `TypeError` for an object that is neither.
     """
     return trace_function(function, name, Stream)
 
 
 def trace_function(function: Callable[P, R], name: str | None, stream_of: StreamOf) -> Callable[P, R]:
-    """What `trace` gives, with generators as the streams that somebody else makes of them."""
+    """Return what `trace` returns, with `stream_of` making the spans of generators."""
     if not inspect.isroutine(function) and default_plugin_manager().hook.prompt_registry_as_target(obj=function) is not None:
         return function
     if not callable(function):
@@ -52,7 +50,7 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
                             step = items.asend((yield stream.note(item)))
                         except GeneratorExit:
                             raise
-                        except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
+                        except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
                             step = items.athrow(error)
                 except StopAsyncIteration:
                     return
@@ -76,7 +74,7 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
                             advance, given = items.send, (yield stream.note(item))
                         except GeneratorExit:
                             raise
-                        except BaseException as error:  # noqa: BLE001  handed on to the generator, whose matter it is
+                        except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
                             advance, given = items.throw, error
                 except StopIteration as end:
                     return end.value
@@ -103,7 +101,10 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
 
 
 class Stream:
-    """A generator's span: open as long as the generator lives, but the place where code runs only while it makes an item."""
+    """The span of a generator. It is open as long as the generator lives.
+
+    It is the current span only while the generator makes an item. Otherwise spans of the code that uses the items would hang under it.
+    """
 
     def __init__(self, name: str, inputs: Callable[[], Mapping[str, Any]]) -> None:
         self._recorder = current_recorder()
@@ -111,11 +112,11 @@ class Stream:
         self._items: list[Any] = []
 
     def step(self) -> AbstractContextManager[None]:
-        """The scope in which an item is made."""
+        """The block in which the generator makes an item."""
         return inside(self._span_id)
 
     def note(self, item: R) -> R:
-        """Takes an item down, and gives it on."""
+        """Remember an item as output of the span, and return it."""
         if self._recorder is not None:
             self._items.append(item)
         return item
@@ -125,17 +126,17 @@ class Stream:
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if self._recorder is not None:
-            left = isinstance(error, GeneratorExit)  # whoever used the items had enough
+            left = isinstance(error, GeneratorExit)  # the caller stopped early, which is no error
             attributes = {"output": self._items}
             self._recorder.finish(self._span_id, attributes=attributes, error=None if left else error)
 
 
 StreamOf = Callable[[str, Callable[[], Mapping[str, Any]]], Stream]
-"""Makes a stream of a span's name and of what gives its inputs."""
+"""Makes a stream from a span's name and a function that returns its inputs, called only while something is recorded."""
 
 
 def _inputs(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
-    """The arguments by name, while somebody records; a wrong call is the function's to complain of."""
+    """Return the arguments by name, if something is being recorded. A wrong call is left to the function, which raises."""
     if signature is None or current_recorder() is None:
         return EMPTY
     with suppress(TypeError):
@@ -146,6 +147,7 @@ def _inputs(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: 
 
 
 def _finish_with(span_id: str | None, result: R) -> R:
+    """Finish a span with a result, and return the result."""
     recorder = current_recorder()
     if recorder is not None and span_id is not None:
         recorder.finish(span_id, attributes={"output": result})

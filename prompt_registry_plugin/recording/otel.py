@@ -1,8 +1,8 @@
-"""OpenTelemetry: rendering a prompt names it on the current span, and a recording becomes spans, in the terms of the GenAI conventions.
+"""OpenTelemetry: name a rendered prompt on the current span, and export recordings as spans, by the GenAI conventions.
 
-`enable("otel")` switches it on (as does `enable()`, where opentelemetry-api is installed). Variables and messages can hold personal data:
-variables are written only when `PROMPT_REGISTRY_OTEL_VARIABLES` is `true`, messages when OpenTelemetry's own
-`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is; both with secrets masked.
+`enable("otel")` switches it on, as does `enable()` if opentelemetry-api is installed. Variables and messages can hold personal
+data. Variables are written only if `PROMPT_REGISTRY_OTEL_VARIABLES` is `true`, messages only if OpenTelemetry's own
+`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is. Secrets are masked in both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.tracing.trace import Trace
 
-# Newer than the constants of the published package, and stable in the conventions.
+# By hand: these names are stable in the conventions, but newer than the constants of the published package.
 NAME, VERSION, VARIABLE = "gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompt.variable."
 CANDIDATE = "prompt_registry.candidate"
 
@@ -30,13 +30,13 @@ _listening = False
 
 
 class OpenTelemetryAdapter:
-    """Writes attributes to whatever span is current, and recordings as traces of their own to the provider that is set."""
+    """Writes attributes to the current span, and exports recordings as separate traces to the configured provider."""
 
     name = "otel"
     requires: tuple[str, ...] = ()
 
     def enable(self) -> None:
-        """Begins to listen. Raises `PluginError` when opentelemetry-api is missing."""
+        """Start to write and export. Raises `PluginError` if opentelemetry-api is missing."""
         try:
             import opentelemetry.trace  # noqa: F401
         except ImportError as error:
@@ -46,7 +46,7 @@ class OpenTelemetryAdapter:
         add_render_listener(_write)
 
     def disable(self) -> None:
-        """Stops listening."""
+        """Stop writing and exporting."""
         global _listening
         _listening = False
         remove_render_listener(_write)
@@ -71,7 +71,7 @@ def _write(version: PromptVersion, candidate: str | None, values: Mapping[str, o
 
 @hookimpl
 def prompt_registry_trace_finished(trace: Trace) -> None:
-    """Exports a recording: what was stored of it, and nothing else."""
+    """Export a recording as it was stored."""
     if not _listening:
         return
     from opentelemetry.context import Context
@@ -100,7 +100,7 @@ def prompt_registry_trace_finished(trace: Trace) -> None:
 
 
 def _attributes(span: Span, known: Mapping[str, Span]) -> dict[str, Any]:
-    """A span's attributes by the GenAI conventions."""
+    """Return a span's attributes by the GenAI conventions. `known` are the spans of the trace, by id."""
     a = span.attributes
     found: dict[str, Any] = {}
     if span.kind in _OPERATIONS and span.kind != "prompt":
@@ -149,5 +149,5 @@ def _is_asked_for(variable: str) -> bool:
 
 @hookimpl
 def prompt_registry_adapters() -> Sequence[Adapter]:
-    """The adapter to OpenTelemetry."""
+    """Return the adapter to OpenTelemetry."""
     return [OpenTelemetryAdapter()]

@@ -1,7 +1,7 @@
-"""Traces on their way to the database, in a thread of their own: an agent does not wait for a disk, a server or a plugin.
+"""The writer: stores traces in a background thread, so that the agent does not wait for a disk, a server or a plugin.
 
-The queue is bounded. A full one makes whoever records wait, as a trace must not be lost; so does the end of the process, for what is
-still under way. Reading a trace waits for those before it. What comes within a tenth of a second is stored in one transaction.
+The queue is bounded. If it is full, recording waits, because a trace must not be lost. The end of the process waits for the
+traces in the queue. Reading a trace waits for those before it. Traces of a tenth of a second are stored in one transaction.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from prompt_registry_plugin.tracing.trace import Trace
 R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
-_WAITING = 1000  # traces that may be under way
-_REST = 0.1  # seconds for which more are waited for
+_WAITING = 1000  # traces in the queue; a bound on memory if a server is slow
+_REST = 0.1  # seconds to wait for more traces: one transaction for many, and a short delay for readers
 
 
 @dataclass(frozen=True, slots=True)
 class _Finishing:
-    """What becomes of recorded traces: secrets out, costs in, stored, told to plugins. It must not keep the table above it alive."""
+    """Masks traces, adds costs, stores them and calls plugins.
+
+    The thread holds it. It must not refer to `BackgroundTraces`, or the thread would keep a forgotten registry in memory.
+    """
 
     traces: TraceTable
     plugins: PluginManager
@@ -47,18 +50,19 @@ class _Finishing:
             if masked is not None:
                 finished.append(_attempt(trace, "priced", partial(with_costs, masked, self.plugins)) or masked)
         for trace in self._store_all(finished):
-            for plugin in self.plugins.hook.prompt_registry_trace_finished.get_hookimpls():  # one by one: each fails alone
+            # One by one rather than by one call of the hook, so that a failing plugin does not keep the trace from the others.
+            for plugin in self.plugins.hook.prompt_registry_trace_finished.get_hookimpls():
                 tell = partial(plugin.function, *[trace][: len(plugin.argnames)])
                 _attempt(trace, f"told to plugin {plugin.plugin_name}", tell)
 
     def _store_all(self, traces: Sequence[Trace]) -> Sequence[Trace]:
-        """Stores them together, or else, as one of them may be at fault, one by one; gives those that were stored."""
+        """Store traces together, and return those that were stored. If that fails, store them one by one: one may be unstorable."""
         try:
             self.traces.add(*traces)
-        except StoreUnavailable as error:  # no use to ask again for each
+        except StoreUnavailable as error:  # unreachable: one by one would fail as well, and slowly
             logger.warning("%d traces were not stored: %s", len(traces), error)
             return []
-        except Exception:  # noqa: BLE001  said below, of the one
+        except Exception:  # noqa: BLE001  `_attempt` logs the trace that cannot be stored
             return [trace for trace in traces if _attempt(trace, "stored", partial(self._store_one, trace))]
         return traces
 
@@ -68,18 +72,19 @@ class _Finishing:
 
 
 def _attempt(trace: Trace, what: str, step: Callable[[], R]) -> R | None:
+    """Return what `step` returns. Log what it raises, and return None."""
     try:
         return step()
     except PromptRegistryError as error:
         logger.warning("trace %s was not %s: %s", trace.id, what, error)
     except (Exception, SystemExit, CancelledError):
-        # The thread outlives what an agent put into a span, and what a plugin does with it.
+        # Objects of the agent and plugins can raise anything. The thread must survive it, or no trace is stored any more.
         logger.exception("trace %s was not %s", trace.id, what)
     return None
 
 
 class BackgroundTraces(ForkAware):
-    """A `TraceTable` that stores through another one, in the background, and tells `plugins` of what was recorded."""
+    """A `TraceTable` that stores through another one, in a background thread, and calls the plugins with each stored trace."""
 
     def __init__(self, traces: TraceTable, plugins: PluginManager) -> None:
         self._traces = traces
@@ -90,24 +95,24 @@ class BackgroundTraces(ForkAware):
         atexit.register(self._at_exit)
 
     def forked(self) -> None:
-        """What was under way is the parent's to store."""
+        """Start afresh in a forked child: it has no thread, and the traces in the queue are stored by the parent."""
         self._queue: queue.Queue[Trace | threading.Event | None] = queue.Queue(_WAITING)
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def add(self, *traces: Trace) -> None:
-        """Takes traces as they are now, to store them soon; one that cannot be stored is logged. Never raises.
+        """Queue a snapshot of each trace. A trace that cannot be stored is logged. Never raises.
 
-        A process of `multiprocessing` ends without a word to whoever waits for its end, so that there they are stored at once.
+        In a process of `multiprocessing` traces are stored at once: such a process ends without running exit handlers.
         """
-        taken = [trace.snapshot() for trace in traces]  # an agent goes on with its own dictionaries
+        taken = [trace.snapshot() for trace in traces]  # now: the agent may change its objects before the thread reads them
         if parent_process() is not None:
             self._finish(taken)
             return
         if self._thread is None:
             with self._lock:
-                if self._thread is None:
+                if self._thread is None:  # again, now that no other thread can start one
                     self._thread = threading.Thread(target=_work, args=(self._queue, self._hurry, self._finish), daemon=True)
                     self._thread.name = "prompt-registry-traces"
                     self._thread.start()
@@ -139,7 +144,10 @@ class BackgroundTraces(ForkAware):
         return self._traces.feedback(trace_ids)
 
     def flush(self) -> None:
-        """Waits until everything that was taken by now is stored and told. A plugin that asks for it while it is told gets no wait."""
+        """Wait until all queued traces are stored and all hooks have run.
+
+        A hook that calls it gets no wait, since it would wait for itself.
+        """
         if self._thread is not None and self._thread is not threading.current_thread():
             reached = threading.Event()
             self._hurry.set()
@@ -147,7 +155,7 @@ class BackgroundTraces(ForkAware):
             reached.wait()
 
     def close(self) -> None:
-        """Flushes, and ends the thread."""
+        """Flush, and end the thread."""
         self.flush()
         with self._lock:
             thread, self._thread = self._thread, None
@@ -159,6 +167,7 @@ class BackgroundTraces(ForkAware):
 
 
 def _flush(traces: ref[BackgroundTraces]) -> None:
+    """Flush at exit. Takes a weak reference, so that the exit handler keeps no closed registry alive."""
     alive = traces()
     if alive is not None:
         alive.flush()
@@ -167,6 +176,10 @@ def _flush(traces: ref[BackgroundTraces]) -> None:
 def _work(
     waiting: queue.Queue[Trace | threading.Event | None], hurry: threading.Event, finish: Callable[[Sequence[Trace]], None]
 ) -> None:
+    """Store traces from `waiting` with `finish`, many at a time, until None comes.
+
+    An `Event` in the queue is set once all traces before it are stored. `hurry` ends the wait for more: a reader is waiting.
+    """
     while True:
         items = [waiting.get()]
         if hurry.wait(0 if waiting.qsize() > _WAITING // 2 else _REST):
@@ -179,7 +192,7 @@ def _work(
         try:
             if recorded := [item for item in items if isinstance(item, Trace)]:
                 finish(recorded)
-            del recorded  # they must not be kept alive until the next one comes
+            del recorded  # or they would stay in memory until the next trace comes
         finally:
             for item in items:
                 if isinstance(item, threading.Event):

@@ -1,1 +1,1 @@
-"""Judging answers: the `scorer` decorator and built-in scorers."""
+"""Scorers and judges: the `scorer` decorator, built-in scorers, and those of other libraries."""

@@ -1,4 +1,4 @@
-"""How far a judge agrees with people: measured before its verdicts steer anything."""
+"""Agreement between a judge and human labels. Measure it before you optimize with a judge."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from prompt_registry_plugin.tracing.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Verdicts of a judge beside people's: the share that is the same, and Cohen's kappa, which is 0 where that is what chance
-    would give and 1 where all are the same (Cohen, 1960). `disagreements` are the rows, with what the judge said."""
+    """Agreement between a judge and human labels (Cohen, 1960)."""
 
     n: int
+    """Number of labels."""
     accuracy: float
+    """Share of labels that the judge agrees with, from 0 to 1."""
     kappa: float
+    """Cohen's kappa: 1 for full agreement, 0 for the agreement expected by chance, below 0 for less."""
     disagreements: Sequence[tuple[Mapping[str, Any], float]]
+    """The rows where they differ, each with the judge's score."""
 
     def __str__(self) -> str:
         return f"accuracy {self.accuracy:.3f}, kappa {self.kappa:.3f} (n={self.n})"
@@ -32,10 +35,10 @@ class Agreement:
 async def ajudge_agreement(
     judge: Scorer, data: Sequence[Mapping[str, Any]], *, threshold: float = 0.5, concurrency: int = 8
 ) -> Agreement:
-    """Asks `judge` about every row and compares its verdict with the row's `label`, which a person gave: true or false, or a number.
+    """Ask `judge` about every row, and compare its verdict with the row's human `label`: true or false, or a number.
 
-    A row has `outputs` and `label`, and may have `inputs` and `expectations`. Scores from `threshold` on count as true.
-    Raises `InvalidExample` for rows that lack something.
+    A row has `outputs` and `label`, and may have `inputs` and `expectations`. Scores and labels of at least `threshold` count as
+    true. Asks up to `concurrency` rows at once. Raises `InvalidExample` for rows that lack something.
     """
     if isinstance(data, str) or not all(isinstance(row, Mapping) for row in data):
         raise InvalidExample(

@@ -1,6 +1,6 @@
-"""Scorers that need no model. They compare the answer with `expectations["expected_response"]` unless they say otherwise.
+"""Scorers that need no model. Most compare the answer with `expectations["expected_response"]`.
 
-Each can be named by its text (`scorers=["contains"]`); those with settings are classes, to be named where the defaults do.
+Name them as strings (`scorers=["contains"]`). Those with settings are classes; their names as strings use the defaults.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")
 
 
 def answer_text(value: Any) -> str:
-    """An answer as text: JSON where it is none."""
+    """Return an answer as text: a string as it is, other values as JSON."""
     if isinstance(value, str):
         return value
     try:
@@ -33,7 +33,7 @@ def answer_text(value: Any) -> str:
 
 
 def words_of(value: Any) -> list[str]:
-    """The words of an answer, without case and without the punctuation around them; signs (`+`, `👍`, a minus) are part of them."""
+    """Return the words of an answer, in lower case and without punctuation around them. Signs (`+`, `👍`, a minus) stay."""
     words = (_strip_punctuation(word) for word in unicodedata.normalize("NFC", answer_text(value)).casefold().split())
     return [word for word in words if word]
 
@@ -48,20 +48,20 @@ def _strip_punctuation(word: str) -> str:
 
 
 def same_words(one: Any, other: Any) -> bool:
-    """Whether two answers have the same words; where there are none, whether they are the same text."""
+    """Return whether two answers have the same words. If they have none, return whether they are the same text."""
     mine, theirs = words_of(one), words_of(other)
     return mine == theirs if mine or theirs else answer_text(one).strip() == answer_text(other).strip()
 
 
 def require_expected(expectations: Mapping[str, Any], name: str) -> Any:
-    """What is expected. Raises `InvalidExample`, naming the scorer, where nothing is."""
+    """Return the expected response. Raise `InvalidExample`, with the name of the scorer, if there is none."""
     if "expected_response" not in expectations:
         raise InvalidExample(f"{name} needs expectations['expected_response']")
     return expectations["expected_response"]
 
 
 def shared_words(mine: Sequence[str], theirs: Sequence[str]) -> float:
-    """The F1 measure of the words that two texts share, each as often as it stands in both (as SQuAD scores answers)."""
+    """Return the F1 measure of the words that two texts share, counted with repetitions, as SQuAD scores answers."""
     if not mine and not theirs:
         return 1.0
     shared = sum((Counter(mine) & Counter(theirs)).values())
@@ -70,9 +70,9 @@ def shared_words(mine: Sequence[str], theirs: Sequence[str]) -> float:
 
 @scorer
 def exact_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """Compares with `expectations["expected_response"]`, or, where the answer is a mapping, field by field.
+    """Compare with `expectations["expected_response"]` or, if the answer is a mapping, field by field.
 
-    The score is the share that is equal. Texts are compared without surrounding space.
+    The score is the share of equal fields. Surrounding whitespace is ignored.
     """
     if "expected_response" in expectations:
         pairs = {"answer": (expectations["expected_response"], outputs)}
@@ -94,14 +94,14 @@ def _compare_field(key: str, wanted: Any, got: Any) -> Item:
 
 @scorer
 def normalized_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """1 where the answer is the expected one but for case, space and punctuation."""
+    """Score 1 if the answer is the expected one, ignoring case, whitespace and punctuation."""
     wanted = require_expected(expectations, "normalized_match")
     return _verdict(same_words(wanted, outputs), f"be {answer_text(wanted)!r}", outputs, f"answer={answer_text(wanted)}")
 
 
 @scorer
 def contains(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """The share of the expected texts (`expected_facts`, or `expected_response`) that stand in the answer, whatever their case."""
+    """Score the share of the expected texts (`expected_facts`, or `expected_response`) in the answer, ignoring case."""
     wanted = expectations.get("expected_facts", expectations.get("expected_response"))
     if wanted is None:
         raise InvalidExample("contains needs expectations['expected_facts'] or expectations['expected_response']")
@@ -118,7 +118,7 @@ def contains(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
 
 @scorer
 def json_equal(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """1 where the answer is the same JSON as the expected one, whatever the order of keys; a text is parsed first."""
+    """Score 1 if the answer is the same JSON as the expected one, ignoring the order of keys. Strings are parsed first."""
     said = require_expected(expectations, "json_equal")
     try:
         wanted = _parse_json(said)
@@ -135,7 +135,7 @@ def json_equal(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
 
 @scorer
 def token_f1(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """The F1 measure of the words that answer and expected answer share."""
+    """Score the F1 measure of the words that the answer and the expected answer share."""
     wanted = require_expected(expectations, "token_f1")
     score = shared_words(words_of(wanted), words_of(outputs))
     return Feedback(score, rationale=None if score == 1 else f"expected {answer_text(wanted)!r}, got {answer_text(outputs)!r}")
@@ -143,7 +143,7 @@ def token_f1(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
 
 @scorer
 def edit_similarity(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
-    """1 less the normalized edit distance (Levenshtein) of answer and expected answer; needs the extra `scorers`."""
+    """Score 1 minus the normalized edit distance (Levenshtein) to the expected answer. Needs the extra `scorers`."""
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
@@ -155,7 +155,7 @@ def edit_similarity(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
 
 @with_recipe
 class Regex:
-    """1 where a regular expression is found in the answer."""
+    """Scores 1 if a regular expression matches somewhere in the answer."""
 
     def __init__(self, pattern: str) -> None:
         try:
@@ -167,7 +167,7 @@ class Regex:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict."""
+        """Return the feedback."""
         return _verdict(
             self._pattern.search(answer_text(outputs)) is not None, f"match {self._pattern.pattern!r}", outputs, "regex"
         )
@@ -175,7 +175,7 @@ class Regex:
 
 @with_recipe
 class JSONSchema:
-    """1 where the answer, parsed if it is a text, is valid by a JSON Schema; each violation is an item."""
+    """Scores 1 if the answer is valid by a JSON Schema. A string is parsed first. Each violation is an item."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         from jsonschema import SchemaError
@@ -192,7 +192,7 @@ class JSONSchema:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict."""
+        """Return the feedback."""
         try:
             parsed = _parse_json(outputs)
         except ValueError as error:
@@ -206,7 +206,10 @@ class JSONSchema:
 
 @with_recipe
 class Numeric:
-    """1 where the last number in the answer is the expected one, within a `tolerance` (a share of it) or `absolute`."""
+    """Scores 1 if the last number in the answer is the expected one.
+
+    It may differ by `tolerance`, a share of the expected number, or by `absolute`.
+    """
 
     def __init__(self, tolerance: float = 0.0, absolute: float = 1e-9) -> None:
         self._tolerance, self._absolute = tolerance, absolute
@@ -215,7 +218,7 @@ class Numeric:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict."""
+        """Return the feedback."""
         wanted, got = _last_number(require_expected(expectations, "numeric")), _last_number(outputs)
         if wanted is None:
             raise InvalidExample("numeric needs a number in expectations['expected_response']")
@@ -225,7 +228,7 @@ class Numeric:
 
 @with_recipe
 class Length:
-    """1 up to `max_words` words; beyond, the share of them that would fit."""
+    """Scores 1 up to `max_words` words, above that `max_words` divided by the number of words."""
 
     def __init__(self, max_words: int = 100) -> None:
         self._most = max_words
@@ -234,7 +237,7 @@ class Length:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict."""
+        """Return the feedback."""
         n = len(answer_text(outputs).split())
         item = Item(f"it has {n} words, {self._most} may be", n <= self._most, key="length")
         return Feedback(min(1.0, self._most / n if n else 1.0), [item])
@@ -242,7 +245,7 @@ class Length:
 
 @with_recipe
 class Latency:
-    """1 up to `seconds` of the recorded run; beyond, the share of its time that would be in time."""
+    """Scores 1 up to `seconds` for the call, above that `seconds` divided by its duration."""
 
     def __init__(self, seconds: float = 5.0) -> None:
         self._most = seconds
@@ -251,16 +254,16 @@ class Latency:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict."""
+        """Return the feedback."""
         took = trace.seconds
         return Feedback(min(1.0, self._most / took if took > 0 else 1.0), rationale=f"{took:.2f} seconds, {self._most:g} may be")
 
 
 @with_recipe
 class Cost:
-    """1 up to `dollars` for the model calls of the recorded run; beyond, the share of its cost that would be within.
+    """Scores 1 up to `dollars` (US) for the model calls of a trace, above that `dollars` divided by their cost.
 
-    Raises `InvalidScore` where a model's price is not known: `RunOptions(prices=…)` says it.
+    Raises `InvalidScore` if the price of a model is unknown. Pass it as `RunOptions(prices=…)`.
     """
 
     def __init__(self, dollars: float) -> None:
@@ -272,7 +275,7 @@ class Cost:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict."""
+        """Return the feedback."""
         calls = [span for span in trace.spans if span.kind == "llm"]
         if not calls:
             raise InvalidScore("no model call was recorded, so there is no cost: is the framework's adapter enabled?")
@@ -286,9 +289,10 @@ class Cost:
 
 @with_recipe
 class ToolCalls:
-    """How well the tools that were called are `expectations["expected_tools"]`: names, or mappings with `name` and `arguments`.
+    """Compares the tools that were called with `expectations["expected_tools"]`: names, or mappings with `name` and `arguments`.
 
-    In the given order, as a share of the longer of both lists (the longest common subsequence); with `ordered=False`, whatever the order.
+    The score is the length of the longest common subsequence, divided by the length of the longer list. With `ordered=False`, the
+    order is ignored.
     """
 
     def __init__(self, *, ordered: bool = True) -> None:
@@ -298,7 +302,7 @@ class ToolCalls:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """The verdict, with an item for each tool that is missing or too many."""
+        """Return the feedback, with an item for each missing and each unexpected tool."""
         if "expected_tools" not in expectations:
             raise InvalidExample(f"{self.name} needs expectations['expected_tools']")
         wanted = [tool if isinstance(tool, Mapping) else {"name": tool} for tool in expectations["expected_tools"]]
@@ -316,7 +320,7 @@ def _matches_tool(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
 
 
 def _count_in_order(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
-    """The length of the longest common subsequence."""
+    """Return the length of the longest common subsequence."""
     row = [0] * (len(made) + 1)
     for one in wanted:
         above = row
@@ -327,6 +331,7 @@ def _count_in_order(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[
 
 
 def _count_in_any_order(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many of the calls match a wanted tool, each wanted tool once."""
     left = list(made)
     for one in wanted:
         found = next((other for other in left if _matches_tool(one, other)), None)
@@ -341,6 +346,7 @@ def _verdict(ok: bool, wanted: str, got: Any, key: str) -> Feedback:
 
 
 def _parse_json(value: Any) -> Any:
+    """Return a value as JSON data; a string is parsed, without a Markdown fence around it. Raise `ValueError` if it is not JSON."""
     if not isinstance(value, str):
         return json.loads(json.dumps(value, default=str))
     fenced = re.search(r"```(?:json)?\s*\n(.*?)```", value, re.S)
@@ -348,6 +354,7 @@ def _parse_json(value: Any) -> Any:
 
 
 def _last_number(value: Any) -> float | None:
+    """Return the last number in an answer, or None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     found = _NUMBER.findall(answer_text(value))

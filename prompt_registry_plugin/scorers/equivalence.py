@@ -18,10 +18,10 @@ _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
 
 @with_recipe
 class Equivalence:
-    """Compares an answer with `expectations["expected_response"]`: 1 where they are equal but for case, space and punctuation.
+    """Compares an answer with `expectations["expected_response"]`: 1 if they are equal, ignoring case, whitespace and punctuation.
 
-    Where they are not, a judge `model` says whether they mean the same; without one the score is the F1 measure of their shared words,
-    which knows nothing of meaning. Fields of mappings are compared one by one.
+    If they differ, a judge `model` decides whether they mean the same. Without a model, the score is the F1 measure of their shared
+    words, which ignores meaning. Fields of mappings are compared one by one.
     """
 
     name = "equivalence"
@@ -30,7 +30,7 @@ class Equivalence:
         self._model = None if model is None else resolve_model(model)
 
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Any) -> Feedback:
-        """The mean over the fields, with an item for each. Raises `InvalidExample` where nothing is expected."""
+        """Return the mean over the fields, with an item for each. Raises `InvalidExample` if nothing is expected."""
         said_before = require_expected(expectations, self.name)
         pairs: dict[str, tuple[Any, Any]] = {"answer": (said_before, outputs)}
         if isinstance(said_before, Mapping) and isinstance(outputs, Mapping) and said_before:
@@ -48,6 +48,7 @@ class Equivalence:
         return Feedback(sum(scores) / len(scores), items)
 
     async def _compare(self, wanted: str, got: str) -> tuple[float, str]:
+        """Return the score of two texts, and the reason of the judge."""
         if same_words(wanted, got):
             return 1.0, ""
         if self._model is None:

@@ -1,4 +1,4 @@
-"""Scorers of other libraries, as they are: pydantic-evals' evaluators and MLflow's scorers, told by where their class comes from."""
+"""Scorers of other libraries: evaluators of pydantic-evals and scorers of MLflow. The module of their class identifies them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {"yes": 1.0, "true": 1.0, "pass": 1.0, "no": 0.0, "false": 0.0, "fail":
 
 
 def as_scorer(obj: Any) -> Scorer | None:
-    """The scorer that another library's object is, or None. Raises `UserError` for a class that was not called."""
+    """Return the scorer for another library's object, or None. Raises `UserError` for a class instead of an instance."""
     if inspect.isroutine(obj) or isinstance(obj, str):
         return None
     kind = obj if inspect.isclass(obj) else type(obj)
@@ -32,7 +32,7 @@ def as_scorer(obj: Any) -> Scorer | None:
 
 
 class EvaluatorScorer:
-    """An evaluator of pydantic-evals. Several verdicts are items, and their mean is the score; labels, being texts, are rationale."""
+    """An evaluator of pydantic-evals. The score is the mean of its verdicts, each of which is an item. Labels become rationale."""
 
     def __init__(self, evaluator: Any) -> None:
         self._evaluator = evaluator
@@ -41,7 +41,7 @@ class EvaluatorScorer:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """Its verdict on a context that is made of the row: `expected_output` is `expectations["expected_response"]`."""
+        """Return its feedback. `expectations["expected_response"]` is the `expected_output` of its context."""
         evaluators, tree = import_module("pydantic_evals.evaluators"), import_module("pydantic_evals.otel._errors")
         context = evaluators.EvaluatorContext(
             name=None,
@@ -72,7 +72,7 @@ class EvaluatorScorer:
 
 
 class MLflowScorer:
-    """A scorer of MLflow: its `Feedback`, number, bool, or yes and no. It is given no trace: MLflow's is of another shape."""
+    """A scorer of MLflow: its `Feedback`, number, bool, or yes and no. It gets no trace, since traces of MLflow have another form."""
 
     def __init__(self, scorer: Any) -> None:
         if getattr(scorer, "is_session_level_scorer", False):
@@ -83,7 +83,7 @@ class MLflowScorer:
     async def __call__(
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
-        """Its verdict, from a worker thread: such scorers wait for their judges."""
+        """Return its feedback. It runs in a worker thread, because such scorers block while they wait for a judge."""
         given = {"inputs": dict(inputs), "outputs": outputs, "expectations": dict(expectations)}
         said = await call(self._scorer.run, **given)
         verdicts = [to_feedback(verdict, self.name) for verdict in (said if isinstance(said, list) else [said])]
@@ -94,9 +94,9 @@ class MLflowScorer:
 
 
 def to_feedback(said: Any, name: str) -> Feedback:
-    """What MLflow takes for a verdict: something with a `value` and a `rationale`, a number, a bool, or yes and no.
+    """Return the feedback for a verdict of MLflow: an object with `value` and `rationale`, a number, a bool, or yes and no.
 
-    Raises `InvalidScore` for anything else, and for a verdict that carries an error.
+    Raises `InvalidScore` for anything else, and for a verdict with an error.
     """
     if isinstance(said, Feedback):
         return said

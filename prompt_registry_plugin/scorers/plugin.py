@@ -11,7 +11,7 @@ from prompt_registry_plugin.protocols import Scorer
 
 @hookimpl
 def prompt_registry_scorers() -> Sequence[Scorer]:
-    """Those that need no model, at their defaults, and `equivalence` without a judge."""
+    """Return the scorers that need no model, with default settings, and `equivalence` without a judge."""
     from prompt_registry_plugin.scorers import builtin
     from prompt_registry_plugin.scorers.equivalence import Equivalence
 
@@ -28,7 +28,7 @@ def prompt_registry_scorers() -> Sequence[Scorer]:
 
 @hookimpl
 def prompt_registry_as_scorer(obj: Any) -> Scorer | None:
-    """Those of pydantic-evals and MLflow."""
+    """Return the scorer for an object of pydantic-evals or MLflow, or None."""
     from prompt_registry_plugin.scorers.foreign import as_scorer
 
     return as_scorer(obj)

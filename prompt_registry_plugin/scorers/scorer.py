@@ -1,4 +1,4 @@
-"""From a function to a scorer, and from what it returns to a `Score`."""
+"""Make a scorer from a function, and a `Score` from its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ARGUMENTS = ("inputs", "outputs", "expectations", "trace")
 
 
 class FunctionScorer:
-    """A scorer made of a function; still callable like the function itself."""
+    """A scorer made from a function. `function` is the original."""
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         said = getattr(function, "__name__", type(function).__name__)
@@ -40,7 +40,7 @@ class FunctionScorer:
         self.__doc__ = function.__doc__
 
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> Any:
-        """What the function says; a plain function runs in a worker thread, as it may wait for a judge."""
+        """Return the function's result. A sync function runs in a worker thread, because it may wait for a judge."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
         return await call(self.function, **{name: given[name] for name in self._takes})
 
@@ -49,16 +49,16 @@ class FunctionScorer:
 
 
 def scorer(function: Callable[..., Any]) -> FunctionScorer:
-    """A decorator: the function takes any of `inputs`, `outputs`, `expectations` and `trace`.
+    """Decorate a function of any of `inputs`, `outputs`, `expectations` and `trace`, so that it is a scorer.
 
-    It returns a number, a bool, a `Score`, or a `Feedback`, whose items tell the optimizer what went wrong and in which
+    It returns a number, a bool, a `Score` or a `Feedback`. Items of a `Feedback` tell the optimizer what went wrong and in which
     prompt. It may be a coroutine function. Raises `UserError` for other parameters.
     """
     return FunctionScorer(function)
 
 
 def to_score(value: Any, name: str) -> Score:
-    """The `Score` that a scorer's return value stands for. Raises `InvalidScore` for anything but a finite number."""
+    """Return the `Score` for a scorer's result. Raises `InvalidScore` for anything but a finite number."""
     if isinstance(value, Feedback | Score):
         number = value.score if isinstance(value, Feedback) else value.value
         if wrong := [item for item in value.items if not isinstance(item, Item)]:

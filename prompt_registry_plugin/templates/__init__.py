@@ -1,7 +1,7 @@
-"""Templates: compiled once, rendered strictly, values never read as templates.
+"""Templates: compiled once, rendered strictly. Values are never read as templates.
 
-Two dialects. `double_brace`, the default, knows `{{name}}` and includes, nothing else (see `text`). `jinja2` is the full language
-in a sandbox (see `jinja`). Either may be a text or a list of chat messages (see `chat`).
+There are two dialects. `double_brace`, the default, has `{{name}}` and includes, nothing else (see `text`). `jinja2` is the full
+language in a sandbox (see `jinja`). A template in either is a string or a list of chat messages (see `chat`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ CompiledTemplate = TextTemplate | ChatTemplate
 
 
 def compile_template(template: Template, where: str, template_format: TemplateFormat = "double_brace") -> CompiledTemplate:
-    """The compiled form of a text or a list of messages.
+    """Return the compiled form of a string or a list of messages.
 
-    `where` names the template in errors. Raises `InvalidTemplate` with the place of the fault.
+    `where` names the template in errors. Raises `InvalidTemplate` with the position of the error.
     """
     compile_one = compile_text
     if template_format == "jinja2":

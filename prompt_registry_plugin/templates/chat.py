@@ -22,16 +22,19 @@ CompileText = Callable[[str, str], TextTemplate]
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """A compiled chat template; `source` is the frozen list of messages it was made from."""
+    """A compiled chat template."""
 
     source: Sequence[Mapping[str, Any]]
+    """The frozen list of messages that it was made from."""
     messages: tuple[_Message, ...]
+    """The compiled messages."""
     variables: frozenset[str]
+    """Names of variables and of placeholders that are not optional."""
 
     def render(self, values: Mapping[str, Any], where: str) -> list[Any]:
-        """The messages, new dictionaries, with the messages of placeholders put in as they are.
+        """Return the rendered messages as new dictionaries. Messages given for a placeholder are inserted unchanged.
 
-        Raises `MissingVariable`, and `InvalidTemplate` when a placeholder is given something other than a list.
+        Raises `MissingVariable`, and `InvalidTemplate` if the value of a placeholder is not a list of messages.
         """
         rendered: list[Any] = []
         for message in self.messages:
@@ -53,11 +56,11 @@ class ChatTemplate:
         return rendered
 
     def partial(self, values: Mapping[str, Any]) -> list[Any]:
-        """A template source with the given text values filled in; placeholders stay."""
+        """Return the template source with the given values filled in. Placeholders stay."""
         return self.with_texts(lambda text: text.partial(values))
 
     def with_texts(self, function: Callable[[TextTemplate], str]) -> list[Any]:
-        """The source with every text replaced by what `function` makes of it."""
+        """Return the source with every text replaced by the result of `function`."""
         return [
             {**message.fields, "content": map_texts(message.content, function)} if message.placeholder is None else dict(source)
             for message, source in zip(self.messages, self.source, strict=True)
@@ -73,7 +76,7 @@ class _Message:
 
 
 def compile_chat(template: Sequence[Any], where: str, compile_text: CompileText) -> ChatTemplate:
-    """The compiled form of a list of messages. Raises `InvalidTemplate`, naming the message."""
+    """Return the compiled form of a list of messages. Raises `InvalidTemplate` with the number of the message."""
     messages = tuple(_compile_message(message, f"message {i} of {where}", compile_text) for i, message in enumerate(template, 1))
     texts = [text for message in messages for text in _texts(message.content)]
     names = {name for text in texts for name in text.variables}
@@ -88,7 +91,7 @@ def compile_chat(template: Sequence[Any], where: str, compile_text: CompileText)
 
 
 def map_strings(value: Any, function: Callable[[str], Any]) -> Any:
-    """A message's content with every text of it, but for the types of its parts, replaced."""
+    """Return the content of a message with every string replaced by the result of `function`, except the types of its parts."""
     if isinstance(value, str):
         return function(value)
     if isinstance(value, Mapping):
@@ -99,7 +102,7 @@ def map_strings(value: Any, function: Callable[[str], Any]) -> Any:
 
 
 def map_texts(value: Any, function: Callable[[TextTemplate], Any]) -> Any:
-    """A compiled content with every compiled text replaced."""
+    """Return a compiled content with every compiled text replaced by the result of `function`."""
     if isinstance(value, TextTemplate):
         return function(value)
     if isinstance(value, Mapping):
@@ -134,6 +137,7 @@ def _compile_message(message: object, where: str, compile_text: CompileText) -> 
 
 
 def _texts(value: Any) -> Iterator[TextTemplate]:
+    """Yield the compiled texts in a content."""
     if isinstance(value, TextTemplate):
         yield value
     elif isinstance(value, Mapping):

@@ -21,10 +21,10 @@ _MUSTACHE = re.compile(r"\{\{\{(?P<raw>[^{}]*)\}\}\}|\{\{(?P<tag>[^{}]*)\}\}")
 
 
 def to_double_brace(template: Template, template_format: Literal["f-string", "mustache"]) -> Template:
-    """A text or list of messages that was written for LangChain, in our dialect.
+    """Return a string or list of messages that was written for LangChain in the `double_brace` dialect.
 
-    Raises `InvalidTemplate` for what has no counterpart: attribute access, conversions and formats in f-strings; sections,
-    partials and dotted names in mustache. Mustache's HTML escaping is not carried over: a prompt is no web page.
+    Raises `InvalidTemplate` for syntax without a counterpart: attribute access, conversions and formats in f-strings; sections,
+    partials and dotted names in mustache. The HTML escaping of mustache is dropped, because a prompt is not a web page.
     """
     converters = {"f-string": from_single_brace, "mustache": from_mustache}
     convert = converters.get(template_format)
@@ -46,14 +46,14 @@ def to_double_brace(template: Template, template_format: Literal["f-string", "mu
 
 
 def looks_like_jinja(text: str) -> bool:
-    """Whether a text has statements of Jinja in it."""
+    """Return whether a text contains statements of Jinja."""
     return _STATEMENT.search(text) is not None
 
 
 def from_single_brace(template: str, where: str) -> str:
-    """Our form of an f-string-style template (`{name}`, with `{{` and `}}` for braces).
+    """Return the double-brace form of an f-string-style template (`{name}`, with `{{` and `}}` for braces).
 
-    Raises `InvalidTemplate` for what has no counterpart: positional fields, attribute access, conversions, formats.
+    Raises `InvalidTemplate` for syntax without a counterpart: positional fields, attribute access, conversions, formats.
     """
     pieces: list[tuple[str, str | None]] = []
     try:
@@ -68,7 +68,7 @@ def from_single_brace(template: str, where: str) -> str:
 
 
 def from_mustache(template: str, where: str) -> str:
-    """Our form of a mustache template that uses variables only. Raises `InvalidTemplate` for anything else."""
+    """Return the double-brace form of a mustache template with variables only. Raises `InvalidTemplate` for other tags."""
     pieces: list[tuple[str, str | None]] = []
     position = 0
     for match in _MUSTACHE.finditer(template):
@@ -86,13 +86,13 @@ def from_mustache(template: str, where: str) -> str:
 
 
 def to_single_brace(template: Template, where: str) -> Template:
-    """The f-string-style form of a template, its literal braces doubled, for frameworks that want that."""
+    """Return the f-string-style form of a template, with doubled literal braces."""
     return _convert(template, where, "{", "}", lambda literal: literal.replace("{", "{{").replace("}", "}}"))
 
 
 def to_mustache(template: Template, where: str) -> Template:
-    """The mustache form of a template, in unescaped tags (`{{{name}}}`)."""
-    # Two literal braces cannot be escaped in mustache; the tags around them are changed for a moment instead.
+    """Return the mustache form of a template, with unescaped tags (`{{{name}}}`)."""
+    # Mustache cannot escape two literal braces, so the delimiters are changed around them and changed back.
     return _convert(template, where, "{{{", "}}}", lambda literal: _BRACES.sub(r"{{=<% %>=}}\g<0><%={{ }}=%>", literal))
 
 

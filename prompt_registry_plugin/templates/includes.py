@@ -1,7 +1,6 @@
-"""Includes: `{{> other@production}}` stands for the text of another prompt, with its variables.
+"""Includes: the registry replaces `{{> other@production}}` with the text of that prompt, variables included.
 
-They are put in when a prompt is loaded, piece by piece rather than as text, so that braces of two neighbours never become a
-variable together.
+Includes are expanded when a prompt is loaded, as pieces rather than as text. So braces of two neighbors never form a variable.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ MAX_DEPTH = 10
 
 
 def includes_of(template: Any) -> list[str]:
-    """What a template includes, in order; nothing for a template that cannot be read."""
+    """Return the references that a template includes, in order; none for a template that cannot be read."""
     found: list[str] = []
 
     def look(text: str) -> str:
@@ -31,7 +30,7 @@ def includes_of(template: Any) -> list[str]:
 
 
 def expand_includes(template: Template, where: str, resolve: Callable[[str], str]) -> Template:
-    """`template` with each include replaced by the source text that `resolve` has for it."""
+    """Return `template` with each include replaced by the source text that `resolve` returns for its reference."""
 
     def expand(text: str) -> str:
         pieces: list[Piece] = []
@@ -46,6 +45,7 @@ def expand_includes(template: Template, where: str, resolve: Callable[[str], str
 
 
 def _map_contents(template: Any, function: Callable[[str], str]) -> Any:
+    """Return a template with every text in it replaced by the result of `function`. Placeholders stay."""
     if isinstance(template, str):
         return function(template)
     if not isinstance(template, list | tuple):

@@ -1,7 +1,7 @@
-"""The `jinja2` dialect: the full language, in Jinja's immutable sandbox, strict about what is undefined.
+"""The `jinja2` dialect: the full language in Jinja's immutable sandbox. Undefined variables are errors.
 
-Values are data: they are never compiled. Templates cannot reach private attributes, change what they are given or load other
-templates, and what they produce is limited.
+Values are data and never compiled. Templates cannot read private attributes, change their values or load other templates. The
+length of the result is limited.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable
 from prompt_registry_plugin.templates.text import TextTemplate, missing_variable_error
 
 MAX_OUTPUT = 1_000_000
-"""Characters that a rendered template may have."""
+"""The most characters that a rendered template may have. A loop in a template could otherwise fill the memory."""
 
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """The sandbox, with the operators watched that make a huge value out of a small one."""
+    """The sandbox, which also checks the operators that make a huge value out of a small one."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
@@ -42,7 +42,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 class JinjaTemplate(TextTemplate):
-    """A compiled Jinja text. `variables` are the names it reads; one behind a condition may be left out."""
+    """A compiled Jinja text. `variables` are the names it reads. A name that is read only behind a condition may be missing."""
 
     __slots__ = ("_template",)
 
@@ -63,10 +63,10 @@ class JinjaTemplate(TextTemplate):
         self.variables = frozenset(names) - _environment().globals.keys()
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
-        """The rendered text.
+        """Return the rendered text.
 
-        Raises `MissingVariable` for what is undefined, and `InvalidTemplate` for what the sandbox forbids, for errors inside the
-        template and for more than `MAX_OUTPUT` characters.
+        Raises `MissingVariable` for undefined names. Raises `InvalidTemplate` for operations that the sandbox forbids, for errors in the
+        template, and for more than `MAX_OUTPUT` characters.
         """
         pieces: list[str] = []
         size = 0
@@ -82,18 +82,18 @@ class JinjaTemplate(TextTemplate):
             raise MissingVariable(f"{where}: {error.message}") from error
         except InvalidTemplate:
             raise
-        except Exception as error:  # a template is a program: whatever goes wrong in it is told with its name
+        except Exception as error:  # a template is a program and may raise anything
             raise InvalidTemplate(f"{where} cannot be rendered: {type(error).__name__}: {error}") from error
         return "".join(pieces)
 
     def partial(self, values: Mapping[str, Any]) -> str:
-        """The source as it is: values cannot be written into a program; whoever asks keeps them beside it."""
+        """Return the source unchanged: values cannot be written into a program. The caller keeps them beside it."""
         return self.source
 
 
 @lru_cache(maxsize=1024)
 def compile_jinja(source: str, where: str) -> JinjaTemplate:
-    """The compiled form of a Jinja text. Raises `InvalidTemplate` with the line of the fault."""
+    """Return the compiled form of a Jinja text. Raises `InvalidTemplate` with the line of the error."""
     return JinjaTemplate(source, where)
 
 

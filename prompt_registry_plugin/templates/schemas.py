@@ -1,4 +1,4 @@
-"""Typed variables: a JSON Schema (draft 2020-12) for each variable that has one, checked whenever the prompt is rendered."""
+"""Variable types: a JSON Schema (draft 2020-12) for each variable that has one, checked at every render."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from prompt_registry_plugin.errors import InvalidTemplate, InvalidVariable, did_
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-_SHOWN = 200  # characters of a refused value
+_SHOWN = 200  # characters of a message, which quotes the value; values can be long
 
 
 def check_schemas(schemas: object, names: Collection[str], where: str) -> None:
-    """Raises `InvalidTemplate` when `schemas` is no mapping of variables in `names` to JSON Schemas."""
+    """Raise `InvalidTemplate` unless `schemas` maps variables in `names` to JSON Schemas."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
@@ -31,7 +31,7 @@ def check_schemas(schemas: object, names: Collection[str], where: str) -> None:
 
 
 def _check_references(schema: Any, part: Any, where: str) -> None:
-    """Raises `InvalidTemplate` for a reference to another document, which would have to be fetched, or to nothing."""
+    """Raise `InvalidTemplate` for a reference to another document, which would have to be fetched, or to a missing part."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
@@ -53,7 +53,7 @@ def _check_references(schema: Any, part: Any, where: str) -> None:
 
 
 def make_validators(schemas: Mapping[str, Any]) -> dict[str, Validator]:
-    """A validator for each variable. References lead nowhere outside the schema: nothing is fetched."""
+    """Return a validator for each variable. It fetches nothing: references outside the schema fail."""
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
@@ -61,7 +61,7 @@ def make_validators(schemas: Mapping[str, Any]) -> dict[str, Validator]:
 
 
 def check_values(validators: Mapping[str, Validator], values: Mapping[str, Any], where: str) -> None:
-    """Raises `InvalidVariable`, naming the variable and what is wrong with its value; missing values are not looked at."""
+    """Raise `InvalidVariable`, with the variable and the reason, for an invalid value. Missing values are not checked."""
     for name, validator in validators.items():
         if name not in values:
             continue

@@ -1,10 +1,10 @@
 """The default dialect: `{{name}}` and includes, nothing else, rendered in a single pass.
 
-A template is split at its variables when it is compiled; rendering joins the pieces with the values. Values are never
-looked at, so whatever a user typed cannot become a variable. Single braces (JSON, code) are literal text. Two opening
-braces that are meant literally are written `{{ '{{' }}`, as in Jinja; two closing ones need no care.
+A template is split at its variables when it is compiled. Rendering joins the pieces with the values. Values are never parsed, so
+user input cannot become a variable. Single braces (JSON, code) are literal text. Write two literal opening braces as
+`{{ '{{' }}`, as in Jinja. Two closing braces need no escape.
 
-`{{> other@production}}` stands for the text of another prompt. It is replaced when the prompt is loaded (see `includes`).
+`{{> other@production}}` is an include. The registry expands it when the prompt is loaded (see `includes`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ _ESCAPE = "{{ '{{' }}"
 
 
 class Piece(NamedTuple):
-    """A literal text and what follows it: a variable, an included prompt, or, at the end, nothing."""
+    """A literal text and the variable or include after it. The last piece has neither."""
 
     literal: str
+    """The text, unescaped."""
     name: str | None = None
+    """The variable that follows."""
     include: str | None = None
+    """The included prompt that follows."""
 
 
 class TextTemplate:
@@ -43,12 +46,12 @@ class TextTemplate:
         self.literals = literals
         self.names = names
         self.variables = frozenset(names)
-        # Literals with a gap after each but the last: rendering copies the list, fills the gaps and joins.
+        # Literals with a gap after each but the last. To render, copy the list, fill the gaps and join: the fastest way in Python.
         self._blank = [part for literal in literals for part in (literal, "")][:-1]
         self._slots = tuple(zip(range(1, 2 * len(names), 2), names, strict=True))
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
-        """The text with every variable replaced. Raises `MissingVariable`, naming it and `where`."""
+        """Return the text with every variable replaced. Raises `MissingVariable` with the variable and `where`."""
         parts = self._blank.copy()
         try:
             for at, name in self._slots:
@@ -56,12 +59,12 @@ class TextTemplate:
                 parts[at] = value if type(value) is str else str(value)
         except KeyError:
             if self.variables <= values.keys():
-                raise  # a value's own __str__ raised it
+                raise  # raised by the __str__ of a value, not by a missing one
             raise missing_variable_error(self.variables, values, where) from None
         return "".join(parts)
 
     def partial(self, values: Mapping[str, Any]) -> str:
-        """A template source with the given values filled in, escaped so that they stay text."""
+        """Return a template source with the given values filled in, escaped so that they stay text."""
         pieces: list[Piece] = [Piece(self.literals[0])]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
             pieces.append(Piece(str(values[name])) if name in values else Piece("", name))
@@ -73,7 +76,7 @@ class TextTemplate:
 
 
 def missing_variable_error(variables: frozenset[str], values: Mapping[str, Any], where: str) -> MissingVariable:
-    """The error that names what is missing, with near matches among what was given."""
+    """Return the error that names the missing variables, with similar names among the values."""
     absent = sorted(variables - values.keys())
     hint = did_you_mean(absent[0], set(values) - variables)
     hint = hint.replace("did you mean", "it was given") if hint else ""
@@ -82,9 +85,9 @@ def missing_variable_error(variables: frozenset[str], values: Mapping[str, Any],
 
 
 def to_source(pieces: Iterable[tuple[str, str | None] | Piece]) -> str:
-    """The template source of pieces, each a literal text followed by a variable, an include or nothing.
+    """Return the template source of pieces, each a literal text followed by a variable, an include or nothing.
 
-    Literal text is escaped only after neighbours were joined: two braces may come from two pieces.
+    Neighboring literals are joined before they are escaped, because two braces may come from two pieces.
     """
     source, literal = [], ""
     for piece in pieces:
@@ -98,7 +101,7 @@ def to_source(pieces: Iterable[tuple[str, str | None] | Piece]) -> str:
 
 @lru_cache(maxsize=4096)
 def compile_text(source: str, where: str) -> TextTemplate:
-    """The compiled form of a text without includes. Raises `InvalidTemplate` with the place of the fault."""
+    """Return the compiled form of a text without includes. Raises `InvalidTemplate` with the position of the error."""
     pieces = pieces_of(source, where)
     if any(piece.include for piece in pieces):
         raise InvalidTemplate(f"the template of {where} includes other prompts, which is only possible in a registered prompt")
@@ -108,7 +111,7 @@ def compile_text(source: str, where: str) -> TextTemplate:
 
 
 def pieces_of(source: str, where: str) -> list[Piece]:
-    """A text split at its variables and includes; the last piece has neither. Raises `InvalidTemplate`."""
+    """Return a text split at its variables and includes. The last piece has neither. Raises `InvalidTemplate`."""
     # A brace right before a variable's own two belongs to the text: "{{{x}}}" is "{" + x + "}".
     pieces, literal, position = [], "", 0
     for match in _TOKEN.finditer(source):
@@ -124,6 +127,7 @@ def pieces_of(source: str, where: str) -> list[Piece]:
 
 
 def _check_literal(source: str, start: int, end: int, where: str) -> str:
+    """Return `source[start:end]`. Raise `InvalidTemplate`, with line and column, if it contains two opening braces."""
     at = source.find(_OPENING, start, end)
     if at >= 0:
         line = source.count("\n", 0, at) + 1

@@ -1,1 +1,1 @@
-"""What an agent did, as a tree of spans that knows which prompt was rendered where."""
+"""The trace of an agent: a tree of spans, linked to the prompts that were rendered, and the recorder that collects it."""

@@ -1,4 +1,4 @@
-"""Where code runs: the framework's step, and the user's module and function. Discovered prompts are named after it."""
+"""Where the current code runs: the framework's step, and the user's module and function. Discovered prompts are named after it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PACKAGE = str(Path(__file__).parent.parent)
 
 
 def propose_name(place: Place) -> str:
-    """A name from where a prompt was rendered: `<graph or module>/<node or function>`."""
+    """Return a name for a prompt rendered at `place`: `<graph or module>/<node or function>`."""
     if place.graph and place.node:
         return _join_name(place.graph, place.node)
     module, function = _call_site()
@@ -47,6 +47,7 @@ def propose_name(place: Place) -> str:
 
 @lru_cache(maxsize=4096)
 def _join_name(graph: str, node: str) -> str:
+    """Return `graph/node`, both reduced to characters that a name may have, and not readable as a version (`name/3`)."""
     folder, last = _name_part(graph), _name_part(node)
     return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
 
@@ -61,7 +62,7 @@ _GENERIC_MODULES = frozenset(
 
 
 def _call_site() -> tuple[str, str]:
-    """The package or module, and the function, of the user's code that is running."""
+    """Return the module (or package) and the function of the user's code that is running."""
     frame = sys._getframe(1)
     while frame is not None and _is_library(frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]
@@ -79,6 +80,7 @@ def _module_name(filename: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_library(filename: str) -> bool:
+    """Return whether a file belongs to the standard library, an installed package or this one, rather than to the user."""
     path = filename.replace("\\", "/")
     standard_library = str(Path(threading.__file__).parent)
     return (

@@ -1,4 +1,4 @@
-"""Reading an instruction: which labels there are, what is said about each, and how to answer."""
+"""Read an instruction: its labels, the text about each, and the form of the answer."""
 
 from __future__ import annotations
 
@@ -20,29 +20,32 @@ _NO_LABEL = frozenset(["a", "an", "the", "it", "this", "that", "one", "them", "t
 
 @dataclass(slots=True)
 class Instruction:
-    """What an instruction says: per label the texts that describe it, and examples as (text, label)."""
+    """The content of an instruction."""
 
     labels: dict[str, list[str]] = field(default_factory=dict)
+    """The texts that describe a label, by label."""
     examples: list[tuple[str, str]] = field(default_factory=list)
+    """Examples as (text, label)."""
     label_only: bool = False
+    """Whether the answer must be the label alone."""
 
 
 def read_instruction(text: str) -> Instruction:
-    """The labels of a text and what it says about them."""
-    text = re.sub(r"[ \t]{2,}", " ", text)  # runs of spaces would make the patterns below slow, and mean nothing
+    """Return the labels of a text and what it says about them."""
+    text = re.sub(r"[ \t]{2,}", " ", text)  # runs of spaces mean nothing, and would make the patterns slow
     lines = [_BULLET.sub("", line).strip() for line in text.splitlines()]
     found = Instruction(label_only=any(_ANSWERING.search(s) and _BARE.search(s) for s in _split_sentences(text)))
     for line in lines:
         for match in _LIST.finditer(line) if not _ARROW.match(line) else ():
             items = _split_list(match["items"])
-            # Words in running text ("by card, cash or cheque") are no labels; identifiers and whole lists after a colon are.
+            # Identifiers and lists after a colon are labels. Words in running text ("by card, cash or cheque") are not.
             if any("_" in item for item in items) or match[0][0] in ":(" or match.end() >= len(line.rstrip(" .?!")):
                 _add_labels(found, items)
     enumerated = {label.lower() for label in found.labels}
     for raw, line in zip(text.splitlines(), lines, strict=True):
         if (definition := _DEFINITION.match(line)) and _is_description(raw, definition, enumerated):
             _add_labels(found, [definition["left"]])
-    # A list of plain words behind a label ("cards: lost, stolen") describes the label; the words are no labels themselves.
+    # A list of plain words after a label ("cards: lost, stolen") describes that label. The words are not labels.
     for line in lines:
         definition = _DEFINITION.match(line)
         if definition and _find_label(found, definition["left"]) and not _are_identifiers(definition["right"]):
@@ -55,6 +58,7 @@ def read_instruction(text: str) -> Instruction:
 
 
 def _describe(found: Instruction, line: str) -> None:
+    """Add what a line says about labels: an example, a definition, or a sentence that mentions one."""
     if arrow := _ARROW.match(line):
         if label := _find_label(found, arrow["label"]):
             found.examples.append((arrow["text"].strip(" \"'`“”"), label))
@@ -76,6 +80,7 @@ def _describe(found: Instruction, line: str) -> None:
 
 
 def _is_description(raw: str, match: re.Match[str], enumerated: set[str]) -> bool:
+    """Return whether `left: right` defines a label, rather than being any line with a colon."""
     left, right = match["left"], match["right"]
     if left.lower() in enumerated or (_are_identifiers(right) and len(_split_list(right)) > 1):
         return False
@@ -90,6 +95,7 @@ def _add_labels(found: Instruction, labels: Iterable[str]) -> None:
 
 
 def _find_label(found: Instruction, name: str) -> str | None:
+    """Return the label with this name, ignoring case and quotes, or None."""
     return next((label for label in found.labels if label.lower() == name.strip(" `\"'*").lower()), None)
 
 
@@ -98,6 +104,7 @@ def _split_list(text: str) -> list[str]:
 
 
 def _are_identifiers(text: str) -> bool:
+    """Return whether a list has single words only, one with an underscore."""
     items = _split_list(text)
     return bool(items) and all(re.fullmatch(r"[\w-]+", item) for item in items) and any("_" in item for item in items)
 

@@ -1,7 +1,7 @@
-"""The simulated judge: compares the words of an answer with those of what was expected, and knows nothing of meaning.
+"""The simulated judge: compares the words of an answer with those of the expected one, without knowing their meaning.
 
-It reads what is to be judged by its headings (`answer:`, `expected:`, `fact:`), or two answers that are to be compared. Where nothing
-is expected, as with a rule in plain words, all it can see is whether there is an answer.
+It finds the parts to judge by their headings (`answer:`, `expected:`, `fact:`), or two answers to compare. If nothing is
+expected, as with a rule in plain words, it only sees whether there is an answer.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _EXPECTED = ("expected", "fact", "expected response", "ground truth", "reference
 
 
 def is_judgement(prompt: str) -> bool:
-    """Whether a prompt asks for a verdict rather than for an answer."""
+    """Return whether a prompt asks for a verdict rather than for an answer."""
     return _VERDICT.search(prompt) is not None or _COMPARED.search(prompt) is not None
 
 
 def judge(prompt: str) -> str:
-    """The verdict, in the form that is asked for."""
+    """Return the verdict, in the form that the prompt asks for."""
     parts = _read_parts(prompt)
     if _COMPARED.search(prompt):
         same = _covers(parts.get("first answer", ""), parts.get("second answer", ""))
@@ -38,7 +38,7 @@ def judge(prompt: str) -> str:
 
 
 def _read_parts(prompt: str) -> dict[str, str]:
-    """What stands under each heading; of two that are alike, the last."""
+    """Return the text under each heading. Of two equal headings, the last one counts."""
     headings = list(_HEADING.finditer(prompt))
     ends = [*(heading.start() for heading in headings[1:]), len(prompt)][: len(headings)]
     return {
@@ -48,7 +48,7 @@ def _read_parts(prompt: str) -> dict[str, str]:
 
 
 def _read_expected(expected: str) -> list[str]:
-    """The texts that are expected, out of JSON where it is some."""
+    """Return the expected texts: the values if it is JSON, else the text."""
     try:
         read = json.loads(expected)
     except ValueError:
@@ -58,9 +58,9 @@ def _read_expected(expected: str) -> list[str]:
 
 
 def _covers(wanted: str, said: str) -> bool:
-    """Whether the words of one text are in another, which may say a little more but does not ramble."""
+    """Return whether an answer contains the words of the wanted text, without being much longer."""
     needed, there = set(stems(wanted)), stems(said)
-    if not needed:  # of yes and no, say
+    if not needed:  # such as yes and no, which are no content words
         return set(re.findall(r"\w+", wanted.casefold())) <= set(re.findall(r"\w+", said.casefold()))
     return needed <= set(there) and len(there) <= 3 * len(needed) + 8
 

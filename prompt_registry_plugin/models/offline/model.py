@@ -1,4 +1,4 @@
-"""The simulated model behind the `Model` protocol, with latency and errors as configured."""
+"""The simulated model as a `Model`, with configured latency and errors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ Role = Literal["task", "reflection", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class OfflineSettings:
-    """How the simulated model behaves: its seed, the seconds that a call takes, and the share of calls that fail."""
+    """The settings of the simulated model."""
 
     seed: int = 0
+    """Seed of its draws. The same seed and messages give the same answer."""
     latency: float = 0.0
+    """Duration of a call, in seconds."""
     error_rate: float = 0.0
+    """Share of calls that fail, between 0 and 1."""
 
     def __post_init__(self) -> None:
         if self.latency < 0 or not 0 <= self.error_rate <= 1:
@@ -34,7 +37,7 @@ class OfflineSettings:
 
 
 class OfflineModel:
-    """A simulated model; see `prompt_registry_plugin.models.offline` for what it can and cannot do."""
+    """A simulated model. See `prompt_registry_plugin.models.offline` for its abilities and limits."""
 
     simulated = True
 
@@ -45,7 +48,7 @@ class OfflineModel:
         self._calls = itertools.count()
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **_params: Any) -> Reply:
-        """The simulated answer. Raises `ModelUnavailable` for the configured share of calls."""
+        """Return the simulated answer. Raises `ModelUnavailable` for the configured share of calls."""
         settings, call = self.settings, next(self._calls)
         if settings.latency:
             await asyncio.sleep(settings.latency)
@@ -54,14 +57,14 @@ class OfflineModel:
         return self.reply(messages)
 
     async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
-        """The simulated answer, word by word."""
+        """Yield the simulated answer word by word, then the tokens."""
         reply = await self(messages, **params)
         for i, word in enumerate(reply.text.split(" ")):
             yield f" {word}" if i else word
         yield reply.usage
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> Reply:
-        """The answer at once, with no latency and no errors."""
+        """Return the answer at once, without latency and errors. It counts four characters as one token."""
         text = "\n\n".join(content_of(message) for message in messages)
         if self.role == "task":
             said = answer(messages, self.settings.seed)
@@ -70,4 +73,4 @@ class OfflineModel:
         return Reply(said, Usage(max(1, len(text) // 4), max(1, len(said) // 4), 1))
 
     async def check(self) -> None:
-        """Always reachable."""
+        """Do nothing: it is always reachable."""

@@ -1,8 +1,8 @@
-"""The simulated reflection model: finds an instruction and criticised examples in its prompt, and proposes a rewrite.
+"""The simulated reflection model: finds an instruction and criticized examples in its prompt, and proposes a rewrite.
 
-It works from what stands there: which label feedback says was right, and which words the examples with that label have that
-the others lack. Like a real one it makes mistakes: it drops a line, generalises from a common word, blames the wrong label,
-or adds an empty phrase.
+It uses only the text of the prompt: the label that the feedback calls right, and the words that the examples with that label
+have and the others lack. Like a real model it makes mistakes: it drops a line, generalizes from a common word, blames the wrong
+label, or adds an empty phrase.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Case:
 
 
 def reflect(prompt: str, seed: int) -> str:
-    """A short remark and, fenced, the proposed instruction."""
+    """Return a short remark and the proposed instruction in a fence. The same seed and prompt give the same proposal."""
     rng = random.Random(f"{seed}\x1f{prompt}")  # noqa: S311  draws for a simulation
     start, end, instruction = _find_instruction(prompt)
     read = read_instruction(instruction)
@@ -61,6 +61,7 @@ def reflect(prompt: str, seed: int) -> str:
 
 
 def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case], rng: random.Random) -> list[str]:
+    """Return the lines with examples of `label`, or with words that are typical of it."""
     mine = [case for case in failed if case.right == label]
     if rng.random() < 0.7:
         quoted = rng.sample(mine, min(3, len(mine)))
@@ -83,6 +84,7 @@ def _teach(lines: list[str], label: str, failed: list[_Case], cases: list[_Case]
 
 
 def _blunder(lines: list[str], rng: random.Random) -> list[str]:
+    """Return the lines with an occasional mistake: a dropped line or an empty phrase."""
     droppable = [i for i, line in enumerate(lines) if line.strip() and "{" not in line]
     if rng.random() < 0.06 and len(droppable) > 2:
         gone = rng.choice(droppable)
@@ -98,7 +100,7 @@ def _chatters(case: _Case) -> bool:
 
 
 def _find_instruction(prompt: str) -> tuple[int, int, str]:
-    """The block that reads like the instruction: the first marked one with labels, else the first marked one, else the start."""
+    """Return start, end and text of the instruction: the first marked block with labels, else the first marked block, else the start."""
     blocks = sorted(
         [*((match.start(), match.end(), match["body"]) for match in _FENCE.finditer(prompt)), *_find_tagged_blocks(prompt)]
     )
@@ -112,7 +114,7 @@ def _find_instruction(prompt: str) -> tuple[int, int, str]:
 
 
 def _find_tagged_blocks(prompt: str) -> list[tuple[int, int, str]]:
-    """The first `<tag>…</tag>` block of every tag."""
+    """Return the first `<tag>…</tag>` block of every tag, as (start, end, text)."""
     found: dict[str, tuple[int, int, str]] = {}
     for match in _TAG.finditer(prompt):
         if match[1] not in found:
@@ -124,6 +126,7 @@ def _find_tagged_blocks(prompt: str) -> list[tuple[int, int, str]]:
 
 
 def _read_cases(text: str, read: Instruction) -> list[_Case]:
+    """Return the examples in a text: message, answer and right label."""
     known = {label.lower(): label for label in read.labels}
     cases = []
     for part in _NEW_EXAMPLE.split(text):
@@ -138,4 +141,5 @@ def _read_cases(text: str, read: Instruction) -> list[_Case]:
 
 
 def _find_label(word: str, known: dict[str, str]) -> str | None:
+    """Return the label that a word names, or a word with an underscore itself, which is a label as well."""
     return known.get(word.lower()) or (word if "_" in word else None)

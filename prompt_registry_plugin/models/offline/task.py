@@ -1,4 +1,4 @@
-"""The simulated task model: classifies a message by what its instruction says about each label."""
+"""The simulated task model: classifies a message by the description of each label in its instruction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHATTER = (
 
 
 def answer(messages: Sequence[Mapping[str, Any]], seed: int) -> str:
-    """The answer to a conversation: a label, or a sentence around it unless the instruction wants the label only."""
+    """Return the answer to a conversation: a label, or a sentence around it unless the instruction asks for the label alone."""
     instruction, message = _split(messages)
     read = _read(instruction)
     if not read.labels:
@@ -38,11 +38,11 @@ def answer(messages: Sequence[Mapping[str, Any]], seed: int) -> str:
 
 
 def classify(read: Instruction, message: str, seed: int) -> str:
-    """The label whose description shares the rarest words with the message, and whose examples resemble it (TF-IDF)."""
+    """Return the label whose description shares the rarest words with the message and whose examples resemble it (TF-IDF)."""
     profiles = {label: _profile(label, texts) for label, texts in read.labels.items()}
     documents = [*profiles.values(), *(dict.fromkeys(stems(text), 1.0) for text, _ in read.examples)]
     spread = Counter(word for profile in profiles.values() for word in profile)
-    # A word that every label has tells nothing; one that a single label has tells most.
+    # Inverse document frequency: a word that all labels have tells nothing, one of a single label tells most.
     rarity = {word: math.log((1 + len(profiles)) / (spread[word] or 1)) for document in documents for word in document}
     said = dict.fromkeys(stems(message), 1.0)
     scores = {label: _overlap(said, profile, rarity) for label, profile in profiles.items()}
@@ -57,6 +57,7 @@ def _read(instruction: str) -> Instruction:
 
 
 def _profile(label: str, texts: Sequence[str]) -> dict[str, float]:
+    """Return the weight of each word in the name and the descriptions of a label."""
     profile: dict[str, float] = {}
     for word in stems(label):
         profile[word] = _NAME_WEIGHT
@@ -81,7 +82,7 @@ def _norm(vector: Mapping[str, float], rarity: Mapping[str, float]) -> float:
 
 
 def _split(messages: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The instruction and the message to work on."""
+    """Return the instruction and the message to classify."""
     users = [content_of(m) for m in messages if m.get("role") in ("user", "human")]
     others = [content_of(m) for m in messages if m.get("role") in ("system", "developer")]
     last = users[-1] if users else ""

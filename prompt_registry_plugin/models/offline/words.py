@@ -1,4 +1,4 @@
-"""Words as the simulated model sees them."""
+"""Words and draws of the simulated model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STOP = frozenset(
 
 
 def stem(word: str) -> str:
-    """A word without its commonest English endings."""
+    """Return a word without its most common English endings."""
     for ending in ("ing", "ied", "ies", "ed", "es", "s", "'s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)] + ("y" if ending in ("ied", "ies") else "")
@@ -24,16 +24,16 @@ def stem(word: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The content words of a text, lower case, in order; identifiers are split at underscores and hyphens."""
+    """Return the content words of a text in lower case, in order. Identifiers are split at underscores and hyphens."""
     return [word for word in _WORD.findall(text.lower().replace("_", " ").replace("-", " ")) if word not in _STOP]
 
 
 def stems(text: str) -> list[str]:
-    """The stems of the content words of a text."""
+    """Return the stems of the content words of a text, in order."""
     return [stem(word) for word in words(text)]
 
 
 def chance(*parts: object) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments: the same seed and text give the same draw."""
+    """Return a number in [0, 1) that depends only on the arguments."""
     data = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") / 2**64
