@@ -64,11 +64,11 @@ class PromptAgent:
         return run_sync(self(inputs))
 
     def model_of(self, version: PromptVersion) -> Model:
-        """Return the model to ask: the given one, or else that of the version's `model_config`. Raises `UserError` if there is none."""
+        """Return the model to ask: the given one, or else that of the version's `model_config`. Raises `UserError` if no model is named."""
         return resolve_model(self.spec_of(version)) if self._model is None else self._model
 
     def spec_of(self, version: PromptVersion) -> str:
-        """Return that model's name, as `resolve_model` takes it. Raises `UserError` if there is none."""
+        """Return that model's name, as `resolve_model` takes it. Raises `UserError` if no model is named."""
         if self._model is not None:
             return self._spec if isinstance(self._spec, str) else self._model.name
         config = version.model_config or {}

@@ -1,4 +1,4 @@
-"""Costs of model calls, from the public prices in the package genai-prices. Without that package, there are none."""
+"""Costs of model calls, from the public prices in the package genai-prices. Without that package, no price is known."""
 
 from __future__ import annotations
 

@@ -35,54 +35,14 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
         raise TypeError(f"@trace takes a function, or an object of an installed framework, not {type(function).__name__}")
     name = name or str(getattr(function, "__qualname__", repr(function)))
     signature = signature_of(function)
+
+    def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream:
+        return stream_of(name, partial(_inputs, signature, args, kwargs))
+
     if inspect.isasyncgenfunction(function):
-
-        @wraps(function)
-        async def generate_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with stream_of(name, partial(_inputs, signature, args, kwargs)) as stream:
-                items = function(*args, **kwargs)
-                step = items.asend(None)
-                try:
-                    while True:
-                        with stream.step():
-                            item = await step
-                        try:
-                            step = items.asend((yield stream.note(item)))
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
-                            step = items.athrow(error)
-                except StopAsyncIteration:
-                    return
-                finally:
-                    with stream.step():
-                        await items.aclose()
-
-        return cast("Callable[P, R]", generate_async)
+        return cast("Callable[P, R]", _trace_async_generator(function, open_stream))
     if inspect.isgeneratorfunction(function):
-
-        @wraps(function)
-        def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with stream_of(name, partial(_inputs, signature, args, kwargs)) as stream:
-                items = function(*args, **kwargs)
-                advance, given = items.send, None
-                try:
-                    while True:
-                        with stream.step():
-                            item = advance(given)
-                        try:
-                            advance, given = items.send, (yield stream.note(item))
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
-                            advance, given = items.throw, error
-                except StopIteration as end:
-                    return end.value
-                finally:
-                    with stream.step():
-                        items.close()
-
-        return cast("Callable[P, R]", generate)
+        return cast("Callable[P, R]", _trace_generator(function, open_stream))
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
@@ -98,6 +58,61 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
             return _finish_with(span_id, function(*args, **kwargs))
 
     return call
+
+
+OpenStream = Callable[[tuple[Any, ...], dict[str, Any]], "Stream"]
+
+
+def _trace_async_generator(function: Callable[..., Any], open_stream: OpenStream) -> Callable[..., AsyncGenerator[Any, Any]]:
+    # Not `async for`: the wrapper passes on what the caller sends and throws, as the generator itself would get it.
+    @wraps(function)
+    async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with open_stream(args, kwargs) as stream:
+            items = function(*args, **kwargs)
+            step = items.asend(None)
+            try:
+                while True:
+                    with stream.step():
+                        item = await step
+                    try:
+                        step = items.asend((yield stream.note(item)))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
+                        step = items.athrow(error)
+            except StopAsyncIteration:
+                return
+            finally:
+                with stream.step():
+                    await items.aclose()
+
+    return generate
+
+
+def _trace_generator(function: Callable[..., Any], open_stream: OpenStream) -> Callable[..., Generator[Any, Any, Any]]:
+    # Not `yield from`: the generator's span is current only while it makes an item, so each step is a block.
+    @wraps(function)
+    def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with open_stream(args, kwargs) as stream:
+            items = function(*args, **kwargs)
+            advance, given = items.send, None
+            try:
+                while True:
+                    with stream.step():
+                        item = advance(given)
+                    try:
+                        advance, given = items.send, (yield stream.note(item))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
+                        advance, given = items.throw, error
+            except StopIteration as end:
+                return end.value
+            finally:
+                with stream.step():
+                    items.close()
+
+    return generate
 
 
 class Stream:

@@ -54,7 +54,7 @@ def same_words(one: Any, other: Any) -> bool:
 
 
 def require_expected(expectations: Mapping[str, Any], name: str) -> Any:
-    """Return the expected response. Raise `InvalidExample`, with the name of the scorer, if there is none."""
+    """Return the expected response. Raise `InvalidExample`, with the name of the scorer, if it is missing."""
     if "expected_response" not in expectations:
         raise InvalidExample(f"{name} needs expectations['expected_response']")
     return expectations["expected_response"]
