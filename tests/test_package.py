@@ -12,8 +12,8 @@ from tests.conftest import ROOT, run_python
 
 PACKAGE = ROOT / "prompt_registry_plugin"
 
-# Above everything, and therefore free to import it: the lazy front door, the command line's entry, and where old names went.
-FRONT = {"__init__", "__main__", "moved"}
+# Above everything, and therefore free to import it: the lazy front door, and the command line's entry.
+FRONT = {"__init__", "__main__"}
 _ROW = re.compile(r"^\| (\d+) \| (\w+) \| ([^|]+) \| ([^|]+) \|$", re.M)
 
 

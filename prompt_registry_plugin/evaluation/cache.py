@@ -26,6 +26,7 @@ from prompt_registry_plugin.errors import PromptNotFound
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.targets import import_object, is_users, reference_to
 from prompt_registry_plugin.frameworks import enabling
+from prompt_registry_plugin.moved import with_old_names
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Scorer
 from prompt_registry_plugin.records import AliasMove, Candidate, Change, Example, Rollout, digest, utc_now
@@ -158,7 +159,8 @@ class _Seen:
 
     def root(self, obj: Any) -> Any:
         """Of a target or a scorer: its name, whose meaning is in its file, and what no file says."""
-        reference = None if obj is None else reference_to(obj)
+        named = None if obj is None else reference_to(obj)
+        reference = None if named is None else with_old_names(named)  # a key that was stored before a module moved has to stay
         if reference is None or "{" in reference or inspect.isroutine(obj) or _is_users_own(type(obj)):
             return [reference, self.of(obj) if reference is None or "{" not in reference else None]
         return [reference, None]

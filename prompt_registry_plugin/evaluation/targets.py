@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from prompt_registry_plugin.concurrency import ContextPool, signature_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import holds_secrets
+from prompt_registry_plugin.moved import homes_of
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
 from prompt_registry_plugin.recipes import NESTED, has_recipe, reference_of
@@ -76,7 +77,11 @@ def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager, a
 
 
 def import_object(reference: str) -> Any:
-    """The object that `"package.module:name"` names. Raises `UserError` when it cannot be imported."""
+    """Return the object that `"package.module:name"` or `"package.module:Class{arguments}"` names.
+
+    A reference that an earlier version stored is found where its module is now (`moved`). Raises `UserError` when nothing can be
+    imported by that name, and when a class would be called that is not marked for it (`recipes`).
+    """
     module_name, colon, path = reference.partition(":")
     if not colon or not module_name or not path:
         raise UserError(f"cannot read {reference!r}: write 'package.module:name'")
@@ -84,9 +89,7 @@ def import_object(reference: str) -> Any:
         sys.path.insert(0, here)  # as `python -m` would
     path, brace, recipe = path.partition("{")
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = _named_object(module_name, path)
     except Exception as error:  # whatever the user's module does when it is imported
         raise UserError(f"cannot import {reference!r}: {type(error).__name__}: {error}") from error
     if not brace:
@@ -99,6 +102,22 @@ def import_object(reference: str) -> Any:
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"cannot make {reference!r}: {error}") from error
+
+
+def _named_object(module_name: str, path: str) -> Any:
+    """Return the object at `path` in a module, or in the module that its names have moved to."""
+    homes = homes_of(module_name)
+    for home in homes:
+        found: Any = import_module(home)
+        try:
+            for part in path.split("."):
+                found = getattr(found, part)
+        except AttributeError:
+            if home == homes[-1]:
+                raise
+        else:
+            return found
+    raise AssertionError("a module has a home")
 
 
 def reference_to(obj: Any) -> str | None:
