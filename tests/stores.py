@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.markers import need
+
 POSTGRES = os.environ.get("PROMPT_REGISTRY_TEST_POSTGRES") or "postgresql://postgres@127.0.0.1:5432/test"
 
 
@@ -30,6 +32,7 @@ def why_no_postgres() -> str | None:
 @contextmanager
 def postgres_url(parameters: str = "") -> Iterator[str]:
     """The URL of an empty registry in PostgreSQL, which is dropped afterwards. Skips the test when there is no server."""
+    need("postgres", "PostgreSQL")
     if reason := why_no_postgres():
         pytest.skip(reason)
     import psycopg

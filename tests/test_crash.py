@@ -15,6 +15,8 @@ import prompt_registry_plugin as pr
 from tests.conftest import ROOT
 from tests.stores import postgres_url
 
+pytestmark = pytest.mark.process
+
 PROCESSES, EACH, KILLS = 8, 200, 50
 
 # Each program forks its processes from one that has imported everything, so that they start together.

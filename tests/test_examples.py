@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.process
+
 
 def run(module: str, folder: Path) -> str:
     """What an example prints, in a process and a folder of its own."""

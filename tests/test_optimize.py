@@ -246,12 +246,12 @@ def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
 )
 def test_mistakes_are_told_before_anything_is_spent(
     registry: pr.PromptRegistry, arguments: Optimize, change: Optimize, error: type[Exception], reason: str,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """No call of the target, no run in the registry."""
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{unused_tcp_port}/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(error, match=reason):
         pr.optimize_prompts(**{**arguments, **change})
     assert not (tmp_path / "calls").exists()
@@ -293,6 +293,7 @@ def wait_for(process: subprocess.Popen[str], task: str, done: int) -> None:
     pytest.fail(f"the run ended early: {process.stderr.read() if process.stderr else ''}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("task", "done"), [("optimize", 3), ("optimize", 60), ("optimize", 180), ("prove", 40)])
 def test_a_killed_run_resumes_without_paying_twice(registry: pr.PromptRegistry, tmp_path: Path, task: str, done: int) -> None:
     """`kill -9` at any point; only what was in flight is run again, and the outcome is a proven gain as ever."""
@@ -314,6 +315,7 @@ def test_a_killed_run_resumes_without_paying_twice(registry: pr.PromptRegistry, 
     assert again.final_eval_score == result.final_eval_score
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("task", "done"), [("optimize", 60), ("prove", 30)])
 def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(
     registry: pr.PromptRegistry, tmp_path: Path, task: str, done: int
@@ -336,6 +338,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(
     assert pr.resume_run(run.id, on_event=lambda event: None).held_out
 
 
+@pytest.mark.process
 def test_a_run_at_work_elsewhere_cannot_be_resumed(registry: pr.PromptRegistry, tmp_path: Path) -> None:
     """Two processes on one run would pay twice."""
     process = start_run(tmp_path)
@@ -477,6 +480,7 @@ def test_a_component_that_is_no_prompt_is_told_at_once(arguments: Optimize) -> N
         pr.optimize_prompts(**{**arguments, "scorers": [typo]})
 
 
+@pytest.mark.process
 def test_resuming_happens_where_the_run_was_started(
     registry: pr.PromptRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

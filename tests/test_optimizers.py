@@ -211,6 +211,7 @@ def test_a_budget_ends_an_optimizer_written_for_mlflow(arguments: dict[str, Any]
         pr.optimize_prompts(**{**arguments, "optimizer": Shaped(ruin=True), "budget": 300})
 
 
+@pytest.mark.process
 def test_the_example_of_an_optimizer_of_ones_own(tmp_path: Any) -> None:
     """It runs as it stands."""
     assert re.search(r"<optimization run \S+: .*rollouts; registered", run_example("custom_optimizer", tmp_path))

@@ -17,6 +17,7 @@ def options(executor: str) -> pr.RunOptions:
     return pr.RunOptions(concurrency=8, on_event=lambda event: None, executor=executor)
 
 
+@pytest.mark.process
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_the_same_scores_on_ray_as_here(registry: pr.PromptRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Candidates reach the prompts there, outputs and items come back, a failure is a failed rollout."""

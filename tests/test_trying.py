@@ -175,6 +175,7 @@ def test_try_on_the_command_line(
         assert (code, message in err) == (2, True), err
 
 
+@pytest.mark.process
 def test_try_in_a_terminal(prompt: pr.PromptVersion) -> None:
     """Answers stand side by side, and what they took below them."""
     shown = keys(["try", "p", "p/1", "--model", "offline:task", "--set", "text=interest", "--save"], [], "saved", COLUMNS="120")
@@ -208,6 +209,7 @@ def ask(url: str, body: Any, **headers: str) -> tuple[int, Any]:
             return error.code, json.loads(text) if text.startswith("{") else text
 
 
+@pytest.mark.process
 def test_a_prompt_is_served(prompt: pr.PromptVersion) -> None:
     """As MLflow's servers are asked; a moved alias counts at once; bad input is told; no page of another name gets an answer."""
     with served("p@production", "--model", "offline:task") as url:
@@ -242,6 +244,7 @@ def test_a_prompt_is_served(prompt: pr.PromptVersion) -> None:
         assert ask(invocations, {"dataframe_records": rows[:1]})[1] == {"predictions": ["apple"]}
 
 
+@pytest.mark.process
 def test_a_token_is_asked_for(prompt: pr.PromptVersion, capsys: pytest.CaptureFixture[str]) -> None:
     """Everywhere but on loopback one is needed to begin with; who has none gets no answer, and health tells without."""
     code, _, err = call(capsys, "serve-prompt", "p", "--model", "offline:task", "--host", "0.0.0.0")
@@ -306,6 +309,7 @@ def keys(arguments: list[str], pressed: list[str], until: str = " left", **envir
     return shown
 
 
+@pytest.mark.process
 def test_annotating_with_the_keyboard(tmp_path: Any) -> None:
     """Good, bad, corrected in an editor, skipped, back: each is stored as its key is pressed, and makes rows."""
     for question in ("a", "b", "c", "d"):
