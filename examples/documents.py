@@ -36,8 +36,8 @@ import prompt_registry_plugin as pr
 from examples.simulated import simulated_models
 from prompt_registry_plugin import mlflow
 from prompt_registry_plugin.config import models as config
-from prompt_registry_plugin.datasets.dataset import examples_of
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.registry.functions import examples_of
 from prompt_registry_plugin.registry.tracked_runs import tracked_run
 
 SHIM = "prompt_registry_plugin.mlflow"

@@ -16,19 +16,6 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from prompt_registry_plugin.config.models import AppConfig as AppConfig
-    from prompt_registry_plugin.datasets.dataset import Dataset as Dataset
-    from prompt_registry_plugin.datasets.dataset import alist_datasets as alist_datasets
-    from prompt_registry_plugin.datasets.dataset import aload_dataset as aload_dataset
-    from prompt_registry_plugin.datasets.dataset import amerge_records as amerge_records
-    from prompt_registry_plugin.datasets.dataset import aregister_dataset as aregister_dataset
-    from prompt_registry_plugin.datasets.dataset import list_datasets as list_datasets
-    from prompt_registry_plugin.datasets.dataset import load_dataset as load_dataset
-    from prompt_registry_plugin.datasets.dataset import merge_records as merge_records
-    from prompt_registry_plugin.datasets.dataset import register_dataset as register_dataset
-    from prompt_registry_plugin.datasets.feedback import alog_feedback as alog_feedback
-    from prompt_registry_plugin.datasets.feedback import asearch_traces as asearch_traces
-    from prompt_registry_plugin.datasets.feedback import log_feedback as log_feedback
-    from prompt_registry_plugin.datasets.feedback import search_traces as search_traces
     from prompt_registry_plugin.errors import AliasConflict as AliasConflict
     from prompt_registry_plugin.errors import BudgetExhausted as BudgetExhausted
     from prompt_registry_plugin.errors import BudgetTooSmall as BudgetTooSmall
@@ -112,6 +99,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.current import current_registry as current_registry
     from prompt_registry_plugin.registry.current import open_registry as open_registry
     from prompt_registry_plugin.registry.current import use_registry as use_registry
+    from prompt_registry_plugin.registry.functions import Dataset as Dataset
     from prompt_registry_plugin.registry.functions import aadopt as aadopt
     from prompt_registry_plugin.registry.functions import aarchive_prompt as aarchive_prompt
     from prompt_registry_plugin.registry.functions import adelete_prompt as adelete_prompt
@@ -120,15 +108,21 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.functions import adelete_prompt_version_tag as adelete_prompt_version_tag
     from prompt_registry_plugin.registry.functions import adelete_version as adelete_version
     from prompt_registry_plugin.registry.functions import adopt as adopt
+    from prompt_registry_plugin.registry.functions import alist_datasets as alist_datasets
+    from prompt_registry_plugin.registry.functions import aload_dataset as aload_dataset
     from prompt_registry_plugin.registry.functions import aload_prompt as aload_prompt
+    from prompt_registry_plugin.registry.functions import alog_feedback as alog_feedback
+    from prompt_registry_plugin.registry.functions import amerge_records as amerge_records
     from prompt_registry_plugin.registry.functions import aprompt_history as aprompt_history
     from prompt_registry_plugin.registry.functions import aprotect_alias as aprotect_alias
     from prompt_registry_plugin.registry.functions import archive_prompt as archive_prompt
+    from prompt_registry_plugin.registry.functions import aregister_dataset as aregister_dataset
     from prompt_registry_plugin.registry.functions import aregister_prompt as aregister_prompt
     from prompt_registry_plugin.registry.functions import aregister_prompts as aregister_prompts
     from prompt_registry_plugin.registry.functions import arestore_prompt as arestore_prompt
     from prompt_registry_plugin.registry.functions import arollback as arollback
     from prompt_registry_plugin.registry.functions import asearch_prompts as asearch_prompts
+    from prompt_registry_plugin.registry.functions import asearch_traces as asearch_traces
     from prompt_registry_plugin.registry.functions import aset_prompt_alias as aset_prompt_alias
     from prompt_registry_plugin.registry.functions import aset_prompt_tag as aset_prompt_tag
     from prompt_registry_plugin.registry.functions import aset_prompt_version_tag as aset_prompt_version_tag
@@ -138,15 +132,21 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.functions import delete_prompt_tag as delete_prompt_tag
     from prompt_registry_plugin.registry.functions import delete_prompt_version_tag as delete_prompt_version_tag
     from prompt_registry_plugin.registry.functions import delete_version as delete_version
+    from prompt_registry_plugin.registry.functions import list_datasets as list_datasets
+    from prompt_registry_plugin.registry.functions import load_dataset as load_dataset
     from prompt_registry_plugin.registry.functions import load_prompt as load_prompt
+    from prompt_registry_plugin.registry.functions import log_feedback as log_feedback
+    from prompt_registry_plugin.registry.functions import merge_records as merge_records
     from prompt_registry_plugin.registry.functions import prompt_history as prompt_history
     from prompt_registry_plugin.registry.functions import protect_alias as protect_alias
     from prompt_registry_plugin.registry.functions import record as record
+    from prompt_registry_plugin.registry.functions import register_dataset as register_dataset
     from prompt_registry_plugin.registry.functions import register_prompt as register_prompt
     from prompt_registry_plugin.registry.functions import register_prompts as register_prompts
     from prompt_registry_plugin.registry.functions import restore_prompt as restore_prompt
     from prompt_registry_plugin.registry.functions import rollback as rollback
     from prompt_registry_plugin.registry.functions import search_prompts as search_prompts
+    from prompt_registry_plugin.registry.functions import search_traces as search_traces
     from prompt_registry_plugin.registry.functions import set_prompt_alias as set_prompt_alias
     from prompt_registry_plugin.registry.functions import set_prompt_tag as set_prompt_tag
     from prompt_registry_plugin.registry.functions import set_prompt_version_tag as set_prompt_version_tag
@@ -177,6 +177,19 @@ _HOME = {
     "frameworks.enabling": ("disable", "enable", "enabled"),
     "models.prompt_agent": ("PromptAgent",),
     "registry.functions": (
+        "Dataset",
+        "alist_datasets",
+        "aload_dataset",
+        "amerge_records",
+        "aregister_dataset",
+        "list_datasets",
+        "load_dataset",
+        "merge_records",
+        "register_dataset",
+        "alog_feedback",
+        "asearch_traces",
+        "log_feedback",
+        "search_traces",
         "aadopt",
         "aarchive_prompt",
         "adelete_prompt",
@@ -218,17 +231,6 @@ _HOME = {
         "unprotect_alias",
     ),
     "config.models": ("AppConfig",),
-    "datasets.dataset": (
-        "Dataset",
-        "alist_datasets",
-        "aload_dataset",
-        "amerge_records",
-        "aregister_dataset",
-        "list_datasets",
-        "load_dataset",
-        "merge_records",
-        "register_dataset",
-    ),
     "registry.current": ("current_registry", "open_registry", "use_registry"),
     "errors": (
         "AliasConflict",
@@ -292,7 +294,6 @@ _HOME = {
         "Usage",
     ),
     "registry.registry": ("PromptRegistry",),
-    "datasets.feedback": ("alog_feedback", "asearch_traces", "log_feedback", "search_traces"),
     "prompts.context": ("in_context", "override_prompts"),
     "scorers.scorer": ("scorer",),
     "templates.convert": ("to_double_brace",),

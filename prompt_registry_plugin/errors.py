@@ -15,6 +15,7 @@
     │   ├── DatasetNotFound
     │   ├── AliasConflict
     │   ├── BudgetTooSmall
+    │   ├── UnsupportedByStore    the registry's store does not keep what was asked for
     │   ├── InvalidStore          a registry URL or database file that is not ours, or from a newer version
     │   └── PluginError           a missing framework, an unknown plugin, two plugins with one name
     └── RunError                  the request was fine, carrying it out failed
@@ -98,6 +99,10 @@ class BudgetTooSmall(UserError, ValueError):
 
 class InvalidStore(UserError):
     """A registry URL that cannot be read, or a database that is not ours or was written by a newer version."""
+
+
+class UnsupportedByStore(UserError):
+    """The store of a registry does not keep what was asked for, such as traces."""
 
 
 class PluginError(UserError):

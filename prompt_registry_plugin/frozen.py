@@ -6,6 +6,7 @@ Records hand out their own data without copying it, so the data must be immutabl
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -42,8 +43,12 @@ class FrozenList(list[Any]):
         return hash(canonical_json(self))
 
 
+EMPTY: FrozenDict = FrozenDict()
+"""The mapping that fields have where nothing was given; shared, since nobody can change it."""
+
+
 def freeze(value: Any) -> Any:
-    """An immutable copy of a JSON value; other objects are returned as they are."""
+    """Return an immutable copy of a JSON value; other objects are returned as they are."""
     if isinstance(value, FrozenDict | FrozenList):
         return value
     if isinstance(value, Mapping):
@@ -54,10 +59,19 @@ def freeze(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of `value`: sorted keys, no spaces, no escapes that are not needed.
+    """Return the one JSON text of `value`: sorted keys, no spaces, no escapes that are not needed.
 
     Raises `TypeError` for values that JSON cannot hold and `ValueError` for NaN, infinities and half surrogate pairs.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     text.encode()  # a text that is no Unicode could not be stored
     return text
+
+
+def digest(value: Any) -> str:
+    """Return a short content hash (16 hex digits, 64 bits of SHA-256) of a JSON value.
+
+    Other objects count by their `repr`, so that recording cannot fail on a value.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -27,10 +27,10 @@ _KEYS = "g good · b bad · c correct · f fact · s skip · u back · q quit"
 @registry_option
 def annotate(name: str | None, prompt: str | None, every: bool, dataset: str | None, limit: int, as_json: bool) -> None:
     """Go through recorded runs with the keyboard: good, bad, or what the answer should have been."""
-    from prompt_registry_plugin.datasets.dataset import Dataset, merge_records
+    from prompt_registry_plugin.datasets.dataset import Dataset
     from prompt_registry_plugin.datasets.examples import step_of
-    from prompt_registry_plugin.datasets.feedback import feedback_by_trace, search_traces
     from prompt_registry_plugin.errors import InvalidExample
+    from prompt_registry_plugin.registry.functions import load_feedback, merge_records, search_traces
     from prompt_registry_plugin.uri import as_uri, check_name
 
     if dataset:
@@ -39,7 +39,7 @@ def annotate(name: str | None, prompt: str | None, every: bool, dataset: str | N
         prompt = as_uri(prompt)
     open_existing()
     every_one = [t for t in search_traces(name=name, prompt=prompt, max_results=1_000_000) if step_of(t) is not None]
-    reviewed = feedback_by_trace(every_one).keys()
+    reviewed = {feedback.trace_id for feedback in load_feedback(every_one)}
     waiting = [trace for trace in every_one if every or trace.id not in reviewed][:limit]
     if waiting and not sys.stdin.isatty():
         raise UserError("annotate is worked with the keyboard and needs a terminal; from programs: log_feedback(trace_id, …)")
@@ -58,7 +58,7 @@ def annotate(name: str | None, prompt: str | None, every: bool, dataset: str | N
 
 def _go_through(traces: list[Trace], as_json: bool) -> dict[str, str]:
     """What was noted, by trace. Each verdict is stored as its key is pressed, so that leaving loses nothing."""
-    from prompt_registry_plugin.datasets.feedback import log_feedback
+    from prompt_registry_plugin.registry.functions import log_feedback
 
     done: dict[str, str] = {}
     i = 0

@@ -40,7 +40,7 @@ def list_(as_json: bool) -> None:
 def show(name: str, limit: int, as_json: bool) -> None:
     """Show the rows of NAME, or of one version as datasets:/NAME/3."""
     from prompt_registry_plugin.cli.display import print_json, print_table
-    from prompt_registry_plugin.datasets.dataset import load_dataset
+    from prompt_registry_plugin.registry.functions import load_dataset
 
     open_existing()
     dataset = load_dataset(name)
@@ -63,7 +63,7 @@ def show(name: str, limit: int, as_json: bool) -> None:
 @registry_option
 def add(name: str, file: str, replace: bool, message: str | None, as_json: bool) -> None:
     """Write the next version of NAME with the rows of FILE (.jsonl, .csv or .parquet). The same rows make no version."""
-    from prompt_registry_plugin.datasets.dataset import merge_records, register_dataset
+    from prompt_registry_plugin.registry.functions import merge_records, register_dataset
 
     dataset = (register_dataset if replace else merge_records)(name, file, commit_message=message)
     say(f"{dataset.uri} has {len(dataset)} rows", {"uri": dataset.uri, "rows": len(dataset)}, as_json)

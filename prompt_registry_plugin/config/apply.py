@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from prompt_registry_plugin.config.models import AppConfig, DatasetModel, PromptModel, PromptOptimizationModel
-from prompt_registry_plugin.datasets import dataset as curation
 from prompt_registry_plugin.datasets.examples import unique
 from prompt_registry_plugin.errors import DatasetNotFound, PromptRegistryError, UserError, did_you_mean
 from prompt_registry_plugin.optimize.optimize import held_out_of
@@ -43,7 +42,7 @@ def apply(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     for prompt in written:
         prompt.register()  # what is left of that: its alias
     for name, examples in rows.items():
-        curation.register_dataset(name, examples)
+        current_registry().register_dataset(name, examples)
     wanted = {optimization.name: optimization for optimization in chosen}
     return [
         replace(step, detail=_run(wanted[step.name])) if step.kind == "optimization" and step.name in wanted else step
@@ -114,8 +113,7 @@ def _drafts(config: AppConfig) -> dict[str, NewVersion]:
             raise UserError(
                 f"prompts.{key}: another prompt of this file is called {draft.name!r} too, and has another default_template"
             )
-    for draft in found.values():
-        current_registry().check_draft(draft, beside=list(found.values()))
+    current_registry().check_drafts(list(found.values()))
     return found
 
 
@@ -142,7 +140,7 @@ def _prompt_steps(prompt: PromptModel, coming: Mapping[str, NewVersion]) -> Iter
 
 def _dataset_step(name: str, rows: Sequence[Example]) -> Step:
     try:
-        there = curation.load_dataset(name)
+        there = current_registry().load_dataset(name)
     except DatasetNotFound:
         return Step("data set", name, "register", f"{len(rows)} rows")
     if [row.id for row in there] == [row.id for row in rows]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.config.reading import Fault, Path_, read_yaml
 from prompt_registry_plugin.config.references import check_keys, is_by_name, resolve_names
-from prompt_registry_plugin.datasets import dataset as curation
+from prompt_registry_plugin.datasets.dataset import is_dataset_uri
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.runner import resolve_scorers
@@ -193,7 +193,7 @@ class DatasetModel(_Part):
 
     def examples(self) -> list[Example]:
         """The rows. Raises `InvalidExample`."""
-        return curation.examples_of(self.rows if self.rows is not None else str(self.file), f"data set {self.name}")
+        return current_registry().examples_of(self.rows if self.rows is not None else str(self.file), f"data set {self.name}")
 
 
 class PromptOptimizationModel(_Part):
@@ -221,7 +221,7 @@ class PromptOptimizationModel(_Part):
     def examples(self) -> list[Example]:
         """The rows of its data set. Raises `DatasetNotFound` when it is not there yet."""
         try:
-            return list(curation.load_dataset(self.dataset_name))
+            return list(current_registry().load_dataset(self.dataset_name))
         except DatasetNotFound as error:
             raise DatasetNotFound(
                 f"{error}; make it with create_dataset and merge_records, or under `datasets:` in this file"
@@ -313,7 +313,7 @@ class AppConfig(_Part):
         data = resolve_names(source, faults)
         check_keys(cls, data, (), source, faults)
         for dataset in data["datasets"].values() if isinstance(data.get("datasets"), dict) else ():
-            if isinstance(dataset, dict) and isinstance(file := dataset.get("file"), str) and not curation.is_dataset_uri(file):
+            if isinstance(dataset, dict) and isinstance(file := dataset.get("file"), str) and not is_dataset_uri(file):
                 dataset["file"] = str(Path(path).parent / file)  # beside the configuration, wherever it is applied from
         try:
             made = cls.model_validate(data)

@@ -1,1 +1,1 @@
-"""Examples, data sets, and how recorded runs become both."""
+"""Examples, datasets, and human feedback: how files and traces become examples."""

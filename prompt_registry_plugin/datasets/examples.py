@@ -38,11 +38,11 @@ def load_examples(data: Data, what: str = "data") -> list[Example]:
     if isinstance(data, str | PathLike):
         rows, what = _read(Path(data)), f"{what} ({data})"
     elif _is_table(data):
-        rows = _from_table(data)
+        rows = _read_table(data)
     if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         raise InvalidExample(f"{what} is a list of rows or the path of a JSON Lines file, not a {type(rows).__name__}")
     examples = [
-        row if isinstance(row, Example) else _example(row, f"row {number} of {what}") for number, row in enumerate(rows, 1)
+        row if isinstance(row, Example) else _make_example(row, f"row {number} of {what}") for number, row in enumerate(rows, 1)
     ]
     if not examples:
         raise InvalidExample(f"{what} has no rows")
@@ -67,7 +67,7 @@ def unique(examples: Iterable[Example]) -> list[Example]:
 
 def same_inputs(example: Example) -> str:
     """What rows have in common whose inputs are the same but for case, space and punctuation: one of them gives the other away."""
-    return digest(_bare(example.inputs))
+    return digest(_normalize(example.inputs))
 
 
 def split_examples(
@@ -87,12 +87,12 @@ def split_examples(
     random.Random(seed).shuffle(order)  # noqa: S311  a split, not a secret
     wanted = min(max(1, round(len(order) * share)), len(order) - 1)
     if stratify is not None:
-        order = _spread(order, stratify)
+        order = _interleave(order, stratify)
     held_out, rest = order[:wanted], order[wanted:]
     return [example for group in rest for example in group], [example for group in held_out for example in group]
 
 
-def _spread(groups: Sequence[list[Example]], expectation: str) -> list[list[Example]]:
+def _interleave(groups: Sequence[list[Example]], expectation: str) -> list[list[Example]]:
     """The groups in an order of which every beginning has each value of the expectation about as often as the whole has."""
     by_value: dict[str, list[list[Example]]] = {}
     for group in groups:
@@ -103,17 +103,17 @@ def _spread(groups: Sequence[list[Example]], expectation: str) -> list[list[Exam
     return [group for _, group in sorted(places, key=lambda place: place[0])]
 
 
-def _bare(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _bare(item) for key, item in value.items()}
+        return {key: _normalize(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_bare(item) for item in value]
+        return [_normalize(item) for item in value]
     return (re.findall(r"\w+", value.casefold()) or value) if isinstance(value, str) else value
 
 
-def _example(row: Any, where: str) -> Example:
+def _make_example(row: Any, where: str) -> Example:
     if isinstance(row, Trace):
-        row = _row_of(row, where)
+        row = _row_from_trace(row, where)
     if not isinstance(row, Mapping):
         raise InvalidExample(f"{where} is a mapping with 'inputs' and 'expectations', not {type(row).__name__}")
     inputs, expectations = row.get("inputs"), row.get("expectations")
@@ -139,7 +139,7 @@ def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
     return None
 
 
-def _row_of(trace: Trace, where: str) -> dict[str, Any]:
+def _row_from_trace(trace: Trace, where: str) -> dict[str, Any]:
     found = step_of(trace)
     if found is not None and found[1] is not None:
         return {"inputs": found[0], "outputs": found[1]}
@@ -153,30 +153,30 @@ def _is_table(data: Any) -> bool:
     return hasattr(data, "to_dict") and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
-def _from_table(data: Any) -> Iterable[Any]:
+def _read_table(data: Any) -> Iterable[Any]:
     records = data.to_dict("records") if hasattr(data, "columns") else iter(data)
-    return (_structured(record) for record in records)
+    return (_row_from_record(record) for record in records)
 
 
-def _structured(record: Mapping[str, Any]) -> dict[str, Any]:
+def _row_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """A row of a table as a row with inputs and expectations; empty cells are none."""
     given = {str(name): value for name, value in record.items() if value is not None and value == value}  # NaN is not itself
-    inputs, expectations = _mapping(given.pop("inputs", {})), _mapping(given.pop("expectations", {}))
+    inputs, expectations = _parse_mapping(given.pop("inputs", {})), _parse_mapping(given.pop("expectations", {}))
     for name, value in given.items():
         if name.startswith("expectations."):
             expectations[name.removeprefix("expectations.")] = value
         elif name == "outputs":
             expectations["expected_response"] = value
         elif name in _EXPECTED:
-            expectations[name] = _listed(value) if name == "expected_facts" else value
+            expectations[name] = _parse_facts(value) if name == "expected_facts" else value
         else:
             inputs[name.removeprefix("inputs.")] = value
-    return {"inputs": {name: _plain(value) for name, value in inputs.items()}, "expectations": expectations and {
-        name: _plain(value) for name, value in expectations.items()
+    return {"inputs": {name: _python_value(value) for name, value in inputs.items()}, "expectations": expectations and {
+        name: _python_value(value) for name, value in expectations.items()
     }}  # fmt: skip
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _parse_mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -189,7 +189,7 @@ def _mapping(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _listed(value: Any) -> Any:
+def _parse_facts(value: Any) -> Any:
     """Facts in a cell of text: a JSON list, or one fact a line."""
     if not isinstance(value, str):
         return value
@@ -203,7 +203,7 @@ def _listed(value: Any) -> Any:
     return [line for line in value.splitlines() if line.strip()]
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     """A number or a list of a table as Python has them."""
     return value.tolist() if hasattr(value, "tolist") else value
 
@@ -214,7 +214,7 @@ def _read(path: Path) -> Iterable[Any]:
         return _read_csv(path)
     if path.suffix == ".parquet":
         try:
-            return _from_table(import_module("pandas").read_parquet(path))
+            return _read_table(import_module("pandas").read_parquet(path))
         except ImportError as error:
             raise InvalidExample(f"reading {path} needs pandas and pyarrow: pip install pandas pyarrow") from error
         except OSError as error:
@@ -231,7 +231,7 @@ def _read_csv(path: Path) -> Iterable[Any]:
             for record in reader:
                 if None in record or None in record.values():
                     raise InvalidExample(f"a row of {path} has another number of cells than the heading: {record!r:.120}")
-                yield _structured({name: value for name, value in record.items() if value != ""})
+                yield _row_from_record({name: value for name, value in record.items() if value != ""})
     except OSError as error:
         raise InvalidExample(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.datasets.dataset import examples_of, frame_of
+from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.evaluate import EvaluationResult, aevaluate
@@ -24,6 +24,7 @@ from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.records import Example, Interval, Template
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.functions import examples_of
 from prompt_registry_plugin.uri import as_uri, parse
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of, blocking
-from prompt_registry_plugin.datasets.dataset import examples_of
 from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.evaluation.cache import KeptRollouts
 from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
@@ -18,6 +17,7 @@ from prompt_registry_plugin.evaluation.statistics import mean_interval
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.functions import examples_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)

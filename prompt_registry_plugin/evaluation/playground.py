@@ -13,7 +13,6 @@ from typing import Any
 from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import step_of
-from prompt_registry_plugin.datasets.feedback import search_traces
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.prompts.context import recording
@@ -21,6 +20,7 @@ from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recording.costs import with_costs
 from prompt_registry_plugin.records import EMPTY, Usage, digest
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.functions import search_traces
 from prompt_registry_plugin.registry.tracked_runs import tracked_run
 from prompt_registry_plugin.tracing.recorder import TraceRecorder, span
 from prompt_registry_plugin.uri import as_uri

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from functools import partial, wraps
 from typing import Any, Literal, overload
 
-from prompt_registry_plugin.datasets import dataset as curation
-from prompt_registry_plugin.datasets import feedback as reviewing
+from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import step_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation import playground as trying
@@ -105,10 +104,10 @@ def search_traces(
     """
     if gone := sorted(wanted.keys() & {"filter_string", "experiment_ids", "locations", "order_by"}):
         raise UserError(f"search_traces takes no {gone[0]}; it takes name, prompt, run_id, since, until, failed and max_results")
-    found = reviewing.search_traces(run_id=run_id, max_results=max_results, **wanted)
+    found = current_registry().search_traces(run_id=run_id, max_results=max_results, **wanted)
     if return_type == "list":
         return found
-    return curation.frame_of(_row(trace) for trace in found)
+    return frame_of(_row(trace) for trace in found)
 
 
 def get_trace(trace_id: str) -> Trace | None:
@@ -120,12 +119,12 @@ def log_feedback(
     *, trace_id: str, name: str = "feedback", value: Any = None, rationale: str | None = None, **_more: Any
 ) -> TraceFeedback:
     """Notes what somebody thinks of a trace. False, and `"no"`, reject its answer."""
-    return reviewing.log_feedback(trace_id, value, name=name, rationale=rationale)
+    return current_registry().log_feedback(trace_id, value, name=name, rationale=rationale)
 
 
 def log_expectation(*, trace_id: str, name: str, value: Any, **_more: Any) -> TraceFeedback:
     """Notes what should have come out of a trace, such as `name="expected_response"`."""
-    return reviewing.log_feedback(trace_id, name=name, expectations={name: value})
+    return current_registry().log_feedback(trace_id, name=name, expectations={name: value})
 
 
 def load_table(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.datasets.dataset import examples_of
 from prompt_registry_plugin.datasets.examples import Data, is_empty
 from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserError
 from prompt_registry_plugin.evaluation.evaluate import aevaluate
@@ -23,6 +22,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Example, Feedback, Interval
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.functions import examples_of
 from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.uri import check_alias

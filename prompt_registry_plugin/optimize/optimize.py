@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.datasets.dataset import examples_of
 from prompt_registry_plugin.datasets.examples import Data, is_empty, same_inputs, split_examples, unique
 from prompt_registry_plugin.errors import BudgetTooSmall, InvalidExample, PromptNotFound, UserError, did_you_mean
 from prompt_registry_plugin.evaluation.options import OnEvent, RunOptions
@@ -30,6 +29,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.records import Example, Price, digest
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.registry.functions import examples_of
 from prompt_registry_plugin.registry.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)

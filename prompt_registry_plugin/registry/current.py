@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from prompt_registry_plugin.datasets.feedback import add_feedback_reader
+from prompt_registry_plugin.records import TraceFeedback
 from prompt_registry_plugin.registry.registry import PromptRegistry
 
 DEFAULT_URL = "sqlite:///prompts.db"
@@ -53,3 +55,12 @@ def use_registry(registry: PromptRegistry) -> Iterator[PromptRegistry]:
         yield registry
     finally:
         _in_use.reset(token)
+
+
+def _current_feedback(trace_ids: Sequence[str]) -> list[TraceFeedback]:
+    """Return the feedback on traces in the current registry; none where its store keeps no traces."""
+    registry = current_registry()
+    return registry.store.traces.feedback(trace_ids) if registry.keeps_traces else []
+
+
+add_feedback_reader(_current_feedback)

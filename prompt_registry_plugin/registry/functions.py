@@ -7,12 +7,17 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
+from prompt_registry_plugin.datasets.dataset import Dataset as Dataset  # for the front door: see below
 from prompt_registry_plugin.errors import StoreUnavailable
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Template
 from prompt_registry_plugin.registry.current import current_registry
-from prompt_registry_plugin.registry.registry import PromptRegistry, fallback_version
+from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.registry.serving import fallback_version
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
+
+# `Dataset` stands here as well, and the front door takes it from here: whoever has it then has the current registry too, which
+# `Dataset.from_traces` asks for feedback.
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,7 +31,7 @@ def _on_current(method: Callable[Concatenate[PromptRegistry, P], R]) -> Callable
     return function
 
 
-def _waiting(
+def _awaited_on_current(
     method: Callable[Concatenate[PromptRegistry, P], Coroutine[Any, Any, R]],
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     @wraps(method)
@@ -131,22 +136,37 @@ delete_prompt_tag = _on_current(PromptRegistry.delete_prompt_tag)
 set_prompt_version_tag = _on_current(PromptRegistry.set_prompt_version_tag)
 delete_prompt_version_tag = _on_current(PromptRegistry.delete_prompt_version_tag)
 adopt = _on_current(PromptRegistry.adopt)
+search_traces = _on_current(PromptRegistry.search_traces)
+log_feedback = _on_current(PromptRegistry.log_feedback)
+load_feedback = _on_current(PromptRegistry.load_feedback)
+register_dataset = _on_current(PromptRegistry.register_dataset)
+merge_records = _on_current(PromptRegistry.merge_records)
+load_dataset = _on_current(PromptRegistry.load_dataset)
+list_datasets = _on_current(PromptRegistry.list_datasets)
+examples_of = _on_current(PromptRegistry.examples_of)
 
-aregister_prompt = _waiting(PromptRegistry.aregister_prompt)
-aregister_prompts = _waiting(PromptRegistry.aregister_prompts)
-asearch_prompts = _waiting(PromptRegistry.asearch_prompts)
-aset_prompt_alias = _waiting(PromptRegistry.aset_prompt_alias)
-adelete_prompt_alias = _waiting(PromptRegistry.adelete_prompt_alias)
-arollback = _waiting(PromptRegistry.arollback)
-aprompt_history = _waiting(PromptRegistry.aprompt_history)
-aadopt = _waiting(PromptRegistry.aadopt)
-aarchive_prompt = _waiting(PromptRegistry.aarchive_prompt)
-arestore_prompt = _waiting(PromptRegistry.arestore_prompt)
-adelete_version = _waiting(PromptRegistry.adelete_version)
-adelete_prompt = _waiting(PromptRegistry.adelete_prompt)
-aprotect_alias = _waiting(PromptRegistry.aprotect_alias)
-aunprotect_alias = _waiting(PromptRegistry.aunprotect_alias)
-aset_prompt_tag = _waiting(PromptRegistry.aset_prompt_tag)
-adelete_prompt_tag = _waiting(PromptRegistry.adelete_prompt_tag)
-aset_prompt_version_tag = _waiting(PromptRegistry.aset_prompt_version_tag)
-adelete_prompt_version_tag = _waiting(PromptRegistry.adelete_prompt_version_tag)
+aregister_prompt = _awaited_on_current(PromptRegistry.aregister_prompt)
+aregister_prompts = _awaited_on_current(PromptRegistry.aregister_prompts)
+asearch_prompts = _awaited_on_current(PromptRegistry.asearch_prompts)
+aset_prompt_alias = _awaited_on_current(PromptRegistry.aset_prompt_alias)
+adelete_prompt_alias = _awaited_on_current(PromptRegistry.adelete_prompt_alias)
+arollback = _awaited_on_current(PromptRegistry.arollback)
+aprompt_history = _awaited_on_current(PromptRegistry.aprompt_history)
+aadopt = _awaited_on_current(PromptRegistry.aadopt)
+aarchive_prompt = _awaited_on_current(PromptRegistry.aarchive_prompt)
+arestore_prompt = _awaited_on_current(PromptRegistry.arestore_prompt)
+adelete_version = _awaited_on_current(PromptRegistry.adelete_version)
+adelete_prompt = _awaited_on_current(PromptRegistry.adelete_prompt)
+aprotect_alias = _awaited_on_current(PromptRegistry.aprotect_alias)
+aunprotect_alias = _awaited_on_current(PromptRegistry.aunprotect_alias)
+aset_prompt_tag = _awaited_on_current(PromptRegistry.aset_prompt_tag)
+adelete_prompt_tag = _awaited_on_current(PromptRegistry.adelete_prompt_tag)
+aset_prompt_version_tag = _awaited_on_current(PromptRegistry.aset_prompt_version_tag)
+adelete_prompt_version_tag = _awaited_on_current(PromptRegistry.adelete_prompt_version_tag)
+asearch_traces = _awaited_on_current(PromptRegistry.asearch_traces)
+alog_feedback = _awaited_on_current(PromptRegistry.alog_feedback)
+aload_feedback = _awaited_on_current(PromptRegistry.aload_feedback)
+aregister_dataset = _awaited_on_current(PromptRegistry.aregister_dataset)
+amerge_records = _awaited_on_current(PromptRegistry.amerge_records)
+aload_dataset = _awaited_on_current(PromptRegistry.aload_dataset)
+alist_datasets = _awaited_on_current(PromptRegistry.alist_datasets)

@@ -13,9 +13,9 @@ from prompt_registry_plugin.templates import compile_template
 
 
 def check_draft(draft: NewVersion, template: Any) -> None:
-    """Raises `InvalidName`, `InvalidTemplate` or `InvalidURI` for a draft that cannot be registered.
+    """Raise `InvalidName`, `InvalidTemplate` or `InvalidURI` for a draft that cannot be registered.
 
-    `template` is what is compiled: the draft's own, or with its includes put in.
+    `template` is what is compiled: the draft's own, with its includes expanded.
     """
     name = draft.name
     uri.check_name(name)
@@ -43,7 +43,7 @@ def check_draft(draft: NewVersion, template: Any) -> None:
 
 
 def check_tag(name: str, key: object, value: object) -> str:
-    """`value`, if it may be a tag's; raises `InvalidName`."""
+    """Return `value`, if a tag may have it; raise `InvalidName` otherwise."""
     if not isinstance(key, str) or not key:
         raise InvalidName(f"a tag key of prompt {name!r} is a non-empty string, not {key!r}")
     if not isinstance(value, str):
@@ -54,10 +54,16 @@ def check_tag(name: str, key: object, value: object) -> str:
 
 
 def check_text(text: object, what: str) -> None:
-    """Raises `InvalidName` for what is no text, or a text that not every database can hold; None is fine."""
+    """Raise `InvalidName` unless `text` is None or a string that every database can hold."""
     if text is None:
         return
     if not isinstance(text, str):
         raise InvalidName(f"{what} is a text, not {type(text).__name__}")
     if "\0" in text or text != text.encode("utf-8", "replace").decode():
         raise InvalidName(f"{what} is not valid Unicode, or holds a NUL character, and cannot be stored")
+
+
+def check_reason(reason: str | None) -> str | None:
+    """Return `reason`, if it can be stored; raise `InvalidName` otherwise."""
+    check_text(reason, "a reason")
+    return reason

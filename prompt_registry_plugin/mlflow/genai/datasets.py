@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.datasets import dataset as curation
-from prompt_registry_plugin.datasets.dataset import Dataset
+from prompt_registry_plugin.datasets.dataset import SCHEME, Dataset
 from prompt_registry_plugin.errors import DatasetNotFound
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.records import Example
+from prompt_registry_plugin.registry import functions
 from prompt_registry_plugin.tracing.trace import Trace
 
 
@@ -23,7 +23,7 @@ class EvaluationDataset:
     @property
     def dataset_id(self) -> str:
         """The URI of its newest version."""
-        return self._dataset().uri if self.has_records() else f"{curation.SCHEME}{self.name}"
+        return self._dataset().uri if self.has_records() else f"{SCHEME}{self.name}"
 
     def merge_records(self, records: Any) -> EvaluationDataset:
         """Adds rows (a list, a pandas frame, traces): a new version. Rows with inputs that are there gain expectations."""
@@ -31,7 +31,7 @@ class EvaluationDataset:
             records = list(records["trace"])
         if isinstance(records, list) and records and all(isinstance(record, Trace) for record in records):
             records = Dataset.from_traces(records)
-        curation.merge_records(self.name, records)
+        functions.merge_records(self.name, records)
         return self
 
     def has_records(self) -> bool:
@@ -46,7 +46,7 @@ class EvaluationDataset:
         return self._dataset().to_frame()
 
     def _dataset(self) -> Dataset:
-        return curation.load_dataset(self.name)
+        return functions.load_dataset(self.name)
 
     def __len__(self) -> int:
         return len(self._dataset()) if self.has_records() else 0
@@ -65,12 +65,12 @@ def create_dataset(name: str, experiment_id: Any = None, tags: Mapping[str, str]
 
 def get_dataset(name: str | None = None, dataset_id: str | None = None) -> EvaluationDataset:
     """A data set that is there. Raises `DatasetNotFound`."""
-    return EvaluationDataset(curation.load_dataset(name or dataset_id or "").name)
+    return EvaluationDataset(functions.load_dataset(name or dataset_id or "").name)
 
 
 def search_datasets(**_filters: Any) -> list[EvaluationDataset]:
     """All data sets."""
-    return [EvaluationDataset(summary.name) for summary in curation.list_datasets()]
+    return [EvaluationDataset(summary.name) for summary in functions.list_datasets()]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from prompt_registry_plugin.datasets import dataset as curation
+from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import step_of
-from prompt_registry_plugin.datasets.feedback import feedback_by_trace
+from prompt_registry_plugin.datasets.feedback import corrections, group_by_trace
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.evaluation.evaluate import EvaluationResult as OurResult
 from prompt_registry_plugin.evaluation.evaluate import evaluate as ours
 from prompt_registry_plugin.mlflow.tracking import active_run
 from prompt_registry_plugin.prompts.context import current_recorder, current_run_id
 from prompt_registry_plugin.records import EMPTY, Example
+from prompt_registry_plugin.registry.functions import examples_of, load_feedback
 from prompt_registry_plugin.registry.tracked_runs import note
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace
@@ -33,7 +34,7 @@ class EvaluationResult:
     @property
     def result_df(self) -> Any:
         """A pandas frame with inputs, outputs, error and every scorer's value and rationale."""
-        return curation.frame_of(
+        return frame_of(
             {
                 "inputs": dict(example.inputs),
                 "expectations": dict(example.expectations),
@@ -57,7 +58,7 @@ def evaluate(
     """Scores `predict_fn` on every row, or, without one, the `outputs` that stand in the rows. Metrics are noted in the active run."""
     if hasattr(data, "columns") and "trace" in data.columns:
         data = list(data["trace"])
-    examples = _answered(data) if predict_fn is None else curation.examples_of(data)
+    examples = _answered(data) if predict_fn is None else examples_of(data)
     result = ours(predict_fn=predict_fn or _Answered(), data=examples, scorers=list(scorers))
     metrics = {f"{name}/mean": score.mean for name, score in result.scores.items()}
     run_id = run.run_id if (run := active_run()) else current_run_id()
@@ -93,18 +94,18 @@ class _Row(dict[str, Any]):
 def _answered(data: Any) -> list[Example]:
     """Rows whose answers are known."""
     rows: list[Any] = data.to_dict("records") if hasattr(data, "columns") else list(data)
-    said = feedback_by_trace(row for row in rows if isinstance(row, Trace))
+    said = group_by_trace(load_feedback(row for row in rows if isinstance(row, Trace)))
     examples: list[Example] = []
     for number, row in enumerate(rows, 1):
         if isinstance(row, Trace):
             inputs, outputs = step_of(row) or (EMPTY, None)
-            expectations: Any = curation.corrections(said.get(row.id, []))
+            expectations: Any = corrections(said.get(row.id, []))
         else:
             given = row if isinstance(row, Mapping) else {}
             inputs, outputs, expectations = given.get("inputs") or EMPTY, given.get("outputs"), given.get("expectations") or {}
         if outputs is None or (isinstance(outputs, float) and math.isnan(outputs)):
             raise InvalidExample(f"row {number} has no outputs to score; give evaluate a predict_fn")
-        [example] = curation.examples_of([{"inputs": inputs or {"row": number}, "expectations": expectations}])
+        [example] = examples_of([{"inputs": inputs or {"row": number}, "expectations": expectations}])
         trace = row if isinstance(row, Trace) else None
         examples.append(Example(_Row(example.inputs, outputs, trace), example.expectations, f"{number}"))
     return examples

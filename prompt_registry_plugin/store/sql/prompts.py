@@ -9,12 +9,13 @@ from typing import Any
 from prompt_registry_plugin.errors import AliasConflict, PromptExists, PromptNotFound
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewMove, NewVersion
-from prompt_registry_plugin.records import AliasMove, Change, ChangeKind, Page, Prompt, utc_now
+from prompt_registry_plugin.records import AliasMove, Change, ChangeKind, Page, Prompt, VersionSummary, utc_now
 from prompt_registry_plugin.store.sql.database import Database, Row, Transaction, chunks, iso, marks
 from prompt_registry_plugin.store.sql.search import Query
 from prompt_registry_plugin.store.sql.versions import Batch, read_version, select_versions, words_of
 from prompt_registry_plugin.uri import PromptURI
 
+_SUMMARY_COLUMNS = "name, version, content_hash, created_at, created_by, commit_message, parent, run_id"
 _MOVE_COLUMNS = "name, alias, from_version, to_version, moved_at, moved_by, reason, rollback"
 _CHANGE_COLUMNS = "name, kind, changed_at, changed_by, version, key, old, new, reason"
 
@@ -61,6 +62,13 @@ class SQLPrompts:
 
     def versions(self, name: str) -> list[PromptVersion]:
         return [read_version(row) for row in self._database.read(self._all, (name,))]
+
+    def summaries(self, name: str) -> list[VersionSummary]:
+        sql = f"SELECT {_SUMMARY_COLUMNS} FROM prompt_versions WHERE name = ? ORDER BY version"
+        return [
+            VersionSummary(row[0], row[1], row[2], _time(row[3]), row[4], row[5], row[6], row[7])
+            for row in self._database.read(sql, (name,))
+        ]
 
     def search(self, filter_string: str | None, *, limit: int, order_by: Sequence[str], page_token: str | None) -> Page:
         query = Query(self._dialect, filter_string, limit, order_by, page_token)

@@ -1,0 +1,159 @@
+"""The interfaces that third parties implement: stores, models, targets, scorers, adapters, importers and executors.
+
+Everything is structural: a class with these members is one, with nothing to inherit from. Stores have a module of their own,
+`protocols.store`; every name can be imported from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from prompt_registry_plugin.protocols.store import (
+    CandidateRecord,
+    DatasetTable,
+    NewMove,
+    NewVersion,
+    PromptStore,
+    PromptTable,
+    ReflectionRecord,
+    RunRecord,
+    RunTable,
+    Store,
+    TraceTable,
+)
+from prompt_registry_plugin.records import Usage
+from prompt_registry_plugin.tracing.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer."""
+
+    text: str
+    """The text of the answer."""
+    usage: Usage = field(default_factory=Usage)
+    """Tokens of the call; zero where the model does not report them."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A chat model."""
+
+    name: str
+    """How traces, prices and messages name it."""
+    simulated: bool
+    """Whether it only imitates a model; reports and pages then call it simulated."""
+
+    async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
+        """Return the answer to `messages`. Raises `ModelUnavailable` when the model gives none."""
+
+    async def check(self) -> None:
+        """Raise `ModelUnavailable` or `UserError` when a call would certainly fail; costs nothing."""
+
+
+@runtime_checkable
+class StreamingModel(Protocol):
+    """A model that can also stream its answer."""
+
+    def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
+        """Yield the pieces of the answer as they come, then the tokens of the call, where they are known."""
+
+
+@runtime_checkable
+class Target(Protocol):
+    """What is evaluated: a function, chain, graph or agent that takes the inputs of one example and answers."""
+
+    name: str
+    """How reports name it."""
+
+    async def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        """Return the answer for one example. An exception is recorded as a failed rollout."""
+
+    def check(self, inputs: Mapping[str, Any]) -> str | None:
+        """Return why the target cannot take these inputs, or None; runs nothing."""
+
+
+class Scorer(Protocol):
+    """A function that scores one answer; `prompt_registry_plugin.scorer` makes one of a plain function."""
+
+    name: str
+    """The name of its score in results."""
+
+    async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> Any:
+        """Return a number, a bool, a `Score` or a `Feedback`."""
+
+
+class Adapter(Protocol):
+    """The code that connects one framework. `FrameworkAdapter` is a base that keeps these promises."""
+
+    name: str
+    """The name that `enable` takes."""
+    requires: tuple[str, ...]
+    """Names of the adapters that this one builds on; they are enabled first."""
+
+    def enable(self) -> None:
+        """Connect the framework; calling it again changes nothing. Raises `PluginError` when the framework is missing."""
+
+    def disable(self) -> None:
+        """Disconnect it: every replaced method is again the original."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPrompt:
+    """A prompt as another tool kept it.
+
+    Either all versions have a number or none has; without, they count from 1.
+    """
+
+    name: str
+    """Name of the prompt."""
+    versions: Sequence[NewVersion]
+    """Its versions, oldest first."""
+    aliases: Mapping[str, int]
+    """Version number by alias."""
+    tags: Mapping[str, str]
+    """Tags of the prompt as a whole."""
+
+
+Importer = Callable[[str], Iterable[ImportedPrompt]]
+"""A function that reads prompts from a path or an address. Raises `UserError` for what it cannot read."""
+
+
+class Executor(Protocol):
+    """Runs rollouts in other processes. Its arguments and results are JSON texts; nothing is pickled."""
+
+    async def run(self, work: str, candidate: str, example: str) -> str:
+        """Return what `prompt_registry_plugin.evaluation.remote.perform(work, candidate, example)` returns in the other process."""
+
+    def close(self) -> None:
+        """Release its connections and processes."""
+
+
+AnyModel = Model | str | Callable[..., Awaitable[Any]] | Callable[..., Any]
+"""Whatever names a model: a `Model`, a string such as `"openai:gpt-…"`, or a function of the messages."""
+
+__all__ = [
+    "Adapter",
+    "AnyModel",
+    "CandidateRecord",
+    "DatasetTable",
+    "Executor",
+    "ImportedPrompt",
+    "Importer",
+    "Model",
+    "NewMove",
+    "NewVersion",
+    "PromptStore",
+    "PromptTable",
+    "ReflectionRecord",
+    "Reply",
+    "RunRecord",
+    "RunTable",
+    "Scorer",
+    "Store",
+    "StreamingModel",
+    "Target",
+    "TraceTable",
+]
