@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, Scorer, Store, Target
+from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, PromptStore, Scorer, Target
 from prompt_registry_plugin.records import AliasMove, Usage
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -21,8 +21,20 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def prompt_registry_open_store(url: str) -> Store | None:
-    """The store for `url`, or None when its scheme is another plugin's."""
+def prompt_registry_open_store(url: str) -> PromptStore | None:
+    """Return the open store for `url`, or None when its scheme is another plugin's. Creates the store where there is none yet.
+
+    A `PromptStore` is enough: what it lacks raises `UnsupportedByStore` when it is asked for.
+    """
+
+
+@hookspec(firstresult=True)
+def prompt_registry_store_exists(url: str) -> bool | None:
+    """Return whether there is a store at `url` already, or None when its scheme is another plugin's. Creates nothing.
+
+    Commands that only read ask this first, so that a mistyped URL leaves no empty registry behind. Return True where the answer
+    is not to be had, such as while a server is unreachable: opening the store then says why.
+    """
 
 
 @hookspec(firstresult=True)

@@ -132,7 +132,7 @@ def test_promote_rollback_and_history(run: Run, support: None) -> None:
         (["runs", "resume", "x"], "no run 'x'"),
         (["nonsense"], "No such command"),
         (["list", "--nonsense"], "No such option"),
-        (["--registry", "sqlite:///missing.db", "list"], "there is no registry at missing.db"),
+        (["--registry", "sqlite:///missing.db", "list"], "there is no registry at sqlite:///missing.db"),
         (["--registry", "sqlite:///" + "x" * 300 + ".db", "list"], "there is no registry"),
         (["--registry", "redis://x", "list"], "no installed plugin opens"),
     ],

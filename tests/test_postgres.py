@@ -342,7 +342,7 @@ def test_looking_never_makes_a_schema(direct: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as exit_:
         main(["list", "--registry", direct])
     assert exit_.value.code == 2
-    assert "no schema" in capsys.readouterr().err
+    assert "there is no registry at postgresql://" in capsys.readouterr().err
     with pr.open_registry(direct) as registry:
         registry.register_prompt("p", "x")
     with pytest.raises(SystemExit) as exit_:

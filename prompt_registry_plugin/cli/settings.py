@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
-from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.masking import mask_url
+from prompt_registry_plugin.registry.current import current_registry, current_url, registry_exists
 from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
@@ -51,16 +51,14 @@ def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def open_existing() -> PromptRegistry:
-    """The current registry; a command that only looks never creates a database file by a mistyped URL."""
-    from prompt_registry_plugin.registry.current import DEFAULT_URL
-
-    check_exists(os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
+    """Return the current registry, for a command that only reads: a mistyped URL must not create one. Raises `InvalidStore`."""
+    check_exists()
     return current_registry()
 
 
 @contextmanager
 def registry_to_look_at() -> Iterator[None]:
-    """A scope that writes no database file: where the registry is not there yet, an empty one stands for it."""
+    """Run a block that only reads; where there is no registry yet, it reads an empty one in a temporary folder."""
     from prompt_registry_plugin.errors import InvalidStore
     from prompt_registry_plugin.registry.current import use_registry
 
@@ -73,28 +71,16 @@ def registry_to_look_at() -> Iterator[None]:
     yield
 
 
-def check_exists(url: str) -> None:
-    """Raises `InvalidStore` when `url` names a file, or a schema of a PostgreSQL database, that is not there."""
+def check_exists(url: str | None = None) -> None:
+    """Raise `InvalidStore` if there is no registry at `url`, by default the current one."""
     from prompt_registry_plugin.errors import InvalidStore
-    from prompt_registry_plugin.store.sqlite.connection import parse_url
 
-    if url.startswith(("postgresql:", "postgres:")) and find_spec("psycopg"):
-        from prompt_registry_plugin.store.postgres import address, connection
-
-        place = address.parse_url(url)
-        if not connection.schema_exists(place):
-            raise InvalidStore(
-                f"there is no registry at {place.place} (no schema {place.schema!r}); a command that writes makes one"
-            )
-
-    if url.startswith("sqlite:///"):
-        path, _ = parse_url(url)
-        try:
-            missing = not path.exists()
-        except OSError:
-            missing = True
-        if missing:
-            raise InvalidStore(f"there is no registry at {path}; set PROMPT_REGISTRY_URL or give --registry URL")
+    if not registry_exists(url):
+        place = mask_url(url or current_url())
+        raise InvalidStore(
+            f"there is no registry at {place}; for another one, set PROMPT_REGISTRY_URL or give --registry URL (a command that writes "
+            "creates it)"
+        )
 
 
 def say(text: str, data: dict[str, Any], as_json: bool) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from prompt_registry_plugin.datasets.feedback import add_feedback_reader
+from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.records import TraceFeedback
 from prompt_registry_plugin.registry.registry import PromptRegistry
 
@@ -17,23 +18,38 @@ _in_use: ContextVar[PromptRegistry | None] = ContextVar("prompt_registry_in_use"
 _defaults: dict[str, PromptRegistry] = {}
 
 
+def current_url() -> str:
+    """Return the URL that the default registry is opened from: `PROMPT_REGISTRY_URL`, or a file in the working directory."""
+    return os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
+
+
 def open_registry(url: str | None = None) -> PromptRegistry:
-    """A registry of its own; without a URL, `PROMPT_REGISTRY_URL` or `sqlite:///prompts.db` in the working directory."""
-    return PromptRegistry(url or os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
+    """Open a registry that nobody else closes; without a URL, from `PROMPT_REGISTRY_URL` or `sqlite:///prompts.db`."""
+    return PromptRegistry(url or current_url())
+
+
+def registry_exists(url: str | None = None) -> bool:
+    """Return whether there is a registry at `url`, by default the current URL. Creates nothing.
+
+    Returns True as well where that cannot be told: the server is unreachable, or the plugin has no hook for it.
+    """
+    url = url or current_url()
+    return default_plugin_manager().hook.prompt_registry_store_exists(url=url) is not False
 
 
 def current_registry() -> PromptRegistry:
-    """The registry in use here, opened on first use and then kept for the process."""
+    """Return the registry in use here, opened on first use and then kept for the process."""
     chosen = _in_use.get()
     if chosen is not None:
         return chosen
-    url = os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL
+    url = current_url()
     registry = _defaults.get(url)
     if registry is not None and registry.closed:
         del _defaults[url]
         registry = None
     if registry is None:
-        # Two threads may open it twice at the same moment; the first one kept wins and the other is closed.
+        # Two threads may open it at the same moment. The first one that is kept wins and the other is closed, which is cheaper
+        # than a lock around every call of this function.
         opened = open_registry(url)
         registry = _defaults.setdefault(url, opened)
         if registry is not opened:
@@ -42,14 +58,14 @@ def current_registry() -> PromptRegistry:
 
 
 def opened_registry() -> PromptRegistry | None:
-    """The current registry if it is open already: for those who only look whether there is anything to do."""
-    registry = _in_use.get() or _defaults.get(os.environ.get("PROMPT_REGISTRY_URL") or DEFAULT_URL)
+    """Return the current registry if it is open already: for callers that must not open one just to look."""
+    registry = _in_use.get() or _defaults.get(current_url())
     return None if registry is None or registry.closed else registry
 
 
 @contextmanager
 def use_registry(registry: PromptRegistry) -> Iterator[PromptRegistry]:
-    """A scope in which module-level functions act on `registry`."""
+    """Make `registry` the current one inside the block."""
     token = _in_use.set(registry)
     try:
         yield registry

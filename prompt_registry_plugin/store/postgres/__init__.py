@@ -7,7 +7,7 @@ from dataclasses import replace
 from prompt_registry_plugin.errors import StoreUnavailable
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.store.postgres.address import parse_url
-from prompt_registry_plugin.store.postgres.connection import PostgresDatabase
+from prompt_registry_plugin.store.postgres.connection import PostgresDatabase, schema_exists
 from prompt_registry_plugin.store.postgres.last_good import LastGood
 from prompt_registry_plugin.store.sql.database import Database
 from prompt_registry_plugin.store.sql.prompts import SQLPrompts
@@ -49,10 +49,10 @@ class PostgresPrompts(SQLPrompts):
 
 
 class PostgresStore(SQLStore):
-    """A registry in one schema of a PostgreSQL database, by default `prompt_registry`, which is made when it is missing.
+    """A registry in one schema of a PostgreSQL database, by default `prompt_registry`, which is created if needed.
 
-    Opening does not wait for the server; the first use does, for at most the URL's `timeout` (2 s by default), and raises
-    `StoreUnavailable` then. Raises `InvalidStore` for a malformed URL.
+    Opening does not wait for the server. The first use does, for at most the URL's `timeout` (2 seconds by default), and raises
+    `StoreUnavailable` after that. Raises `InvalidStore` for a malformed URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,6 +61,11 @@ class PostgresStore(SQLStore):
         super().__init__(url, database)
         self._copy = LastGood(address.copy)
         self.prompts = PostgresPrompts(database, self._copy)
+
+    @staticmethod
+    def exists(url: str) -> bool:
+        """Return whether the schema exists; True as well while the server is unreachable. Raises `InvalidStore`."""
+        return schema_exists(parse_url(url))
 
     def close(self) -> None:
         super().close()

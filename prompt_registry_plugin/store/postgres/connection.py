@@ -328,7 +328,7 @@ class PostgresDatabase(ForkAware):
 
 
 def schema_exists(address: Address) -> bool:
-    """Whether a registry was ever made there; True as well when the server cannot be asked now."""
+    """Return whether the schema exists; True as well while the server cannot be asked."""
     try:
         with psycopg.connect(address.conninfo, connect_timeout=max(1, math.ceil(address.timeout))) as connection:
             return bool(connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchall())
