@@ -1,7 +1,8 @@
-"""How a reference becomes a version: a cache that is never stale, one fetch for many threads, includes put in.
+"""From a reference to a version: a cache that is never stale, one fetch for many threads, and expanded includes.
 
-What was loaded is kept until anything in the registry changed, in whichever process. The store is asked for its epoch on every
-load, which costs it no query; when the epoch moved, everything that was loaded is forgotten.
+Loaded versions are cached until anything in the registry changes, in whichever process. Every load asks the store for its epoch,
+which costs no query. When the epoch moved, everything is forgotten: which prompts a change touches cannot be told from it, since
+an include or an alias reaches other prompts, and changes are rare beside loads.
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ from prompt_registry_plugin.errors import InvalidTemplate, InvalidURI, PromptNot
 from prompt_registry_plugin.forks import ForkAware, tell_of_forks
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
-from prompt_registry_plugin.records import EMPTY, Template
+from prompt_registry_plugin.records import EMPTY, Prompt, Template
 from prompt_registry_plugin.templates.includes import MAX_DEPTH, expand_includes, includes_of
 
-_MAX_KEPT = 20_000
+_MAX_CACHED = 20_000
+"""Versions in the cache, so that a program that loads by ever new references does not fill the memory."""
+
 _MAX_TEXT = 1_000_000
+"""Characters of an expanded include: ten levels that each include the next one twice double a text ten times."""
+
 Key = tuple[str, int | str | None]
 Bindings = dict[str, tuple[str, str]]
 
 
-class _Kept:
-    """What was loaded since the registry last changed. Never emptied: a change puts a new one in its place.
+class _Generation:
+    """The cache of one epoch. It is never emptied when the registry changes: a new generation replaces it.
 
-    Whoever fetches holds on to the one that was current when it began, so that what it finds cannot land in a newer one.
+    A thread that fetches holds the generation that was current when it began. Its result lands there, even if an alias moves
+    while the fetch is under way. In one shared dictionary the old version would land after the change, and be served as new.
     """
 
     def __init__(self, epoch: object) -> None:
@@ -48,65 +54,69 @@ class Loader(ForkAware):
         tell_of_forks(self)
 
     def forked(self) -> None:
-        """Forgets what was loaded and what was under way: the threads that fetched are not in this process."""
-        self._kept = _Kept(None)
+        """Forget everything in a forked child: a fetch that was under way belongs to a thread that does not exist here.
+
+        Waiting for such a fetch would never end, and neither would waiting for a lock that such a thread held.
+        """
+        self._generation = _Generation(None)
         self._lock = threading.Lock()
 
     def peek(self, name_or_uri: str, version: int | str | None) -> PromptVersion | None:
-        """What `load` gives, if it takes no query."""
-        return self._current().versions.get((name_or_uri, version))
+        """Return what `load` returns if it is cached, else None. Sends no query."""
+        return self._current_generation().versions.get((name_or_uri, version))
 
     def load(self, name_or_uri: str, version: int | str | None, patience: float | None = None) -> PromptVersion:
-        """The version that a name or URI points at now. Threads that want the same one wait for one fetch.
+        """Return the version that a name or URI points at now. Threads that want the same one wait for one fetch.
 
-        Raises `InvalidURI`, `PromptNotFound`, `InvalidTemplate` for includes that cannot be put in, and `StoreUnavailable`.
+        `patience` is how many seconds to wait for a store that has not answered yet. Raises `InvalidURI`, `PromptNotFound`,
+        `InvalidTemplate` for includes that cannot be expanded, and `StoreUnavailable`.
         """
-        kept = self._current()
+        generation = self._current_generation()
         key = (name_or_uri, version)
-        found = kept.versions.get(key)
+        found = generation.versions.get(key)
         if found is not None:
             return found
-        flight = (key, patience is None)  # who is in a hurry must not wait with those who are not, nor hurry them
+        flight = (key, patience is None)  # an impatient caller must neither wait with patient ones nor make them give up
         while True:
             with self._lock:
-                waiting = kept.fetching.get(flight)
+                waiting = generation.fetching.get(flight)
                 if waiting is None:
-                    fetch = kept.fetching[flight] = Future[PromptVersion]()
+                    fetch = generation.fetching[flight] = Future[PromptVersion]()
                     break
             try:
                 return waiting.result()
             except CancelledError:
-                continue  # whoever fetched was interrupted, which is nothing to us
+                continue  # the fetching thread was interrupted (Ctrl-C), which is no answer: fetch here
         try:
             found = self.with_includes(self.find(uri.parse(name_or_uri, version), patience))
         except BaseException as error:
-            kept.fetching.pop(flight, None)
+            generation.fetching.pop(flight, None)
             if isinstance(error, Exception):
                 fetch.set_exception(error)
             else:
                 fetch.cancel()
             raise
-        if len(kept.versions) >= _MAX_KEPT:
-            kept.versions.clear()
-        kept.versions[key] = found
-        kept.fetching.pop(flight, None)
+        if len(generation.versions) >= _MAX_CACHED:
+            generation.versions.clear()
+        generation.versions[key] = found
+        generation.fetching.pop(flight, None)
         fetch.set_result(found)
         return found
 
     def bindings(self) -> Bindings:
-        """The texts that are served from here: hash -> (name, alias)."""
-        kept = self._current()
-        if kept.bindings is None:
-            kept.bindings = self._prompts.bindings()
-        return kept.bindings
+        """Return the adopted hard-coded texts: hash -> (name, alias)."""
+        generation = self._current_generation()
+        if generation.bindings is None:
+            generation.bindings = self._prompts.bindings()
+        return generation.bindings
 
     def find(self, reference: uri.PromptURI, patience: float | None = None) -> PromptVersion:
-        """The version that a reference points at, as it is written. Raises `PromptNotFound`, with near matches."""
+        """Return the version that a reference points at, as it was written. Raises `PromptNotFound`, with near matches."""
         unavailable = None
         for reading in reference.readings():
             try:
                 found = self._prompts.get(reading, patience=patience)
-            except StoreUnavailable as error:  # a kept copy may still know the other reading
+            except StoreUnavailable as error:  # the last good copy may still have the other reading
                 unavailable = error
                 continue
             if found is not None:
@@ -114,22 +124,27 @@ class Loader(ForkAware):
         raise unavailable or self.not_found(reference)
 
     def not_found(self, reference: uri.PromptURI) -> PromptNotFound:
-        """The error for a reference that leads nowhere."""
-        versions = self._prompts.versions(reference.name)
-        for other in list(reference.readings())[1:] if not versions else ():  # `prompts:/a/b` where there is a prompt `a`
-            there = self._prompts.versions(other.name)
-            if there and not any(other.alias in version.aliases for version in there):
+        """Return the error for a reference that leads nowhere, with near matches."""
+        prompt = self._summary(reference.name)
+        for other in list(reference.readings())[1:] if prompt is None else ():  # `prompts:/a/b` where there is a prompt `a`
+            owner = self._summary(other.name)
+            if owner is not None and other.alias not in owner.aliases:
                 return self.not_found(other)
-        if not versions:
+        if prompt is None:
             hint = did_you_mean(reference.name, self._prompts.names())
             return PromptNotFound(f"no prompt {reference.name!r} in {self._place}{hint}")
-        prompt = f"prompt {reference.name!r} in {self._place}"
+        where = f"prompt {reference.name!r} in {self._place}"
         if reference.version is not None:
-            return PromptNotFound(f"{prompt} has no version {reference.version}; the newest is {versions[-1].version}")
-        aliases = sorted({alias for version in versions for alias in version.aliases})
+            return PromptNotFound(f"{where} has no version {reference.version}; the newest is {prompt.latest_version}")
+        aliases = sorted(prompt.aliases)
         wanted = str(reference.alias)
         known = f"; it has {', '.join(map(repr, aliases))}" if aliases else "; it has no aliases yet"
-        return PromptNotFound(f"{prompt} has no alias {wanted!r}{did_you_mean(wanted, aliases) or known}")
+        return PromptNotFound(f"{where} has no alias {wanted!r}{did_you_mean(wanted, aliases) or known}")
+
+    def _summary(self, name: str) -> Prompt | None:
+        """Return a prompt without its versions, archived or not."""
+        found = f"name = '{name}' AND (archived = 'true' OR archived = 'false')"
+        return next(iter(self._prompts.search(found, limit=1, order_by=(), page_token=None)), None)
 
     def with_includes(
         self,
@@ -137,10 +152,10 @@ class Loader(ForkAware):
         candidate: Callable[[str], Template | None] = lambda _name: None,
         drafts: Mapping[str, PromptVersion] = EMPTY,
     ) -> PromptVersion:
-        """`version` with the prompts that it includes put in.
+        """Return `version` with its includes expanded.
 
-        `candidate` may give another text for one of them. `drafts` are about to be registered with it, and count as there, under
-        whatever alias.
+        `candidate` may return another template for an included prompt. `drafts` are about to be registered with it, by name, and
+        are found under whatever alias. Raises `InvalidTemplate`.
         """
         if version.template_format != "double_brace" or not includes_of(version.template):
             return version
@@ -174,22 +189,29 @@ class Loader(ForkAware):
             return texts[found.uri]
 
         template = expand_includes(version.template, version.uri, lambda reference: resolve(reference, (version.uri,)))
-        kept = next((found.served_from for found in used.values() if found.served_from != "registry"), version.served_from)
-        return replace(version, template=template, source=version.template, includes=tuple(used), served_from=kept)
+        # One include from the last good copy makes the whole text as old as that copy.
+        served = next((found.served_from for found in used.values() if found.served_from != "registry"), version.served_from)
+        return replace(version, template=template, source=version.template, includes=tuple(used), served_from=served)
 
-    def _current(self) -> _Kept:
-        kept = self._kept
+    def _current_generation(self) -> _Generation:
+        """Return the cache to load from and into, a new one if the registry changed.
+
+        No lock on the way that every cached load takes: it reads one attribute and compares one value.
+        """
+        generation = self._generation
         epoch = self._prompts.epoch()
-        if epoch != kept.epoch:
+        if epoch != generation.epoch:
             with self._lock:
-                # Another thread may have seen the change first, and begun to fill its own; one of them is enough.
-                if self._kept is kept:
-                    self._kept = _Kept(epoch)
-                return self._kept if self._kept.epoch == epoch else _Kept(epoch)
-        return kept
+                # Another thread may have seen the change first and begun to fill its own generation; one is enough.
+                if self._generation is generation:
+                    self._generation = _Generation(epoch)
+                # If the epoch moved again since it was read, what this thread fetches is kept by nobody, rather than in a
+                # generation that claims to be newer than the epoch that was asked for.
+                return self._generation if self._generation.epoch == epoch else _Generation(epoch)
+        return generation
 
 
 def _text(template: Template) -> str:
     if not isinstance(template, str):
-        raise TypeError("a text became something else")  # expand_includes keeps texts texts
+        raise TypeError("expanding a text gave no text")  # for the type checker: expand_includes returns a text for a text
     return template
