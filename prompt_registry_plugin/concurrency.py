@@ -17,7 +17,13 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
-from prompt_registry_plugin.forks import ForkAware, _before, _in_child, _in_parent, tell_of_forks
+from prompt_registry_plugin.forks import (
+    ForkAware,
+    call_after_fork_in_child,
+    call_after_fork_in_parent,
+    call_before_fork,
+    watch_forks,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +43,9 @@ def async_twin(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+    os.register_at_fork(
+        before=call_before_fork, after_in_parent=call_after_fork_in_parent, after_in_child=call_after_fork_in_child
+    )
 
 
 @contextmanager
@@ -215,7 +223,7 @@ class _MainRunner(ForkAware):
     def __init__(self) -> None:
         self.runner = _new_runner()
         self.inherited: list[object] = []
-        tell_of_forks(self)
+        watch_forks(self)
         atexit.register(self.close)
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
@@ -229,7 +237,7 @@ class _MainRunner(ForkAware):
             self.runner = _new_runner()
             raise
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         self.inherited.append(self.runner)
         self.runner = _new_runner()
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 from weakref import ref
 
 from prompt_registry_plugin.errors import PromptRegistryError, StoreUnavailable
-from prompt_registry_plugin.forks import ForkAware, tell_of_forks
+from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import TraceTable
 from prompt_registry_plugin.recording.costs import with_costs
@@ -89,12 +89,12 @@ class BackgroundTraces(ForkAware):
     def __init__(self, traces: TraceTable, plugins: PluginManager) -> None:
         self._traces = traces
         self._finish = _Finishing(traces, plugins)
-        self.forked()
-        tell_of_forks(self)
+        self.after_fork_in_child()
+        watch_forks(self)
         self._at_exit = partial(_flush, ref(self))
         atexit.register(self._at_exit)
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Start afresh in a forked child: it has no thread, and the traces in the queue are stored by the parent."""
         self._queue: queue.Queue[Trace | threading.Event | None] = queue.Queue(_WAITING)
         self._hurry = threading.Event()

@@ -73,10 +73,10 @@ def rollback(
     reference = uri.PromptURI(uri.check_name(name), alias=uri.check_alias(alias))
     prompts = registry.store.prompts
     if prompts.get(uri.PromptURI(name)) is None:
-        raise registry.loader.not_found(uri.PromptURI(name))
+        raise registry.loader.not_found_error(uri.PromptURI(name))
     stack = _moves_not_undone(prompts.moves(name, alias))
     if not stack:
-        raise registry.loader.not_found(reference)
+        raise registry.loader.not_found_error(reference)
     current = stack[-1]
     for version in reversed(stack):
         # Only the version to go back to is read, unless it was deleted: a prompt may have thousands.
@@ -113,7 +113,7 @@ def _move(registry: RegistryBase, new: NewMove) -> None:
 def _warn_of_new_variables(registry: RegistryBase, new: PromptVersion, current: PromptVersion | None) -> None:
     if current is None:
         return
-    needed = registry.loader.with_includes(new).variables - registry.loader.with_includes(current).variables
+    needed = registry.loader.with_includes(new).variables - registry.loader.expand_includes(current).variables
     if needed:
         names = ", ".join(map(repr, sorted(needed)))
         logger.warning("%s needs %s, which version %s did not: callers have to pass it", new.uri, names, current.version)

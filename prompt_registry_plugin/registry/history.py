@@ -23,7 +23,7 @@ def prompt_history(registry: RegistryBase, name: str) -> History:
     prompts = registry.store.prompts
     entries: History = [*prompts.versions(uri.check_name(name)), *prompts.moves(name), *prompts.changes(name)]
     if not entries:
-        raise registry.loader.not_found(uri.PromptURI(name))
+        raise registry.loader.not_found_error(uri.PromptURI(name))
     return sorted(entries, key=_time_of)
 
 
@@ -33,7 +33,7 @@ def summarize_history(registry: RegistryBase, name: str) -> list[VersionSummary 
     entries: list[VersionSummary | AliasMove | Change]
     entries = [*summaries_of(prompts, uri.check_name(name)), *prompts.moves(name), *prompts.changes(name)]
     if not entries:
-        raise registry.loader.not_found(uri.PromptURI(name))
+        raise registry.loader.not_found_error(uri.PromptURI(name))
     return sorted(entries, key=_time_of)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import InvalidTemplate, InvalidURI, PromptNotFound, StoreUnavailable, did_you_mean
-from prompt_registry_plugin.forks import ForkAware, tell_of_forks
+from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
 from prompt_registry_plugin.records import EMPTY, Prompt, Template
@@ -50,10 +50,10 @@ class Loader(ForkAware):
     def __init__(self, prompts: PromptTable, place: str) -> None:
         self._prompts = prompts
         self._place = place
-        self.forked()
-        tell_of_forks(self)
+        self.after_fork_in_child()
+        watch_forks(self)
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Forget everything in a forked child: a fetch that was under way belongs to a thread that does not exist here.
 
         Waiting for such a fetch would never end, and neither would waiting for a lock that such a thread held.
@@ -121,15 +121,15 @@ class Loader(ForkAware):
                 continue
             if found is not None:
                 return found
-        raise unavailable or self.not_found(reference)
+        raise unavailable or self.not_found_error(reference)
 
-    def not_found(self, reference: uri.PromptURI) -> PromptNotFound:
+    def not_found_error(self, reference: uri.PromptURI) -> PromptNotFound:
         """Return the error for a reference that leads nowhere, with near matches."""
         prompt = self._summary(reference.name)
         for other in list(reference.readings())[1:] if prompt is None else ():  # `prompts:/a/b` where there is a prompt `a`
             owner = self._summary(other.name)
             if owner is not None and other.alias not in owner.aliases:
-                return self.not_found(other)
+                return self.not_found_error(other)
         if prompt is None:
             hint = did_you_mean(reference.name, self._prompts.names())
             return PromptNotFound(f"no prompt {reference.name!r} in {self._place}{hint}")

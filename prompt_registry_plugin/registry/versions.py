@@ -63,10 +63,10 @@ def register_prompt(
 def register_prompts(registry: RegistryBase, drafts: Sequence[NewVersion], *, force: bool = False) -> list[PromptVersion]:
     """Register several versions, all or none, and return what `register_prompt` returns for each."""
     check_drafts(registry, drafts)
-    for draft in drafts:
-        if not isinstance(draft.template, str) or draft.template_format != "double_brace":
-            _check_not_included(registry, draft.name, "only texts in double braces can be included")
-        adoption.check_folder(registry.store.prompts, draft.name)
+    for name in dict.fromkeys(draft.name for draft in drafts if not _is_includable(draft)):
+        _check_not_included(registry, name, "only texts in double braces can be included")
+    for name in dict.fromkeys(draft.name for draft in drafts):
+        adoption.check_folder(registry.store.prompts, name)
     user = current_user()
     signed = [draft if draft.created_by else replace(draft, created_by=user) for draft in drafts]
     added = registry.store.prompts.add(signed, force=force)
@@ -138,7 +138,7 @@ def delete_version(registry: RegistryBase, name: str, version: int, *, confirm: 
     _check_confirmed(confirm, f"version {version} of {name!r}")
     numbers = [summary.version for summary in summaries_of(registry.store.prompts, reference.name)]
     if not numbers:
-        raise registry.loader.not_found(uri.PromptURI(reference.name))
+        raise registry.loader.not_found_error(uri.PromptURI(reference.name))
     is_last = numbers == [reference.version]
     _check_not_included(registry, reference.name, "change it first", None if is_last else reference.version)
     reason = validation.check_reason(reason)
@@ -159,6 +159,10 @@ def delete_prompt(registry: RegistryBase, name: str, *, confirm: bool = False, r
 def _plan(draft: NewVersion) -> PromptVersion:
     """Return the version that a draft becomes, without a number."""
     return PromptVersion(uri.check_name(draft.name), 0, draft.template, template_format=draft.template_format)
+
+
+def _is_includable(draft: NewVersion) -> bool:
+    return isinstance(draft.template, str) and draft.template_format == "double_brace"
 
 
 def _expand(registry: RegistryBase, version: PromptVersion) -> PromptVersion:

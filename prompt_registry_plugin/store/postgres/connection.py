@@ -1,8 +1,8 @@
-"""PostgreSQL as the tables need it: a pool for queries, a thread that listens, and a clear state when the server is away.
+"""PostgreSQL as the tables need it: a pool for queries, a listener thread, and a clear state while the server is unreachable.
 
-The listener's connection brings the schema up to date, hears of every change through `LISTEN/NOTIFY`, and finds out by a heartbeat
-that the server stopped answering. What it knows is one value, the stamp, which is all that a cached load reads. While the server is
-away every query fails at once, and the listener tries to come back, so that no restart is needed.
+The listener's connection brings the schema up to date, receives every change through `LISTEN/NOTIFY`, and finds out by a heartbeat
+that the server stopped answering. It keeps what it knows in one value, the stamp, and a cached load reads nothing else. While the
+server is unreachable every query fails at once, and the listener tries to reconnect, so that no restart is needed.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg import sql as names
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, PromptRegistryError, StoreUnavailable
-from prompt_registry_plugin.forks import ForkAware, tell_of_forks
+from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.store.postgres.address import Address
 from prompt_registry_plugin.store.postgres.migrations import IDENTITIES, MIGRATIONS
 from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
 
 logger = logging.getLogger(__name__)
-logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns of every attempt; the state says it once
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at every attempt; `_set_unreachable` warns once
 
 _CHANNEL = "prompt_registry"
-_POLL = 0.5  # seconds between two looks where the server cannot notify: a standby
-_HEARTBEAT = 3.0  # seconds between two looks at the epoch when nobody notifies
-_RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to come back; the last one repeats
-_WRITE_SECONDS = 60.0  # writers queue for one row
-_POOL = 10
+_POLL = 0.5  # seconds between two queries for the epoch where the server cannot notify: a standby
+_HEARTBEAT = 3.0  # seconds without a notification after which the epoch is queried: a dead connection is silent too
+_RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to reconnect; the last one repeats
+_WRITE_SECONDS = 60.0  # a write waits this long: writers queue for the row of the epoch
+_POOL = 10  # connections for queries, of each process
 
 DIALECT = Dialect(
     json_list="json_agg({})::text",
@@ -46,6 +46,18 @@ DIALECT = Dialect(
     has_words="{} IN (SELECT number FROM prompt_words WHERE words @> ?)",
     words=list,
 )
+
+
+class _Stamp(NamedTuple):
+    """The epoch as far as this process knows it: the value that a cache is compared with.
+
+    Any change of it empties caches. A cache that was filled while the state is `doubtful` or `unreachable` may hold copies from
+    disk, or versions older than the server's; it belongs to a stamp that never comes back, since `connections` counts on.
+    """
+
+    state: Literal["connected", "doubtful", "unreachable"]
+    connections: int  # how often the listener has connected; notifications between two connections are lost
+    epoch: int = 0
 
 
 class _Connection(psycopg.Connection[Row]):
@@ -65,7 +77,7 @@ class Transaction:
         self.dirty = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        cursor = self._connection.execute(_translated(sql), parameters)
+        cursor = self._connection.execute(_translate(sql), parameters)
         if cursor.description is not None:
             return cursor.fetchall()
         self.dirty = self.dirty or cursor.rowcount > 0
@@ -74,7 +86,7 @@ class Transaction:
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         if rows:
             self.dirty = True
-            self._connection.cursor().executemany(_translated(sql), rows)
+            self._connection.cursor().executemany(_translate(sql), rows)
 
     def index_words(self, texts: Sequence[tuple[int, str]]) -> None:
         self.execute_many(
@@ -94,10 +106,10 @@ class PostgresDatabase(ForkAware):
         self._start_lock = threading.Lock()
         self._restart = False  # after a fork
         self._start()
-        tell_of_forks(self)
+        watch_forks(self)
 
     def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
-        """All rows of a query. Raises `StoreUnavailable` when the server is away, at once when that is known."""
+        """Return all rows of a query. Raises `StoreUnavailable` while the server is unreachable, at once if that is known."""
         started = time.monotonic()
         try:
             return self._read(sql, parameters, patience)
@@ -105,21 +117,27 @@ class PostgresDatabase(ForkAware):
             cut = isinstance(error.__cause__, psycopg.Error) and time.monotonic() - started < self._address.timeout / 4
             if not cut:
                 raise
-        return self._read(sql, parameters, patience)  # one connection was cut; a fresh one says whether the server is there
+        # A failure that came quickly may be one cut connection, as after a restart of the server. A fresh one tells; a failure that
+        # took its time is not repeated, since the caller has waited long enough.
+        return self._read(sql, parameters, patience)
 
     def _read(self, sql: str, parameters: Sequence[Any], patience: float | None) -> list[Row]:
         with self._errors(), self._connection(self._address.timeout, patience) as connection:
-            return connection.execute(_translated(sql), parameters).fetchall()
+            return connection.execute(_translate(sql), parameters).fetchall()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction; any exception rolls it back whole."""
+        """Open a transaction; any exception rolls it back whole."""
         with self._errors(), self._connection(_WRITE_SECONDS) as connection, connection.transaction():
             yield Transaction(connection)
 
     @contextmanager
     def change(self) -> Iterator[Transaction]:
-        """A transaction that holds the epoch's row, so that there is one at a time, and moves it if it wrote anything."""
+        """Open a transaction that moves the epoch if it writes anything.
+
+        It locks the epoch's row first, so that there is one at a time: version numbers have no gaps, and whoever reads an epoch
+        has read everything that was written under it.
+        """
         epoch = None
         with self.write() as transaction:
             transaction.execute("SELECT value FROM registry_epoch FOR UPDATE")
@@ -128,10 +146,10 @@ class PostgresDatabase(ForkAware):
                 epoch = transaction.execute("UPDATE registry_epoch SET value = value + 1 RETURNING value")[0][0]
                 transaction.execute("SELECT pg_notify(?, ?)", (_CHANNEL, f"{self._address.schema} {epoch}"))
         if epoch is not None:
-            self._heard(epoch)  # this process sees its own changes at once, not when the server tells it
+            self._accept_epoch(epoch)  # this process sees its own changes at once, not when the notification arrives
 
     def epoch(self) -> object:
-        """The stamp. Every cached load comes this way: no lock, no query."""
+        """Return the stamp. Every cached load calls this: no lock, no query."""
         if self._restart:
             self._start_again()
         return self._stamp
@@ -153,7 +171,7 @@ class PostgresDatabase(ForkAware):
         rows = self.read("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()")
         return {table: frozenset(column for of, column in rows if of == table) for table, _ in rows}
 
-    def restored(self, transaction: Any) -> None:
+    def reset_ids(self, transaction: Any) -> None:
         """Has the database count on from the highest ids."""
         for table in IDENTITIES:
             highest = f"(SELECT coalesce(max(id), 0) + 1 FROM {table})"
@@ -171,12 +189,11 @@ class PostgresDatabase(ForkAware):
     # --- state -----------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._stamp: object = ("away", 0)  # ("here", times connected, epoch) while the server is there
-        self._times = 0
-        self._error: PromptRegistryError | None = None
-        self._settled = threading.Event()  # the first attempt to connect came to an end
+        self._stamp = _Stamp("unreachable", 0)
+        self._error: PromptRegistryError | None = None  # why every query fails now
+        self._settled = threading.Event()  # set when the first attempt to connect succeeded or failed
         self._stop = threading.Event()
-        self._doubt = threading.Event()  # a query failed: look whether the server is there
+        self._doubt = threading.Event()  # set when a query failed: the listener looks whether the server answers
         self._state_lock = threading.Lock()
         self._pool = ConnectionPool(
             self._address.conninfo,
@@ -201,12 +218,15 @@ class PostgresDatabase(ForkAware):
         }
 
     def _check(self, connection: _Connection) -> None:
-        """Looks whether a connection that lay idle still works, leaving time to make another one."""
+        """Test an idle connection, in a quarter of the time-out, so that there is time left to make another one."""
         connection.answer_within = self._address.timeout / 4
         ConnectionPool.check_connection(connection)
 
-    def forked(self) -> None:
-        """A child gets a listener and connections of its own when it first needs them."""
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's pool and thread alone; the child makes its own when it first needs them.
+
+        They are kept referenced: closing a copied socket would say goodbye to the server in the parent's name.
+        """
         self._inherited += [self._pool, self._thread]
         self._start_lock = threading.Lock()
         self._restart = not self._closed
@@ -217,33 +237,35 @@ class PostgresDatabase(ForkAware):
                 self._start()
                 self._restart = False
 
-    def _heard(self, epoch: int) -> None:
+    def _accept_epoch(self, epoch: int) -> None:
+        """Move the stamp to an epoch that is newer. Notifications of two writers may arrive in either order."""
         with self._state_lock:
-            if isinstance(self._stamp, tuple) and self._stamp[0] == "here" and epoch > self._stamp[2]:
-                self._stamp = ("here", self._times, epoch)
+            if self._stamp.state == "connected" and epoch > self._stamp.epoch:
+                self._stamp = self._stamp._replace(epoch=epoch)
 
-    def _here(self, epoch: int) -> None:
+    def _set_connected(self, epoch: int) -> None:
+        """Note that the server answers. A new stamp even for a known epoch: what was cached meanwhile came from elsewhere."""
         with self._state_lock:
-            self._times += 1
-            self._stamp = ("here", self._times, epoch)
+            self._stamp = _Stamp("connected", self._stamp.connections + 1, epoch)
             self._error = None
         self._doubt.clear()
         self._settled.set()
 
-    def _away(self, error: PromptRegistryError) -> None:
+    def _set_unreachable(self, error: PromptRegistryError) -> None:
+        """Let every query fail with `error`, at once, until the listener has reconnected."""
         with self._state_lock:
-            if self._error is None and self._times:  # on a first attempt, whoever asked is told
+            if self._error is None and self._stamp.connections:  # a first attempt that fails raises where the registry is used
                 logger.warning("%s", error)
             self._error = error
-            if isinstance(self._stamp, tuple) and self._stamp[0] == "here":
-                self._stamp = ("away", self._times)
+            if self._stamp.state == "connected":
+                self._stamp = _Stamp("unreachable", self._stamp.connections)
         self._settled.set()
 
-    def _in_doubt(self) -> None:
-        """A query failed. Until the listener has looked, nothing that is loaded now may pass for what the server says later."""
+    def _set_doubtful(self) -> None:
+        """Note that a query failed. Until the listener has looked, nothing that is loaded may count as the server's answer."""
         with self._state_lock:
-            if isinstance(self._stamp, tuple) and self._stamp[0] == "here":
-                self._stamp = ("doubt", self._times)
+            if self._stamp.state == "connected":
+                self._stamp = _Stamp("doubtful", self._stamp.connections)
         self._doubt.set()
 
     @contextmanager
@@ -271,7 +293,7 @@ class PostgresDatabase(ForkAware):
         except (psycopg.DataError, UnicodeError, OverflowError) as error:
             raise InvalidName(f"a number is too large, or a text is not valid Unicode: {mask_secrets(str(error))}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            self._in_doubt()
+            self._set_doubtful()
             raise StoreUnavailable(f"cannot use the registry {self._address.place}: {_text(error)}") from error
         except psycopg.IntegrityError as error:
             raise IntegrityError(_text(error)) from error
@@ -293,38 +315,41 @@ class PostgresDatabase(ForkAware):
                         if self._stop.is_set():
                             return
                         self._pool.open(wait=False)
-                    self._here(_epoch(connection))
+                    self._set_connected(_epoch(connection))
                     attempt = 0
-                    self._hear(connection, _HEARTBEAT if listens else _POLL)
-            except InvalidStore as error:  # a newer schema: at the start a mistake, later an outage for which the copy stands in
-                self._away(StoreUnavailable(str(error)) if self._times else error)
+                    self._follow_notifications(connection, _HEARTBEAT if listens else _POLL)
+            except (
+                InvalidStore
+            ) as error:  # a newer schema: at the start a mistake, later an outage, which the last good copy bridges
+                self._set_unreachable(StoreUnavailable(str(error)) if self._stamp.connections else error)
             except Exception as error:  # noqa: BLE001  the thread must outlive whatever a network can do
-                if self._times == 0 and "does not exist" in str(error):  # a database that was never there is a mistake, no outage
-                    self._away(InvalidStore(f"the registry {self._address.place} cannot be opened: {_text(error)}"))
+                # A database that does not exist when the registry is opened is a mistake, and no fallback may hide it.
+                if self._stamp.connections == 0 and "does not exist" in str(error):
+                    self._set_unreachable(InvalidStore(f"the registry {self._address.place} cannot be opened: {_text(error)}"))
                     continue
-                self._away(StoreUnavailable(f"the registry {self._address.place} cannot be reached: {_text(error)}"))
+                self._set_unreachable(StoreUnavailable(f"the registry {self._address.place} cannot be reached: {_text(error)}"))
             finally:
                 self._stop.wait(_RETRY[min(attempt, len(_RETRY) - 1)])
                 attempt += 1
 
-    def _hear(self, connection: _Connection, heartbeat: float) -> None:
-        """Follows notifications until the connection breaks or the registry is closed."""
+    def _follow_notifications(self, connection: _Connection, heartbeat: float) -> None:
+        """Follow notifications until the connection breaks or the registry is closed."""
         quiet = 0.0
         step = 0.2
         while not self._stop.is_set():
             for note in connection.notifies(timeout=step, stop_after=1):
                 schema, _, epoch = note.payload.partition(" ")
                 if schema == self._address.schema and epoch.isdigit():
-                    self._heard(int(epoch))
+                    self._accept_epoch(int(epoch))
             quiet += step
             doubted = self._doubt.is_set()
             if quiet >= heartbeat or doubted:
                 quiet = 0.0
                 value = _epoch(connection)
                 if doubted:
-                    self._here(value)
+                    self._set_connected(value)
                 else:
-                    self._heard(value)
+                    self._accept_epoch(value)
 
 
 def schema_exists(address: Address) -> bool:
@@ -384,7 +409,7 @@ def _epoch(connection: _Connection) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _translated(sql: str) -> Any:
+def _translate(sql: str) -> Any:
     return sql.replace("%", "%%").replace("?", "%s")
 
 

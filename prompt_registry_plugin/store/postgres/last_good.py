@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.forks import ForkAware, tell_of_forks
+from prompt_registry_plugin.forks import ForkAware, watch_forks
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class LastGood(ForkAware):
         self._path = path
         self._inherited: list[object] = []  # a parent's connection, which must neither be used nor closed here
         self._lock = threading.Lock()
-        tell_of_forks(self)
+        watch_forks(self)
         self._connection: sqlite3.Connection | None = None
         self._given_up = False
         self._written: dict[str, str] = {}  # what this process wrote, to write it once
@@ -68,10 +68,10 @@ class LastGood(ForkAware):
     def before_fork(self) -> None:
         self._lock.acquire()
 
-    def after_fork(self) -> None:
+    def after_fork_in_parent(self) -> None:
         self._lock.release()
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Forgets the connection, which must not cross a fork."""
         self._lock = threading.Lock()
         self._inherited.append(self._connection)

@@ -1,6 +1,8 @@
-"""The schema in PostgreSQL, as an append-only list of migrations; it imports no application code, so an old step never changes.
+"""The schema in PostgreSQL, as an append-only list of migrations.
 
-Texts that are compared or sorted use the C collation: order must not depend on how a server was set up.
+A step that was released is never edited: databases that have applied it would differ from new ones. For the same reason it imports
+no application code, which changes. Texts that are compared or sorted use the C collation, so that order does not depend on how a
+server was set up. PostgreSQL came later than SQLite; its first step holds what SQLite's first four do.
 """
 
 from __future__ import annotations

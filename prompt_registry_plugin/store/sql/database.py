@@ -1,4 +1,7 @@
-"""What the tables need of a database. Parameters are marked `?`; rows are tuples; times are ISO texts, all in UTC."""
+"""What the tables need of a database. Parameters are marked `?`; rows are tuples; times are ISO texts in UTC.
+
+Times are texts so that both databases store and sort them alike; see `iso`.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +13,44 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
-_MAX_WORD = 200  # an index cannot hold much longer ones, and nobody searches for them
+_MAX_WORD = 200  # characters of a word in the index: PostgreSQL refuses entries of a few thousand bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The few expressions that differ; `{}` is a column or an expression."""
+    """The few expressions that differ between databases; `{}` is a column or an expression."""
 
     json_list: str
+    """A JSON list of a column, over all rows."""
     json_object: str
-    like: str  # minds upper and lower case; takes what `pattern` makes of a LIKE pattern
+    """A JSON object of two columns, keys and values, over all rows."""
+    like: str
+    """A comparison that distinguishes upper and lower case, with what `pattern` makes of a LIKE pattern."""
     ilike: str
+    """A comparison with a LIKE pattern that ignores case."""
     pattern: Callable[[str], str]
-    has_words: str  # whether the prompt numbered {} has all of some words (see `as_words`), in the form that `words` gives them
+    """From a LIKE pattern to the parameter of `like`."""
+    has_words: str
+    """Whether the prompt with number `{}` has all words of a parameter that `words` made."""
     words: Callable[[list[str]], Any]
+    """From words (see `as_words`) to the parameter of `has_words`."""
 
 
 class IntegrityError(Exception):
-    """Rows that contradict one another or what is there."""
+    """Rows that contradict one another, or rows that are stored."""
 
 
 class Transaction(Protocol):
-    """A transaction that writes. Raises `IntegrityError`."""
+    """A transaction that writes. Its methods raise `IntegrityError`."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Runs one statement; its rows, if it has any."""
+        """Run one statement and return its rows."""
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Runs one statement for each row of parameters."""
+        """Run one statement for each row of parameters."""
 
     def index_words(self, texts: Sequence[tuple[int, str]]) -> None:
-        """Replaces the text that a prompt is found by, for each (number of the prompt, text)."""
+        """Replace the words that a prompt is found by, for each (number of the prompt, words with spaces between)."""
 
 
 class Database(Protocol):
@@ -49,46 +59,52 @@ class Database(Protocol):
     dialect: Dialect
 
     def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
-        """All rows of a query. `patience`: see `PromptTable.get`."""
+        """Return all rows of a query. `patience`: see `PromptTable.get`."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """A transaction; any exception rolls it back whole."""
+        """Open a transaction; any exception rolls it back whole."""
 
     def change(self) -> AbstractContextManager[Transaction]:
-        """A transaction that changes prompts: one at a time in the whole registry, and every cache learns of it."""
+        """Open a transaction that changes prompts: one at a time in the whole registry.
+
+        It moves the epoch if it wrote anything, so that the caches of all processes notice.
+        """
 
     def epoch(self) -> object:
         """See `PromptTable.epoch`."""
 
     def columns(self) -> dict[str, frozenset[str]]:
-        """The columns of every table."""
+        """Return the columns of every table."""
 
-    def restored(self, transaction: Transaction) -> None:
-        """Puts right what depends on rows that came with their own ids."""
+    def reset_ids(self, transaction: Transaction) -> None:
+        """Let the ids that the database counts continue after the highest one, when restored rows brought their own."""
 
     def close(self) -> None:
-        """Releases it; closing twice is harmless."""
+        """Release it; closing twice is harmless."""
 
     def snapshot(self, tables: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], Row]]:
-        """All rows of the tables given as (name, order), read in one transaction: (table, its columns, row)."""
+        """Yield all rows of the tables given as (name, order), read in one transaction: (table, its columns, row)."""
 
 
 def as_words(text: str) -> list[str]:
-    """The words of a text as both databases compare them: lower case, letters and digits only."""
+    """Return the words of a text: lower case, letters and digits only.
+
+    Words are cut here rather than by SQLite's tokenizer or PostgreSQL's parser, so that a search means the same in both.
+    """
     return [word[:_MAX_WORD] for word in re.findall(r"[^\W_]+", text.lower())]
 
 
 def iso(moment: datetime) -> str:
-    """A time as it is stored: in UTC, to the microsecond, so that texts sort as times do."""
+    """Return a time as it is stored: in UTC, always with microseconds, so that texts sort as times do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def chunks(items: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:
-    """`items` in pieces that a statement may take as parameters."""
+    """Yield `items` in pieces. SQLite takes 999 parameters in a statement where it was built with old limits."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
 
 def marks(items: Sequence[Any]) -> str:
-    """`?, ?, …`, one for each item."""
+    """Return `?, ?, …`, one for each item."""
     return ", ".join("?" * len(items))

@@ -136,7 +136,7 @@ class SQLRuns:
             transaction.execute(
                 "INSERT INTO reflections (run_id, purpose, detail, answer, input_tokens, output_tokens, cost) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run_id, record.purpose, canonical_json(record.detail), _storable(record.answer),
+                (run_id, record.purpose, canonical_json(record.detail), _make_storable(record.answer),
                  record.usage.input_tokens, record.usage.output_tokens, record.cost),
             )  # fmt: skip
 
@@ -221,6 +221,6 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     )
 
 
-def _storable(text: str) -> str:
+def _make_storable(text: str) -> str:
     """A text as it was, but for what not every database takes. Secrets are masked where it is shown: a resume needs the very words."""
     return text.replace("\0", "�").encode("utf-8", "replace").decode()

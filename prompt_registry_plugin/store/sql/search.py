@@ -38,7 +38,7 @@ class Query:
         if expression is None or not _mentions(expression, "archived"):
             conditions.append("p.archived_at IS NULL")
         extra = [self._where(expression)] if expression is not None else []
-        extra += [self._after(page_token)] if page_token else []
+        extra += [self._where_after(page_token)] if page_token else []
         for sql, parameters in extra:
             conditions.append(sql)
             self.parameters += parameters
@@ -50,7 +50,7 @@ class Query:
         body = [self.mark, [last[_FIELDS[field]] for field, _ in self.order]]
         return base64.urlsafe_b64encode(json.dumps(body).encode()).decode()
 
-    def _after(self, token: str) -> tuple[str, list[Any]]:
+    def _where_after(self, token: str) -> tuple[str, list[Any]]:
         try:
             mark, last = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
             valid = mark == self.mark and [type(value) for value in last] == [
@@ -76,14 +76,14 @@ class Query:
             word = " AND " if isinstance(expression, And) else " OR "
             sides = [self._where(operand) for operand in expression.operands]
             return "(" + word.join(sql for sql, _ in sides) + ")", [value for _, values in sides for value in values]
-        return self._comparison(expression)
+        return self._where_comparison(expression)
 
-    def _comparison(self, comparison: Comparison) -> tuple[str, list[Any]]:
+    def _where_comparison(self, comparison: Comparison) -> tuple[str, list[Any]]:
         field, operator, value = comparison.field, comparison.operator, comparison.value
         if comparison.is_tag or field == "alias":
             inner = "=" if operator == "!=" else operator
             word = "NOT IN" if operator == "!=" else "IN"
-            sql, parameters = self._tagged(field, inner, value) if comparison.is_tag else self._aliased(inner, value)
+            sql, parameters = self._where_tag(field, inner, value) if comparison.is_tag else self._where_alias(inner, value)
             return f"p.name {word} ({sql})", parameters
         if field == "text":
             return self.dialect.has_words.format("p.number"), [self.dialect.words(as_words(value))]
@@ -92,22 +92,22 @@ class Query:
             return f"p.archived_at IS {'NOT ' if shown else ''}NULL", []
         if field == "created_at":
             return f"p.created_at {operator} ?", [iso(comparison.moment)]
-        return self._matches("p.name", operator, value)
+        return self._where_text("p.name", operator, value)
 
-    def _tagged(self, key: str, operator: str, value: str) -> tuple[str, list[Any]]:
+    def _where_tag(self, key: str, operator: str, value: str) -> tuple[str, list[Any]]:
         # A tag counts where it stands: on the prompt or on its newest version, since registering writes it there.
-        sql, parameters = self._matches("t.value", operator, value)
+        sql, parameters = self._where_text("t.value", operator, value)
         return (
             f"SELECT t.name FROM prompt_tags t WHERE t.key = ? AND {sql} UNION "
             f"SELECT t.name FROM version_tags t JOIN prompts q ON q.name = t.name AND q.latest_version = t.version "
             f"WHERE t.key = ? AND {sql}"
         ), [key, *parameters] * 2
 
-    def _aliased(self, operator: str, value: str) -> tuple[str, list[Any]]:
-        sql, parameters = self._matches("a.alias", operator, value)
+    def _where_alias(self, operator: str, value: str) -> tuple[str, list[Any]]:
+        sql, parameters = self._where_text("a.alias", operator, value)
         return f"SELECT a.name FROM prompt_aliases a WHERE {sql}", parameters
 
-    def _matches(self, column: str, operator: str, value: str) -> tuple[str, list[Any]]:
+    def _where_text(self, column: str, operator: str, value: str) -> tuple[str, list[Any]]:
         if operator in ("LIKE", "ILIKE"):
             form = self.dialect.like if operator == "LIKE" else self.dialect.ilike
             return form.format(column), [self.dialect.pattern(value) if operator == "LIKE" else value]

@@ -102,5 +102,5 @@ def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) 
             "SELECT p.number, v.template FROM prompts p JOIN prompt_versions v ON v.name = p.name AND v.version = p.latest_version"
         )
         transaction.index_words([(number, " ".join(words_of(load(template)))) for number, template in texts])
-        database.restored(transaction)
+        database.reset_ids(transaction)
     return count

@@ -102,14 +102,14 @@ class Batch:
             state = self._states[new.name] = _State(self._next_number, iso(now))
             self._next_number += 1
         if state.latest and state.content_hash == draft.content_hash and not force and new.version is None:
-            return self._known(new.name, state.latest), False
+            return self._load_existing(new.name, state.latest), False
         number = state.last + 1 if new.version is None else new.version
         if number <= state.last:
             raise PromptExists(f"version {number} of {new.name!r} was there before; a number is never used twice")
         version = replace(draft, version=number)
         state.latest = state.last = number
         state.content_hash, state.text = draft.content_hash, " ".join(words_of(draft.template))
-        self._versions.append(_row(version))
+        self._versions.append(_row(version, draft.content_hash))
         self._tags += [(new.name, number, key, value) for key, value in new.tags.items()]
         self._written[new.name, number] = version
         return version, True
@@ -131,7 +131,7 @@ class Batch:
             self._transaction.execute_many("INSERT INTO version_tags VALUES (?, ?, ?, ?)", self._tags)
         self._transaction.index_words([(state.number, state.text or "") for _, state in changed])
 
-    def _known(self, name: str, version: int) -> PromptVersion:
+    def _load_existing(self, name: str, version: int) -> PromptVersion:
         written = self._written.get((name, version))
         if written is not None:
             return written
@@ -156,11 +156,11 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _row(version: PromptVersion) -> Row:
+def _row(version: PromptVersion, content_hash: str) -> Row:
     return (
         version.name, version.version, canonical_json(version.template), version.template_format, version.commit_message,
         dump(version.response_format), dump(version.model_config), dump(version.tools), version.parent, version.run_id,
-        iso(version.created_at), version.created_by, dump(version.variable_schemas or None), version.content_hash,
+        iso(version.created_at), version.created_by, dump(version.variable_schemas or None), content_hash,
     )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """Two connections to one file, one for reading and one for writing, safe for threads.
 
-A load never waits for a writer: not for another process's, as the file is in WAL mode, and not for a thread of this one.
-Transactions that write take the file's write lock at once.
+A load never waits for a writer: not for another process, as the file is in WAL mode, and not for a thread of this one, as each
+connection has its own lock. One connection each is enough, since a read takes microseconds.
 
-Every change to prompts bumps one row, the epoch. A cache asks `PRAGMA data_version` first, a counter that SQLite keeps in shared
-memory and moves when another connection commits; only when it moved, perhaps for a stored trace, the row is read.
+Every change to prompts increments one row, the epoch. Reading it on every cached load would be a query; so the load asks
+`PRAGMA data_version` first, a counter in shared memory that SQLite moves whenever another connection commits. Only when that moved is
+the row read, and mostly it is unchanged: a stored trace moves the counter and not the epoch.
 
-`BEGIN IMMEDIATE` matters: a deferred transaction that reads a number and then writes the next one fails or loses writes when
-another process got in between. One connection each behind a lock is enough, as a read takes microseconds.
+Transactions start with `BEGIN IMMEDIATE`, which takes the write lock of the file. A deferred transaction that reads a number and then
+writes the next one fails, or loses a write, when another process writes in between.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from urllib.parse import parse_qs, unquote
 
 from prompt_registry_plugin.concurrency import unwatched
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, StoreUnavailable
-from prompt_registry_plugin.forks import ForkAware, tell_of_forks
+from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
 from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
 
-_BUSY_SECONDS = 30.0
+_BUSY_SECONDS = 30.0  # a write waits this long for another process; a whole import takes seconds
 
 
 def _glob(pattern: str) -> str:
@@ -77,14 +78,16 @@ class Connection(ForkAware):
         self.path, self.read_only = parse_url(url)
         _check_folder(self.path, url)
         self.dialect = DIALECT
-        self._inherited: list[object] = []  # a parent's connections, which must neither be used nor closed here
+        # A parent's connections. Using or closing one in a child can corrupt the file (sqlite.org/howtocorrupt.html, section 2.6),
+        # so they are kept from being collected, too.
+        self._inherited: list[object] = []
         self._new_locks()
-        tell_of_forks(self)
-        # What the file looked like when it was opened as one that never changes.
+        watch_forks(self)
+        # What the file looked like when it was opened as one that never changes; see `_connect`.
         self._unchanging: tuple[object, ...] | None = None
-        self._seen: int | None = None  # the counter when the epoch was read
+        self._seen: int | None = None  # `PRAGMA data_version` when the epoch was read
         self._epoch = -1
-        self._counter: sqlite3.Cursor | None = None  # asks the counter; None when that takes more than asking
+        self._counter: sqlite3.Cursor | None = None  # to query `PRAGMA data_version` with; None while that is not enough
         self._writer: sqlite3.Connection | None = None
         self._reopen = False  # after a fork
         self._reader: sqlite3.Connection | None = self._open()
@@ -94,29 +97,29 @@ class Connection(ForkAware):
         self._write_lock = threading.RLock()  # taken before `_lock`, never after it
 
     def before_fork(self) -> None:
-        """Waits for a transaction to end: SQLite keeps the locks of a process in memory, and a child would find them held for ever."""
+        """Wait until no transaction is open: a child would find the locks of one held for ever by a thread that it has not."""
         self._write_lock.acquire()
         self._lock.acquire()
 
-    def after_fork(self) -> None:
+    def after_fork_in_parent(self) -> None:
         self._lock.release()
         self._write_lock.release()
 
-    def forked(self) -> None:
-        """SQLite connections must not cross a fork."""
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's connections alone, which must not cross a fork; the next use opens new ones."""
         self._new_locks()
         self._inherited += [self._reader, self._writer, self._counter]
         self._counter = self._seen = self._writer = None
         self._reopen = self._reader is not None
 
     def read(self, sql: str, parameters: Sequence[Any] = (), *, patience: float | None = None) -> list[Row]:
-        """All rows of a query. A file answers at once: there is nothing to be patient about."""
+        """Return all rows of a query. `patience` is ignored: a file answers at once."""
         with unwatched(), self._lock, self._readable_errors():
             return self._current().execute(sql, parameters).fetchall()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction that holds the write lock from its start; any exception rolls it back whole."""
+        """Open a transaction that holds the write lock from its start; any exception rolls it back whole."""
         with self._write_lock, self._readable_errors():
             connection = self._current_writer()
             connection.execute("BEGIN IMMEDIATE")
@@ -130,14 +133,14 @@ class Connection(ForkAware):
 
     @contextmanager
     def change(self) -> Iterator[Transaction]:
-        """A write that moves the epoch, if it wrote anything."""
+        """Open a transaction that moves the epoch if it wrote anything, so that writing nothing empties no cache."""
         with self.write() as transaction:
             yield transaction
             if transaction.dirty:
                 transaction.execute("UPDATE registry_epoch SET value = value + 1")
 
     def epoch(self) -> int:
-        """The epoch as it is now. Every cached load comes this way, so it is short: one counter, no query."""
+        """Return the epoch as it is now. Every cached load calls this, so it is short: one counter, no query."""
         if "blockbuster" in sys.modules:
             with unwatched():
                 return self._ask_epoch()
@@ -151,11 +154,11 @@ class Connection(ForkAware):
                     if counter.execute("PRAGMA data_version").fetchone()[0] == self._seen:
                         return self._epoch
                 except sqlite3.Error:
-                    pass  # the long way says what is wrong
+                    pass  # reading the epoch raises with the reason
             return self._read_epoch()
 
     def snapshot(self, tables: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], Row]]:
-        """See `Database.snapshot`; read through a connection of its own, so that others go on meanwhile."""
+        """See `Database.snapshot`. It reads through a connection of its own, so that others work meanwhile."""
         with (
             self._readable_errors(),
             closing(self._connect("mode=ro" if not self._unchanging else "mode=ro&immutable=1")) as reader,
@@ -168,15 +171,15 @@ class Connection(ForkAware):
                     yield table, columns, row
 
     def columns(self) -> dict[str, frozenset[str]]:
-        """The columns of every table."""
+        """Return the columns of every table."""
         rows = self.read("SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'")
         tables: dict[str, set[str]] = {}
         for table, column in rows:
             tables.setdefault(table, set()).add(column)
         return {table: frozenset(columns) for table, columns in tables.items()}
 
-    def restored(self, transaction: object) -> None:
-        """Nothing: SQLite counts on from the highest id by itself."""
+    def reset_ids(self, transaction: object) -> None:
+        """Do nothing: SQLite takes the highest id plus one by itself."""
 
     def _read_epoch(self) -> int:
         with self._readable_errors():
@@ -192,7 +195,7 @@ class Connection(ForkAware):
             return self._epoch
 
     def close(self) -> None:
-        """Closes the file; closing twice is harmless."""
+        """Close the file; closing twice is harmless."""
         with self._write_lock, self._lock:
             self._counter = None
             for connection in (self._writer, self._reader):
@@ -291,7 +294,7 @@ class Connection(ForkAware):
             raise InvalidStore(f"{self.path} has an older schema; open it once for writing to bring it up to date")
         if migrations.pending(db):
             connection.execute("PRAGMA journal_mode = WAL")
-            # Two processes may open a new file together: the second waits, then finds it done.
+            # Two processes may open a new file at the same time: the second one waits here, then finds nothing left to apply.
             connection.execute("BEGIN IMMEDIATE")
             try:
                 migrations.apply(db)

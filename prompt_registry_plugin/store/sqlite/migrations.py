@@ -1,6 +1,8 @@
-"""The schema, as an append-only list of migrations; it imports no application code, so an old step never changes.
+"""The schema in SQLite, as an append-only list of migrations.
 
-Written by hand in SQL rather than through table helpers, since it is the reference for whoever reads the file with other tools.
+A step that was released is never edited: files that have applied it would differ from new ones. For the same reason it imports no
+application code, which changes; step 4 cuts texts into words with its own copy of that code. The steps are written in SQL rather than
+through table helpers, as a reference for those who read the file with other tools.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("prompt_registry_plugin")
 
-APPLICATION_ID = 0x50524547  # "PREG": tells our files from others'
+APPLICATION_ID = 0x50524547  # "PREG": tells a registry from a database of another program
 
 
 @migrations()
