@@ -113,7 +113,7 @@ def _move(registry: RegistryBase, new: NewMove) -> None:
 def _warn_of_new_variables(registry: RegistryBase, new: PromptVersion, current: PromptVersion | None) -> None:
     if current is None:
         return
-    needed = registry.loader.with_includes(new).variables - registry.loader.expand_includes(current).variables
+    needed = registry.loader.with_includes(new).variables - registry.loader.with_includes(current).variables
     if needed:
         names = ", ".join(map(repr, sorted(needed)))
         logger.warning("%s needs %s, which version %s did not: callers have to pass it", new.uri, names, current.version)
