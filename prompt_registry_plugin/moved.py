@@ -29,7 +29,7 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "cli.trying": ("cli.try_",),
     "comparison": ("evaluation.compare", "evaluation.gate"),
     "concurrency": ("concurrency", "forks"),
-    "curation": ("datasets.dataset",),
+    "curation": ("datasets.dataset", "registry.functions"),
     "current": ("registry.current",),
     "datasets": ("datasets.examples",),
     "drafts": ("registry.validation",),
@@ -78,12 +78,14 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "prices": ("recording.costs",),
     "progress": ("evaluation.progress",),
     "prompts": ("prompts.version", "prompts.messages"),
+    "protocols": ("protocols", "protocols.store"),
     "ray": ("evaluation.ray",),
-    "registry": ("registry.registry",),
+    "records": ("records", "records.prompts", "records.traces", "records.evaluation"),
+    "registry": ("registry.registry", "registry.serving"),
     "remote": ("evaluation.remote",),
     "reports": ("evaluation.html",),
     "retrying": ("retry",),
-    "reviewing": ("datasets.feedback",),
+    "reviewing": ("registry.functions", "datasets.feedback"),
     "rollouts": ("evaluation.runner",),
     "scope": ("prompts.context",),
     "stats": ("evaluation.statistics",),
@@ -103,7 +105,8 @@ MOVED: Mapping[str, tuple[str, ...]] = {
 }
 """Full name of a module of version 0.1.0 -> the modules that hold its names now, most of them in the first."""
 
-_OLD_NAME = {new: old for old, homes in MOVED.items() for new in homes}
+# A module that took in several old ones has the name of the first: a name of it was there, or was in none that is stored.
+_OLD_NAME = {new: old for old, homes in reversed(list(MOVED.items())) for new in homes}
 _MODULE = re.compile(rf"(?<![\w.]){_PACKAGE}(?:\.\w+)+(?=:)")
 
 
