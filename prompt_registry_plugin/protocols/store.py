@@ -343,18 +343,28 @@ class PromptStore(Protocol):
     """
 
     url: str
-    prompts: PromptTable
+    """The URL that it was opened with."""
+
+    @property
+    def prompts(self) -> PromptTable:
+        """The prompts; an attribute will do."""
 
     def close(self) -> None:
         """Release the database; using the store afterwards raises `StoreUnavailable`."""
 
 
 class Store(PromptStore, Protocol):
-    """A database of prompts, traces, datasets and runs."""
+    """A database of prompts, traces, datasets and runs.
+
+    The tables are attributes that can be set: the registry puts one in the place of `traces` that stores in the background.
+    """
 
     traces: TraceTable
+    """Traces and feedback."""
     datasets: DatasetTable
+    """Datasets."""
     runs: RunTable
+    """Optimization runs, tracked runs and cached rollouts."""
 
     def dump(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield everything that is stored at one moment, as (table, row) pairs in an order in which it can be restored."""

@@ -1,0 +1,1 @@
+"""A third party's store that keeps prompts and nothing else: one JSON file."""
