@@ -58,10 +58,10 @@ class MetaPrompt:
         examples = problem.affordable(examples, problem.baseline)
         rollouts = await problem.evaluate(problem.baseline, examples)
         blame = Blame(problem.baseline_components)
-        blame.set_marks(rollouts)
+        blame.set_thresholds(rollouts)
         found: dict[str, list[Evidence]] = {}
         for example, rollout in zip(examples, rollouts, strict=True):
-            for (component, _), items in blame.blamed(rollout).items():
+            for (component, _), items in blame.failures(rollout).items():
                 listed = found.setdefault(component, [])
                 if len(listed) < _SHOWN and example not in [evidence.example for evidence in listed]:
                     listed.append(Evidence(example, rollout, items))

@@ -1,4 +1,4 @@
-"""What went wrong in a rollout, which prompt is responsible, and whether an edit mended it."""
+"""Credit assignment: what went wrong in a rollout, which prompt is responsible, and whether an edit fixed it."""
 
 from __future__ import annotations
 
@@ -10,112 +10,121 @@ from collections.abc import Callable, Iterable, Mapping
 from prompt_registry_plugin.optimize.optimizers.commit_queue.listing import is_prose
 from prompt_registry_plugin.records import Item, Rollout
 
-SCORE = "score of "  # how the kind of failure begins that is a low number and nothing more
+SCORE = "score of "  # the beginning of a kind of failure that is a low number and nothing more
 _TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
 
-ClusterKey = tuple[str, str]  # component, kind of failure
+ClusterKey = tuple[str, str]
+"""A component and a kind of failure: what the search groups failures by."""
+
+Checks = dict[ClusterKey, list[Item]]
+"""The items of a rollout by cluster."""
 
 
 class Blame:
-    """Sorts what went wrong into clusters: (component, kind of failure)."""
+    """Sorts the feedback on rollouts into clusters: failures of one kind that one component is responsible for.
+
+    `components` are the texts to improve, by key. `listed` returns the items that were listed for a rollout whose scorers wrote prose,
+    or None where there are none.
+    """
 
     def __init__(
         self, components: Mapping[str, str], listed: Callable[[Rollout], list[Item] | None] = lambda rollout: None
     ) -> None:
         self.components = components
-        self._listed = listed  # the items of a rollout that was judged in prose, where they are known
-        self.marks: dict[str, float] = {}  # by scorer, for those that give numbers only
-        self._judged: dict[tuple[str, str], tuple[dict[ClusterKey, list[Item]], dict[ClusterKey, list[Item]]]] = {}
+        self._listed = listed
+        self._thresholds: dict[str, float] = {}  # by scorer: the score from which an answer counts as right
+        self._outcomes: dict[tuple[str, str], tuple[Checks, Checks]] = {}
 
-    def blamed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
-        """What went wrong in a rollout, by cluster: failed items, scorers below their mark, and errors of the target."""
-        if rollout.error is not None:
-            found: dict[ClusterKey, list[Item]] = defaultdict(list)
-            if not _TRANSIENT.search(rollout.error):  # no prompt mends a connection
-                kind = rollout.error.partition(":")[0]
-                for component in self.components:
-                    found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
-            return found
-        return self._sorted(rollout, ok=False)
+    def failures(self, rollout: Rollout) -> Checks:
+        """Return what went wrong: failed items, scores below their threshold, and errors of the target."""
+        if rollout.error is None:
+            return self._checks(rollout, ok=False)
+        found: Checks = defaultdict(list)
+        # A transient error is no prompt's doing: an edit aimed at it would be wasted.
+        if not _TRANSIENT.search(rollout.error):
+            kind = rollout.error.partition(":")[0]
+            for component in self.components:
+                found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
+        return found
 
-    def judged(self, rollout: Rollout) -> tuple[dict[ClusterKey, list[Item]], dict[ClusterKey, list[Item]]]:
-        """(what went wrong, what went right), remembered for as long as nothing changes that it depends on."""
+    def successes(self, rollout: Rollout) -> Checks:
+        """Return what went right: passed items, and scores from their threshold on."""
+        return self._checks(rollout, ok=True) if rollout.error is None else {}
+
+    def outcomes(self, rollout: Rollout) -> tuple[Checks, Checks]:
+        """Return the failures and successes of a rollout, remembered as long as they cannot change."""
         key = rollout.candidate_id, rollout.example_id
-        if is_prose(rollout):  # what is known of it may still change
-            return self.blamed(rollout), self.passed(rollout)
-        if key not in self._judged:
-            self._judged[key] = self.blamed(rollout), self.passed(rollout)
-        return self._judged[key]
+        if is_prose(rollout):  # its items may still be listed, or matched to other kinds
+            return self.failures(rollout), self.successes(rollout)
+        if key not in self._outcomes:
+            self._outcomes[key] = self.failures(rollout), self.successes(rollout)
+        return self._outcomes[key]
 
-    def passed(self, rollout: Rollout) -> dict[ClusterKey, list[Item]]:
-        """What went right in a rollout, in the same way."""
-        return self._sorted(rollout, ok=True) if rollout.error is None else {}
-
-    def _sorted(self, rollout: Rollout, *, ok: bool) -> dict[ClusterKey, list[Item]]:
-        found: dict[ClusterKey, list[Item]] = defaultdict(list)
+    def _checks(self, rollout: Rollout, *, ok: bool) -> Checks:
+        found: Checks = defaultdict(list)
         for item in self.items(rollout):
             if item.ok is ok:
-                for component in self.responsible(item, rollout):
+                for component in self.responsible_components(item, rollout):
                     found[component, item.key or "wrong"].append(item)
         return found
 
     def items(self, rollout: Rollout) -> list[Item]:
-        """The items of every scorer; a scorer that gave none counts as one item, which fails below the scorer's mark."""
+        """Return the items of every scorer. A score without items counts as one item, which fails below the scorer's threshold."""
         found: list[Item] = []
         listed = self._listed(rollout)
         for name, score in rollout.scores.items():
             if listed is not None and score.rationale and not score.items:
-                continue
-            ok = score.value >= self.marks.get(name, 1.0)
-            said = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
-            found += score.items or [Item(said, ok, key=f"{SCORE}{name}")]
+                continue  # the listed items say the same in parts
+            ok = score.value >= self._thresholds.get(name, 1.0)
+            text = f"{name}: {score.value:g}" + (f". {score.rationale}" if score.rationale else "")
+            found += score.items or [Item(text, ok, key=f"{SCORE}{name}")]
         return [*found, *(listed or ())]
 
     def is_wrong(self, rollout: Rollout) -> bool:
-        """Whether some scorer found less than all right."""
-        return any(score.value < self.marks.get(name, 1.0) for name, score in rollout.scores.items())
+        """Whether some score is below its threshold."""
+        return any(score.value < self._thresholds.get(name, 1.0) for name, score in rollout.scores.items())
 
-    def set_marks(self, rollouts: Iterable[Rollout]) -> None:
-        """What counts as right where a scorer says no more than a number: 1 on a scale from 0 to 1, else the best seen so far."""
+    def set_thresholds(self, rollouts: Iterable[Rollout]) -> None:
+        """Set from which score on an answer counts as right: 1 on a scale from 0 to 1, and the best score seen on any other scale."""
         values: dict[str, list[float]] = defaultdict(list)
         for rollout in rollouts:
             for name, score in rollout.scores.items():
                 values[name].append(score.value)
-        for name, seen in values.items():
-            best, worst = max(seen), min(seen)
-            unit = worst >= 0 and best <= 1
-            # With all alike on an unknown scale, all may be improved.
-            mark = 1.0 if unit else best if best > worst else math.inf
-            if self.marks.get(name) != mark:
-                self.marks[name] = mark
-                self._judged.clear()
+        for name, scores in values.items():
+            best, worst = max(scores), min(scores)
+            is_unit_scale = worst >= 0 and best <= 1
+            # With all scores equal on an unknown scale, nothing says which are good: all may be improved.
+            threshold = 1.0 if is_unit_scale else best if best > worst else math.inf
+            if self._thresholds.get(name) != threshold:
+                self._thresholds[name] = threshold
+                self._outcomes.clear()
 
-    def responsible(self, item: Item, rollout: Rollout) -> list[str]:
-        """The components that an item speaks about: those it names, else the one whose answer it quotes, else all."""
+    def responsible_components(self, item: Item, rollout: Rollout) -> list[str]:
+        """Return the components that an item is about: those it names, else the one whose answer it quotes, else all."""
         if item.component is not None:
             named = [key for key in self.components if key.partition("#")[0] == item.component or key == item.component]
             return named or list(self.components)
         quoted = [
             key
             for key in self.components
-            if (said := rollout.outputs_by_prompt.get(key.partition("#")[0])) and said.strip() in item.text
+            if (answer := rollout.outputs_by_prompt.get(key.partition("#")[0])) and answer.strip() in item.text
         ]
         return quoted if len(quoted) == 1 else list(self.components)
 
     def is_fixed(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
-        """Whether a failure of the old rollout is gone in the new one, or better where there is a number only."""
+        """Whether a failure of the old rollout is gone in the new one, or the score is higher where there is only a number."""
         if new.error is not None:
             return False
-        if key[1].startswith(SCORE) or self._is_untold(old, new):
+        if key[1].startswith(SCORE) or self._lacks_listing(old, new):
             return new.score > old.score
-        return key not in self.blamed(new)
+        return key not in self.failures(new)
 
     def is_broken(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
-        """Whether what was right in the old rollout is wrong in the new one."""
+        """Whether a check that was right in the old rollout is wrong in the new one."""
         if new.error is not None:
             return True
-        return new.score < old.score if self._is_untold(old, new) else key in self.blamed(new)
+        return new.score < old.score if self._lacks_listing(old, new) else key in self.failures(new)
 
-    def _is_untold(self, old: Rollout, new: Rollout) -> bool:
-        """Whether nobody could say what is wrong with the new rollout, though it was known of the old one."""
+    def _lacks_listing(self, old: Rollout, new: Rollout) -> bool:
+        """Whether the mistakes of the old rollout were listed and those of the new one were not: then only scores are comparable."""
         return self._listed(old) is not None and self._listed(new) is None and self.is_wrong(new)
