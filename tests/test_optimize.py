@@ -22,7 +22,7 @@ from prompt_registry_plugin.optimize.engine.constraints import fault_of
 from prompt_registry_plugin.optimize.optimizers.commit_queue.merge import merge_lines
 from prompt_registry_plugin.optimize.optimizers.reflection import proposed_text
 from tests import simulated_target as target
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 Optimize = dict[str, Any]
 ONCE = pr.RunOptions(concurrency=8, on_event=lambda event: None, attempts=1)
@@ -118,6 +118,31 @@ def test_same_seed_one_at_a_time_is_deterministic(arguments: Optimize) -> None:
     first, second = pr.optimize_prompts(**once), pr.optimize_prompts(**once)
     assert first.winner.templates == second.winner.templates
     assert [c.detail.get("text") for c in first.candidates] == [c.detail.get("text") for c in second.candidates]
+
+
+SEEDED = """
+import tempfile, prompt_registry_plugin as pr
+from tests import simulated_target as target
+
+@pr.scorer
+def two_checks(outputs, expectations):
+    right = target.right.function(outputs, expectations)
+    brief = [pr.Item(f"{name} should give a reason", False, name, f"reason of {name}") for name in ("sort", "name")]
+    return pr.Feedback(right.score, [*right.items, *brief])
+
+with tempfile.TemporaryDirectory() as folder, pr.open_registry(f"sqlite:///{folder}/x.db") as registry, pr.use_registry(registry):
+    result = pr.optimize_prompts(predict_fn=target.predict, train_data=target.rows(8), eval_data=[], prompt_uris=target.register(),
+                                 scorers=[two_checks], reflection_model=target.reflect, budget=120,
+                                 options=pr.RunOptions(concurrency=1, seed=5, on_event=lambda event: None))
+    print([record.detail["asked"] for record in registry.store.runs.reflections(result.run_id)])
+"""
+
+
+def test_same_seed_is_deterministic_in_every_process(tmp_path: Path) -> None:
+    """The reflection model is asked the same in the same order, though each process hashes strings in its own way."""
+    asked = [run_python(SEEDED, cwd=tmp_path, PYTHONHASHSEED=seed).stdout for seed in ("1", "2", "3")]
+    assert len(asked[0]) > 20
+    assert asked[0] == asked[1] == asked[2]
 
 
 def test_no_gain_is_said_and_nothing_registered(arguments: Optimize) -> None:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from math import fsum
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import ModelUnavailable
@@ -119,7 +120,8 @@ class Listing:
         """Return the kind that shares most rare words with a success, or the success's own words when none shares enough."""
         own = kind_of(text)
         words = set(own.split()) & spread.keys()
-        rarity = {kind: sum(1 / spread[word] for word in words & others) for kind, others in self._kinds.items()}
+        # fsum: a set has no fixed order, and a plain sum of floats depends on the order.
+        rarity = {kind: fsum(1 / spread[word] for word in words & others) for kind, others in self._kinds.items()}
         best = max(rarity, key=lambda kind: rarity[kind], default=own)
         return best if rarity.get(best, 0) >= _MIN_SHARED_RARITY else own
 

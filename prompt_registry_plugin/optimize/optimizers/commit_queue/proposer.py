@@ -65,8 +65,8 @@ class Proposer:
         return Proposal(number, base, with_component(base, component, text, f"edit {number} of {component}"))
 
 
-def failure_evidence(observations: Iterable[Observation], keys: set[ClusterKey]) -> list[Evidence]:
-    """Return failures as the reflection model sees them, with the items of these clusters only.
+def failure_evidence(observations: Iterable[Observation], keys: Sequence[ClusterKey]) -> list[Evidence]:
+    """Return failures as the reflection model sees them, with the items of these clusters only, in this order.
 
     In a simulated world, showing all that was wrong instead closed 0.72 of the gap instead of 0.81.
     """
