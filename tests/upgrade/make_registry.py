@@ -53,7 +53,9 @@ SAID = {
     "transfer": ["send money to Peru", "the payment is late", "payment never arrived", "iban is unknown", "wire it abroad",
                  "send it again", "iban has changed", "wire to my sister", "a payment too many", "send less"],
 }  # fmt: skip
-ROWS = [{"inputs": {"text": text}, "expectations": {"expected_response": label}} for label, texts in SAID.items() for text in texts]
+ROWS = [
+    {"inputs": {"text": text}, "expectations": {"expected_response": label}} for label, texts in SAID.items() for text in texts
+]
 QUIET = pr.RunOptions(concurrency=4, on_event=lambda event: None)
 
 
@@ -61,7 +63,12 @@ def prompts() -> None:
     """Registers, moves, tags, protects, archives, deletes."""
     pr.register_prompt("intent", VAGUE, commit_message="first", tags={"quality": "poor"})
     pr.register_prompt("intent", "Say card or loan.\n\nText: {{text}}", commit_message="a mistake")
-    pr.register_prompt("intent", CLEAR, commit_message="the label only", model_config={"provider": "offline", "model_name": "task", "temperature": 0.5})
+    pr.register_prompt(
+        "intent",
+        CLEAR,
+        commit_message="the label only",
+        model_config={"provider": "offline", "model_name": "task", "temperature": 0.5},
+    )
     pr.set_prompt_tag("intent", "team", "care")
     pr.set_prompt_version_tag("intent", 3, "quality", "good")
     pr.set_prompt_version_tag("intent", 3, "checked", "no")
@@ -79,7 +86,10 @@ def prompts() -> None:
     pr.register_prompt(
         "support",
         [
-            {"role": "system", "content": "You help customers of {{bank}}, {{tone}}. Answer as {\"json\": {\"n\": {{count}}}}. {{> footer@production}}"},
+            {
+                "role": "system",
+                "content": 'You help customers of {{bank}}, {{tone}}. Answer as {"json": {"n": {{count}}}}. {{> footer@production}}',
+            },
             {"type": "placeholder", "name": "history", "optional": True},
             {"role": "user", "content": [{"type": "text", "text": "{{question}}"}], "name": "customer"},
         ],
@@ -87,8 +97,19 @@ def prompts() -> None:
         tags={"team": "care", "owner": "Ånn"},
         variables={"count": {"type": "integer", "minimum": 1}, "tone": {"enum": ["short", "long"]}},
         response_format={"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]},
-        model_config={"provider": "openai", "model_name": "gpt-x", "temperature": 0.2, "max_tokens": 300, "stop_sequences": ["END"]},
-        tools=[{"type": "function", "function": {"name": "find_card", "parameters": {"type": "object", "properties": {"id": {"type": "string"}}}}}],
+        model_config={
+            "provider": "openai",
+            "model_name": "gpt-x",
+            "temperature": 0.2,
+            "max_tokens": 300,
+            "stop_sequences": ["END"],
+        },
+        tools=[
+            {
+                "type": "function",
+                "function": {"name": "find_card", "parameters": {"type": "object", "properties": {"id": {"type": "string"}}}},
+            }
+        ],
     )
     pr.set_prompt_alias("support", "production", 1)
     pr.protect_alias("support", "production", reason="customers see it")
@@ -96,7 +117,9 @@ def prompts() -> None:
     pr.set_prompt_alias("support", "production", 2, force=True, reason="an outage of the long one")
     pr.rollback("support", force=True, reason="the outage is over")
 
-    pr.register_prompt("letter", "Dear {{ name }},\n{% for item in items %}- {{ item | upper }}\n{% endfor %}", template_format="jinja2")
+    pr.register_prompt(
+        "letter", "Dear {{ name }},\n{% for item in items %}- {{ item | upper }}\n{% endfor %}", template_format="jinja2"
+    )
     pr.register_prompt("old/greeting", "Hello {{name}}")
     pr.archive_prompt("old/greeting", reason="nobody says hello")
 
@@ -167,7 +190,10 @@ def traces() -> None:
 def datasets() -> None:
     """Two versions of one data set."""
     pr.register_dataset("intents", ROWS[::5], commit_message="a fifth of them")
-    more = [*ROWS[1::10], {"inputs": ROWS[0]["inputs"], "expectations": {"expected_response": "card", "expected_facts": ["card"]}}]
+    more = [
+        *ROWS[1::10],
+        {"inputs": ROWS[0]["inputs"], "expectations": {"expected_response": "card", "expected_facts": ["card"]}},
+    ]
     pr.merge_records("intents", more, commit_message="and more")
 
 

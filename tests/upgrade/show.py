@@ -61,8 +61,27 @@ def history_entry(entry: Any) -> list[Any]:
     if isinstance(entry, pr.PromptVersion):
         return ["version", entry.version, entry.commit_message, entry.created_by, entry.created_at.isoformat()]
     if isinstance(entry, pr.AliasMove):
-        return ["move", entry.alias, entry.from_version, entry.to_version, entry.reason, entry.rollback, entry.moved_by, entry.moved_at.isoformat()]
-    return ["change", entry.kind, entry.version, entry.key, entry.old, entry.new, entry.reason, entry.changed_by, entry.changed_at.isoformat()]
+        return [
+            "move",
+            entry.alias,
+            entry.from_version,
+            entry.to_version,
+            entry.reason,
+            entry.rollback,
+            entry.moved_by,
+            entry.moved_at.isoformat(),
+        ]
+    return [
+        "change",
+        entry.kind,
+        entry.version,
+        entry.key,
+        entry.old,
+        entry.new,
+        entry.reason,
+        entry.changed_by,
+        entry.changed_at.isoformat(),
+    ]
 
 
 def prompts(registry: pr.PromptRegistry) -> dict[str, Any]:
@@ -124,7 +143,11 @@ def datasets() -> dict[str, Any]:
             data = pr.load_dataset(summary.name, version)
             assert data.summary is not None
             rows = [[row.id, row.inputs, row.expectations] for row in data]
-            found[f"{summary.name}/{version}"] = {"message": data.summary.commit_message, "hash": data.summary.content_hash, "rows": rows}
+            found[f"{summary.name}/{version}"] = {
+                "message": data.summary.commit_message,
+                "hash": data.summary.content_hash,
+                "rows": rows,
+            }
     return found
 
 

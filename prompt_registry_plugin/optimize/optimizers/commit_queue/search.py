@@ -159,7 +159,10 @@ class _Search:
             contrasts = 2 + len(failures) // 2  # fewer than failures: they show what to keep, not what to change
             successes = draw_successes(self.problem.random, clusters, observations, contrasts)
             with self.problem.doing(f"{component}: {', '.join(sorted(kind for _, kind in keys))}"):
-                evidence = failure_evidence(failures, [cluster.key for cluster in clusters]), success_evidence(successes, component)
+                evidence = (
+                    failure_evidence(failures, [cluster.key for cluster in clusters]),
+                    success_evidence(successes, component),
+                )
                 proposal = await self.proposer.propose(base, component, *evidence)
                 gain = None if proposal is None else await self.tester.test(proposal, clusters, failures, observations)
             self.selector.adapt(accepted=gain is not None)
