@@ -60,7 +60,7 @@ class OpenAIModel:
                         yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, 1)
 
     async def check(self) -> None:
-        """List the server's models, which is free. An unreachable server or a wrong key raises `ModelUnavailable` here, before any cost."""
+        """Raise `ModelUnavailable`, before any cost, if the server is unreachable or refuses the key. Lists models, which is free."""
         import openai
 
         async with self._client(timeout=10.0, max_retries=1) as client:

@@ -64,7 +64,7 @@ class PromptAgent:
         return run_sync(self(inputs))
 
     def model_of(self, version: PromptVersion) -> Model:
-        """Return the model to ask: the given one, or else that of the version's `model_config`. Raises `UserError` if no model is named."""
+        """Return the model to ask: the given one, or else that of the version's `model_config`. Raises `UserError` without one."""
         return resolve_model(self.spec_of(version)) if self._model is None else self._model
 
     def spec_of(self, version: PromptVersion) -> str:

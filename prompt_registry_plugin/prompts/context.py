@@ -180,8 +180,8 @@ def override_prompts(
     """A block in which the named prompts have the given templates instead of those in the registry.
 
     Templates are in double braces, unless `template_formats` names another format. Yields the override, whose `renders` counts
-    renders by name. Raises `InvalidTemplate` at the start for a template that cannot be compiled. Raises `PromptNotRendered` at the
-    end if one of the prompts was never rendered, unless `unrendered="ignore"`.
+    renders by name. Raises `InvalidTemplate` at the start for a template that cannot be compiled. Raises `PromptNotRendered`
+    at the end if one of the prompts was never rendered, unless `unrendered="ignore"`.
     """
     formats = template_formats or {}
     compiled = {

@@ -6,4 +6,4 @@ from collections.abc import Callable
 from typing import Any
 
 as_template: Callable[[Any, str], Any]
-"""Asks the plugins for a version as a template of the framework of that name; None if no plugin makes one. The front door sets it."""
+"""Returns a version as a template of the framework of that name, or None. The front door sets it to ask the plugins."""

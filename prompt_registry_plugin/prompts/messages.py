@@ -23,7 +23,7 @@ def role_of(message: Any) -> str:
 
 
 def content_of(message: Any) -> str:
-    """Return the text of a message, a dictionary or an object. Parts that hold no text appear as their type, such as `<image>`."""
+    """Return the text of a message, a dictionary or an object. Other parts appear as their type, such as `<image>`."""
     content = message.get("content") if isinstance(message, Mapping) else getattr(message, "content", message)
     if isinstance(content, list | tuple):
         return " ".join(

@@ -68,7 +68,7 @@ class PromptVersion:
     includes: Sequence[str] = ()
     """URIs of the versions that the template includes."""
     served_from: ServedFrom = "registry"
-    """`registry`; `last_good` for the local copy, if the registry is unreachable; `fallback` for the text that the caller passed."""
+    """`registry`; `last_good` for the local copy, if the registry is unreachable; `fallback` for the caller's text."""
 
     def __post_init__(self) -> None:
         for name in ("template", "tags", "response_format", "model_config", "tools", "variable_schemas", "source"):
@@ -124,8 +124,8 @@ class PromptVersion:
         Pass values as keywords, or as a mapping for names that are not valid keywords. Unknown names are ignored. Inside
         `override_prompts` the candidate is rendered. Inside `record()` the render becomes a span.
 
-        Raises `MissingVariable`, with the variable and the prompt, and `InvalidVariable` for a value that its schema refuses. With
-        `allow_partial=True`, missing values raise nothing: the result is then a `PromptVersion` with the given values filled in.
+        Raises `MissingVariable`, with the variable and the prompt, and `InvalidVariable` for a value that its schema refuses.
+        With `allow_partial=True`, missing values do not raise: the result is a `PromptVersion` with the given values filled in.
         """
         given = {**self.filled, **(values or {}), **variables} if values or self.filled else variables
         if self.variable_schemas:

@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def trace(function: Callable[P, R], *, name: str | None = None) -> Callable[P, R]:
-    """Decorate a function, so that each call becomes a span of the current recording. Coroutine functions and generators work too.
+    """Decorate a function, so that each call becomes a span of the current recording. Coroutine functions and generators work.
 
     The span has the function's name, or `name`. An object of a framework, such as a chain, is returned unchanged: its adapter
     records its runs once it is enabled. Raises `TypeError` for an object that is neither.
@@ -118,7 +118,8 @@ def _trace_generator(function: Callable[..., Any], open_stream: OpenStream) -> C
 class Stream:
     """The span of a generator. It is open as long as the generator lives.
 
-    It is the current span only while the generator makes an item. Otherwise spans of the code that uses the items would hang under it.
+    It is the current span only while the generator makes an item. Otherwise spans of the code that uses the items would be
+    its children.
     """
 
     def __init__(self, name: str, inputs: Callable[[], Mapping[str, Any]]) -> None:

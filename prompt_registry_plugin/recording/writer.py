@@ -56,7 +56,7 @@ class _Finishing:
                 _attempt(trace, f"told to plugin {plugin.plugin_name}", tell)
 
     def _store_all(self, traces: Sequence[Trace]) -> Sequence[Trace]:
-        """Store traces together, and return those that were stored. If that fails, store them one by one: one may be unstorable."""
+        """Store traces together, and return those that were stored. If that fails, store each alone: one may be unstorable."""
         try:
             self.traces.add(*traces)
         except StoreUnavailable as error:  # unreachable: one by one would fail as well, and slowly

@@ -346,7 +346,7 @@ def _verdict(ok: bool, wanted: str, got: Any, key: str) -> Feedback:
 
 
 def _parse_json(value: Any) -> Any:
-    """Return a value as JSON data; a string is parsed, without a Markdown fence around it. Raise `ValueError` if it is not JSON."""
+    """Return a value as JSON data; a string is parsed, without a Markdown fence around it. Raise `ValueError` if invalid."""
     if not isinstance(value, str):
         return json.loads(json.dumps(value, default=str))
     fenced = re.search(r"```(?:json)?\s*\n(.*?)```", value, re.S)

@@ -18,10 +18,11 @@ _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
 
 @with_recipe
 class Equivalence:
-    """Compares an answer with `expectations["expected_response"]`: 1 if they are equal, ignoring case, whitespace and punctuation.
+    """Compares an answer with `expectations["expected_response"]`.
 
-    If they differ, a judge `model` decides whether they mean the same. Without a model, the score is the F1 measure of their shared
-    words, which ignores meaning. Fields of mappings are compared one by one.
+    Scores 1 if they are equal, ignoring case, whitespace and punctuation. If they differ, a judge `model` decides whether they
+    mean the same. Without a model, the score is the F1 measure of their shared words, which ignores meaning. Fields of mappings
+    are compared one by one.
     """
 
     name = "equivalence"

@@ -32,7 +32,7 @@ def as_scorer(obj: Any) -> Scorer | None:
 
 
 class EvaluatorScorer:
-    """An evaluator of pydantic-evals. The score is the mean of its verdicts, each of which is an item. Labels become rationale."""
+    """An evaluator of pydantic-evals. The score is the mean of its verdicts, each an item. Labels become rationale."""
 
     def __init__(self, evaluator: Any) -> None:
         self._evaluator = evaluator
@@ -72,7 +72,7 @@ class EvaluatorScorer:
 
 
 class MLflowScorer:
-    """A scorer of MLflow: its `Feedback`, number, bool, or yes and no. It gets no trace, since traces of MLflow have another form."""
+    """A scorer of MLflow: its `Feedback`, number, bool, or yes and no. It gets no trace: those of MLflow have another form."""
 
     def __init__(self, scorer: Any) -> None:
         if getattr(scorer, "is_session_level_scorer", False):

@@ -31,8 +31,8 @@ _ANSWER = (
 class Judge:
     """A yes-or-no question about an answer, such as `Judge("Is the answer polite?", model="openai:gpt-…", name="polite")`.
 
-    The judge sees the inputs, the answer and the expectations. Yes scores 1. If its answer cannot be read, it is asked again. After
-    three attempts the rollout fails.
+    The judge sees the inputs, the answer and the expectations. Yes scores 1. If its answer cannot be read, it is asked again.
+    After three attempts the rollout fails.
     """
 
     def __init__(self, question: str, *, model: AnyModel, name: str = "judge") -> None:

@@ -65,8 +65,8 @@ class JinjaTemplate(TextTemplate):
     def render(self, values: Mapping[str, Any], where: str) -> str:
         """Return the rendered text.
 
-        Raises `MissingVariable` for undefined names. Raises `InvalidTemplate` for operations that the sandbox forbids, for errors in the
-        template, and for more than `MAX_OUTPUT` characters.
+        Raises `MissingVariable` for undefined names. Raises `InvalidTemplate` for operations that the sandbox forbids, for errors
+        in the template, and for more than `MAX_OUTPUT` characters.
         """
         pieces: list[str] = []
         size = 0

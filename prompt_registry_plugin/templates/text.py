@@ -46,7 +46,7 @@ class TextTemplate:
         self.literals = literals
         self.names = names
         self.variables = frozenset(names)
-        # Literals with a gap after each but the last. To render, copy the list, fill the gaps and join: the fastest way in Python.
+        # Literals with a gap after each but the last. To render, copy the list, fill the gaps and join: the fastest way.
         self._blank = [part for literal in literals for part in (literal, "")][:-1]
         self._slots = tuple(zip(range(1, 2 * len(names), 2), names, strict=True))
 

@@ -1,4 +1,4 @@
-"""Where the current code runs: the framework's step, and the user's module and function. Discovered prompts are named after it."""
+"""Where the current code runs: the framework's step, and the user's module and function. They name discovered prompts."""
 
 from __future__ import annotations
 

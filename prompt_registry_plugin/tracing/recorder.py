@@ -1,7 +1,7 @@
 """The recorder: collects the spans of a trace while the agent runs, from any number of threads and tasks.
 
 Adapters add model, tool and chain spans; prompts add themselves when they are rendered. A model span is linked to the prompts
-whose rendered text its messages contain. This works for every framework, and tells the optimizer what the model answered to each prompt.
+whose rendered text its messages contain. This works for every framework, and gives the optimizer the answers to each prompt.
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ class TraceRecorder(Trace):
         key: Hashable = None,
         parent_id: str | None = None,
     ) -> str:
-        """Start the span of a model call, linked to the prompts whose rendered text `messages` or descriptions of `tools` contain."""
+        """Start the span of a model call, linked to the prompts whose rendered text is in `messages` or in descriptions of `tools`."""
         return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.model_attributes(messages, tools))
 
     def model_attributes(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
-        """Return the attributes of a model span: messages, tools by name, and the ids of the prompt spans whose text they contain."""
+        """Return the attributes of a model span: messages, tools by name, and ids of the prompt spans whose text they contain."""
         contents = [content_of(message) for message in messages]
         shown = [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)]
         contents += tools.values()

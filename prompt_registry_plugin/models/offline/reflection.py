@@ -100,7 +100,7 @@ def _chatters(case: _Case) -> bool:
 
 
 def _find_instruction(prompt: str) -> tuple[int, int, str]:
-    """Return start, end and text of the instruction: the first marked block with labels, else the first marked block, else the start."""
+    """Return start, end and text of the instruction: the first marked block with labels, else the first one, else the start."""
     blocks = sorted(
         [*((match.start(), match.end(), match["body"]) for match in _FENCE.finditer(prompt)), *_find_tagged_blocks(prompt)]
     )
