@@ -1,4 +1,4 @@
-"""A rollout somewhere else: what has to be known there, as JSON text, and what is done with it."""
+"""A rollout in another process, from JSON text to JSON text: what an executor calls wherever it runs."""
 
 from __future__ import annotations
 
@@ -7,42 +7,41 @@ import json
 import os
 import sys
 from functools import lru_cache
-from typing import Any
 
-from prompt_registry_plugin.evaluation.options import RunOptions
+from prompt_registry_plugin.evaluation.remote_work import RemoteWork
 from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.evaluation.targets import import_object
 from prompt_registry_plugin.frameworks import enabling
-from prompt_registry_plugin.records import Candidate, Example, Price
+from prompt_registry_plugin.records import Candidate, Example
 from prompt_registry_plugin.registry.current import use_registry
 from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.rollout_json import body_of
 
 
 def perform(work: str, candidate: str, example: str) -> str:
-    """Runs and scores one candidate on one example, as `work` says, and returns the rollout as JSON text."""
-    registry, runner = _set_up(work)
+    """Run and score one candidate on one example, and return the rollout as JSON text. All arguments are JSON text (`RemoteWork`)."""
+    registry, runner = _open_runner(work)
     with use_registry(registry):
         rollout = asyncio.run(runner.run(Candidate(**json.loads(candidate)), Example(**json.loads(example)), local=True))
     return body_of(rollout)
 
 
-@lru_cache(maxsize=4)
-def _set_up(work: str) -> tuple[PromptRegistry, Runner]:
-    said: dict[str, Any] = json.loads(work)
-    os.chdir(said["folder"])
-    if said["folder"] not in sys.path:
-        sys.path.insert(0, said["folder"])
-    if said["adapters"]:
-        enabling.enable(*said["adapters"])
-    registry = PromptRegistry(said["registry"])
-    prices = {name: Price(*pair) for name, pair in said["prices"].items()}
+@lru_cache(maxsize=4)  # one worker process is sent many rollouts of few kinds of work
+def _open_runner(text: str) -> tuple[PromptRegistry, Runner]:
+    """Go to the folder of the work, enable its adapters, and return its registry and a runner."""
+    work = RemoteWork.from_json(text)
+    os.chdir(work.folder)
+    if work.folder not in sys.path:
+        sys.path.insert(0, work.folder)
+    if work.adapters:
+        enabling.enable(*work.adapters)
+    registry = PromptRegistry(work.registry)
     runner = Runner(
-        said["predict_fn"],
-        [import_object(scorer) if ":" in scorer else scorer for scorer in said["scorers"]],
+        work.predict_fn,
+        work.scorers,
         plugins=registry.plugins,
-        options=RunOptions(1, prices=prices, attempts=said["attempts"], arguments=said["arguments"]),
-        aggregation=import_object(said["aggregation"]) if said["aggregation"] else None,
-        formats=said["formats"],
+        options=work.options(),
+        aggregation=import_object(work.aggregation) if work.aggregation else None,
+        formats=work.formats,
     )
     return registry, runner

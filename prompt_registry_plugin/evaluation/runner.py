@@ -1,4 +1,4 @@
-"""One candidate on one example: run, recorded, scored. Evaluations and optimizers are built on it."""
+"""Rollouts: run one candidate on one example, record it and score it. Evaluations and optimization runs are built on this."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import AdaptiveLimit, ContextPool
 from prompt_registry_plugin.errors import InvalidExample, InvalidScore, TargetFailed, UserError, did_you_mean
 from prompt_registry_plugin.evaluation.options import RunOptions
-from prompt_registry_plugin.evaluation.targets import import_object, reference_to, resolve_target
-from prompt_registry_plugin.frameworks import enabling
+from prompt_registry_plugin.evaluation.remote_work import RemoteWork
+from prompt_registry_plugin.evaluation.targets import import_object, resolve_target
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts.context import override_prompts, recording, unrendered_error
@@ -31,12 +31,19 @@ from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
-_PROBES, _RENDER_PROBES = 3, 20
-_PATIENCE = 180.0  # seconds for all attempts of one call
+_MAX_FAILED_PROBES = 3  # a target that raises three times in a row is broken, and not unlucky
+# A prompt on a rarely taken branch is not rendered by the first examples. 20 is the smallest budget of a search: `optimize.engine.probe`.
+_MAX_PROBES = 20
+_PATIENCE = (
+    180.0  # seconds for all attempts of one call: the default of three attempts, each with the longest wait a server may ask for
+)
 
 
 class Runner:
-    """Runs rollouts of one target with one set of scorers. Use it in a `with` block: leaving waits for its threads."""
+    """Runs rollouts of one target with one set of scorers. Use it in a `with` block: leaving it waits for its threads."""
+
+    slots: AdaptiveLimit
+    """Limits how many rollouts run at once."""
 
     def __init__(
         self,
@@ -58,61 +65,78 @@ class Runner:
         self._executor: Executor | None = None
         self._work = ""
         if options.executor != "local":
-            self._work = self._described(predict_fn, scorers, aggregation)
+            work = RemoteWork.of(
+                predict_fn, scorers, aggregation, options=options, formats=self._formats, registry=current_registry().url
+            )
+            self._work = work.to_json()
             self._executor = plugins.hook.prompt_registry_executor(name=options.executor)
             if self._executor is None:
                 raise UserError(f"no executor is called {options.executor!r}; there are 'local' and 'ray'")
         self.slots = AdaptiveLimit(options.concurrency)
 
     def check(self, examples: Sequence[Example], what: str) -> None:
-        """Raises `InvalidExample` for the first example whose inputs the target does not take; runs nothing."""
+        """Raise `InvalidExample` for the first example whose inputs the target does not take. Runs nothing."""
         for number, example in enumerate(examples, 1):
             if problem := self.target.check(example.inputs):
                 raise InvalidExample(f"row {number} of {what} does not fit: {problem}")
 
     async def __call__(self, candidate: Candidate, example: Example) -> Rollout:
-        """The rollout, as soon as a slot is free; a target that raised is a rollout with an error."""
+        """Return the rollout of a candidate on an example, as soon as a slot is free. If the target raises, the rollout has an error."""
         async with self.slots:
             return await self.run(candidate, example)
 
     async def probe(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
-        """The first rollouts of a run, one by one until one succeeds, so that a mistake costs a call and not a budget.
+        """Return the first rollouts, run one by one until one succeeds, so that a mistake costs a call and not a budget.
 
-        Raises `InvalidScore` for a scorer's fault, `TargetFailed` when the target raises three times, and `PromptNotRendered` when
-        it answers twenty examples without rendering any of the candidate's prompts (on a branch they may come later).
+        Raises `InvalidScore` if a scorer fails, `TargetFailed` if the target raises three times, and `PromptNotRendered` if it
+        answers twenty examples without rendering any prompt of the candidate.
         """
         done: list[Rollout] = []
         raised = 0
-        for example in examples[:_RENDER_PROBES]:
+        for example in examples[:_MAX_PROBES]:
             done.append(await self.run(candidate, example, strict=True))
             if done[-1].error is None:
                 return done
             raised += bool(any(done[-1].renders.values()) or not candidate.templates or done[-1].outputs is None)
-            if raised == min(_PROBES, len(examples)):
+            if raised == min(_MAX_FAILED_PROBES, len(examples)):
                 raise TargetFailed(f"{self.target.name} failed on {raised} examples, so nothing more was tried; {done[-1].error}")
         if raised:
             raise TargetFailed(f"{self.target.name} failed on the first {len(done)} examples; {done[-1].error}")
         raise unrendered_error(sorted(candidate.templates))
 
-    def _described(self, predict_fn: Any, scorers: Sequence[Any], aggregation: Aggregation | None) -> str:
-        """What another process has to know. Raises `UserError` for what it could not import."""
-        named = {"predict_fn": reference_to(predict_fn), "aggregation": aggregation and reference_to(aggregation)}
-        judges = [scorer if isinstance(scorer, str) else reference_to(scorer) for scorer in scorers]
-        missing = "predict_fn" if named["predict_fn"] is None else "a scorer" if None in judges else ""
-        if missing or (aggregation is not None and named["aggregation"] is None):
-            raise UserError(
-                f"{missing or 'aggregation'} cannot be imported by name, as executor {self._options.executor!r} has to: "
-                "define it at the top of a module, and start the run from its folder"
-            )
-        registry, options = current_registry(), self._options
-        prices = {name: [price.input, price.output] for name, price in options.prices.items()}
-        return canonical_json({
-            **named, "scorers": judges, "folder": str(Path.cwd()), "registry": registry.url, "adapters": list(enabling.enabled()),
-            "prices": prices, "attempts": options.attempts, "arguments": dict(options.arguments), "formats": dict(self._formats),
-        })  # fmt: skip
+    async def run(self, candidate: Candidate, example: Example, *, strict: bool = False, local: bool = False) -> Rollout:
+        """Return the rollout of a candidate on an example, without waiting for a slot.
 
-    async def _elsewhere(self, executor: Executor, candidate: Candidate, example: Example) -> Rollout:
-        """The rollout, by an executor; what it cannot do is a failed rollout."""
+        With `strict`, an error in a scorer raises `InvalidScore`. With `strict` or `local`, it runs in this process whatever the executor.
+        """
+        if self._executor is not None and not strict and not local:
+            return await self._run_remotely(self._executor, candidate, example)
+        call = await self._call_target(candidate, example)
+        costs = [self._cost(each) for each in call.traces]
+        scores: dict[str, Score] = {}
+        score, error, judging = 0.0, call.error, TraceRecorder("judging")
+        if error is None:
+            with recording(judging):
+                scores, score, error = await self._score(example, call.outputs, self._with_costs_if_judged(call.trace), strict)
+        return Rollout(
+            example_id=example.id,
+            candidate_id=candidate.id,
+            outputs=call.outputs,
+            scores=scores,
+            score=score,
+            seconds=call.seconds,
+            usage=sum((each.usage for each in call.traces), Usage()),
+            error=error,
+            outputs_by_prompt=call.trace.outputs_by_prompt() or _outputs_by_prompt(call.outputs, candidate),
+            renders=call.renders,
+            cost=None if costs[-1] is None else sum(cost or 0.0 for cost in costs),
+            judging=judging.usage,
+            judging_cost=self._cost(judging) if judging.usage.calls else 0.0,
+            prompts={**call.trace.loaded, **judging.loaded},
+        )
+
+    async def _run_remotely(self, executor: Executor, candidate: Candidate, example: Example) -> Rollout:
+        """Return the rollout that an executor ran; if it raises, the rollout has an error."""
         began = time.perf_counter()
         try:
             done = await executor.run(
@@ -125,72 +149,51 @@ class Runner:
             error = f"{self._options.executor}: {type(caught).__name__}: {caught}"
             return Rollout(example.id, candidate.id, None, {}, 0.0, time.perf_counter() - began, Usage(), error)
 
-    async def run(self, candidate: Candidate, example: Example, *, strict: bool = False, local: bool = False) -> Rollout:
-        """The rollout at once. With `strict` a scorer's fault is raised as `InvalidScore` rather than recorded; that one runs here, as
-        one does that is to be `local`."""
-        if self._executor is not None and not strict and not local:
-            return await self._elsewhere(self._executor, candidate, example)
-        attempts: list[tuple[TraceRecorder, float]] = []
+    async def _call_target(self, candidate: Candidate, example: Example) -> _Call:
+        """Return what the target did with the candidate's templates in force, after as many attempts as the options allow."""
+        traces: list[TraceRecorder] = []
+        started = 0.0
         outputs, error = None, None
-        scores: dict[str, Score] = {}
-        score, judged = 0.0, TraceRecorder("judging")
 
         async def attempt() -> Any:
-            attempts.append((TraceRecorder("rollout"), time.perf_counter()))
-            with recording(attempts[-1][0]):
+            nonlocal started
+            traces.append(TraceRecorder("rollout"))
+            started = time.perf_counter()
+            with recording(traces[-1]):
                 return await self.target(example.inputs)
 
         with override_prompts(candidate.templates, unrendered="ignore", template_formats=self._formats) as scope:
             try:
-                outputs = await self._patiently(attempt)
+                outputs = await self._retry(attempt)
             except asyncio.CancelledError as caught:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
-                    raise  # it is us who are stopped, not a task of the agent's own
+                    raise  # this rollout is cancelled, and not a task of the agent
                 error = f"CancelledError: {caught}"
             except (Exception, SystemExit) as caught:  # noqa: BLE001  the boundary of one rollout: whatever a user's agent raises
                 error = f"{type(caught).__name__}: {caught}"
-        trace, started = attempts[-1]  # what came of earlier attempts is paid for, and not judged
-        seconds, renders = time.perf_counter() - started, scope.renders
-        trace.ended_at = trace.started_at + seconds
-        if error is None and candidate.templates and not any(renders.values()):
-            error = str(unrendered_error(sorted(renders)))
-        costs = [self._cost(each) for each, _ in attempts]
-        if error is None:
-            with recording(judged):
-                scores, score, error = await self._score(example, outputs, self._priced(trace), strict)
-        return Rollout(
-            example_id=example.id,
-            candidate_id=candidate.id,
-            outputs=outputs,
-            scores=scores,
-            score=score,
-            seconds=seconds,
-            usage=sum((each.usage for each, _ in attempts), Usage()),
-            error=error,
-            outputs_by_prompt=trace.outputs_by_prompt() or _by_prompt(outputs, candidate),
-            renders=renders,
-            cost=None if costs[-1] is None else sum(cost or 0.0 for cost in costs),
-            judging=judged.usage,
-            judging_cost=self._cost(judged) if judged.usage.calls else 0.0,
-            prompts={**trace.loaded, **judged.loaded},
-        )
+        call = _Call(outputs, error, traces, time.perf_counter() - started, scope.renders)
+        call.trace.ended_at = call.trace.started_at + call.seconds
+        # The stored prompts were used instead of the candidate's, so the score would say nothing about the candidate.
+        if error is None and candidate.templates and not any(call.renders.values()):
+            return replace(call, error=str(unrendered_error(sorted(call.renders))))
+        return call
 
-    async def _patiently(self, function: Callable[[], Awaitable[Any]]) -> Any:
-        """What `function` returns, tried as often as the options say. A rate limit slows everything down."""
+    async def _retry(self, function: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what `function` returns, called again after transient errors. A rate limit lowers the concurrency of all rollouts."""
         return await patiently(function, attempts=self._options.attempts, patience=_PATIENCE, slow_down=self.slots.slow_down)
 
     async def _score(
         self, example: Example, outputs: Any, trace: Trace, strict: bool
     ) -> tuple[dict[str, Score], float, str | None]:
-        """The scores, their aggregate, and what went wrong."""
+        """Return (the scores by scorer, their aggregate, the error or None)."""
         scores: dict[str, Score] = {}
         at = "aggregation"
         try:
             for scorer in self.scorers:
                 at = f"scorer {scorer.name!r}"
                 judge = partial(scorer, inputs=example.inputs, outputs=outputs, expectations=example.expectations, trace=trace)
-                value = await self._patiently(judge)
+                value = await self._retry(judge)
                 scores[scorer.name] = to_score(value, scorer.name)
             at = "aggregation"
             total = self._aggregation({name: score.value for name, score in scores.items()})
@@ -201,14 +204,14 @@ class Runner:
                 raise InvalidScore(f"{at} failed on example {dict(example.inputs)!r:.200}: {problem}") from caught
             return scores, 0.0, f"{at} failed: {problem}"
 
-    def _priced(self, trace: Trace) -> Trace:
-        """The trace that is judged: with costs where a scorer is about them."""
+    def _with_costs_if_judged(self, trace: Trace) -> Trace:
+        """Return the trace that scorers see, with costs if one of them may look at costs: working them out takes time."""
         if not any(_may_look_at_costs(scorer) for scorer in self.scorers):
             return trace
         return with_costs(trace, self._plugins, self._options.prices)
 
     def _cost(self, trace: Trace) -> float | None:
-        """US dollars of all model calls; None when there were none or one has no price."""
+        """Return the US dollars of all model calls; None if there were none, or if one has no price."""
         calls = [(model_of(span), usage_of(span)) for span in trace.spans if span.kind == "llm"]
         costs = [cost_of(model, usage, self._options.prices, self._plugins) for model, usage in calls]
         return None if not costs or None in costs else sum(cost for cost in costs if cost is not None)
@@ -222,15 +225,39 @@ class Runner:
             self._executor.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the target did on one example, over all attempts."""
+
+    outputs: Any
+    """The answer of the last attempt; None if it raised."""
+    error: str | None
+    """The error of the last attempt."""
+    traces: Sequence[TraceRecorder]
+    """One trace an attempt. All of them cost tokens."""
+    seconds: float
+    """Seconds of the last attempt."""
+    renders: Mapping[str, int]
+    """How often each prompt of the candidate was rendered."""
+
+    @property
+    def trace(self) -> TraceRecorder:
+        """The trace of the last attempt, which is the one that is scored."""
+        return self.traces[-1]
+
+
 def _may_look_at_costs(scorer: Scorer) -> bool:
-    """Our own do not, but for the one that is about them; a function only where it takes the trace."""
+    """Return whether a scorer may read costs. Of the built-in ones only `Cost` does, and a function needs the trace for it."""
     if isinstance(scorer, FunctionScorer):
         return scorer.takes_trace
     return isinstance(scorer, Cost) or not type(scorer).__module__.startswith("prompt_registry_plugin.scorers.")
 
 
 def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scorer]:
-    """Scorers from scorers, plain functions, names of installed ones, `"module:name"`. Raises `UserError` for unknown and like names."""
+    """Return the scorers for scorers, plain functions, names of installed ones, and `"module:name"`.
+
+    Raises `UserError` for an unknown name, and if two scorers have the same name.
+    """
     if isinstance(scorers, str) or not isinstance(scorers, Sequence):
         raise UserError("scorers is a list of scorers")
     if not scorers:
@@ -255,18 +282,18 @@ def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scor
 
 
 def usage_over(rollouts: Sequence[Rollout]) -> Usage:
-    """The tokens of many rollouts."""
+    """Return the tokens of all rollouts together."""
     return sum((rollout.usage for rollout in rollouts), Usage())
 
 
 def cost_over(rollouts: Sequence[Rollout]) -> float | None:
-    """US dollars of many rollouts; None when a price is not known."""
+    """Return the US dollars of all rollouts together; None if a price is not known."""
     costs = [rollout.cost for rollout in rollouts]
     return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
 
 
-def _by_prompt(outputs: Any, candidate: Candidate) -> dict[str, str]:
-    """What each prompt's model answered, as a target says whose model calls nobody traces: by answering with a mapping by prompt name."""
+def _outputs_by_prompt(outputs: Any, candidate: Candidate) -> dict[str, str]:
+    """Return what the model answered to each prompt, if the target answers with a mapping by prompt name: its calls may not be traced."""
     if not isinstance(outputs, Mapping):
         return {}
     return {name: outputs[name] for name in candidate.templates if isinstance(outputs.get(name), str)}
