@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, PromptStore, Scorer, Target
+from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, Optimizer, PromptStore, Scorer, Target
 from prompt_registry_plugin.records import AliasMove, Usage
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -53,8 +53,13 @@ def prompt_registry_as_scorer(obj: Any) -> Scorer | None:
 
 
 @hookspec
-def prompt_registry_optimizers() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Optimizer factories by name: called with no arguments, they return an object with `optimize(problem)`."""
+def prompt_registry_optimizers() -> Mapping[str, Callable[[], Optimizer]]:  # type: ignore[empty-body]
+    """Return optimizer factories by name: called with no arguments, each returns an `Optimizer`."""
+
+
+@hookspec(firstresult=True)
+def prompt_registry_as_optimizer(obj: Any) -> Optimizer | None:
+    """Return the optimizer for another library's object, or None."""
 
 
 @hookspec(firstresult=True)

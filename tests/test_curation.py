@@ -88,7 +88,7 @@ def test_splits_are_seeded_stratified_and_leak_nothing() -> None:
 
 
 def test_a_held_out_row_that_only_looks_different_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Data sets that people published have such rows: they are no error, unlike the same row, but the proof flatters."""
+    """Data sets that people published have such rows: they are no error, unlike the same row, but the score may be too high."""
     pr.register_prompt("support", "Help. {{question}}")
 
     def optimize(asked: str) -> None:
@@ -103,8 +103,8 @@ def test_a_held_out_row_that_only_looks_different_is_told(caplog: pytest.LogCapt
         )
 
     optimize("why then")
-    assert "1 of 1 held-out rows are training rows but for case" in caplog.text
-    with pytest.raises(pr.InvalidExample, match="stand in both"):
+    assert "1 of 1 held-out examples are training examples in other case" in caplog.text
+    with pytest.raises(pr.InvalidExample, match="are in both"):
         optimize("Why, then?")
 
 

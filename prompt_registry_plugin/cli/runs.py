@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from prompt_registry_plugin.cli.settings import json_option, open_existing, regi
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.protocols import RunRecord
 from prompt_registry_plugin.registry.registry import PromptRegistry
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.optimize.engine.run_config import RunConfig
 
 
 @click.group()
@@ -25,13 +28,17 @@ def runs() -> None:
 def list_runs(as_json: bool) -> None:
     """List the runs, newest first."""
     from prompt_registry_plugin.cli.display import print_json, print_table
-    from prompt_registry_plugin.optimize.engine.run import budget_of
+    from prompt_registry_plugin.optimize.engine.run_config import RunConfig
 
     found = open_existing().store.runs.newest()
     if as_json:
         print_json([_data(run) for run in found])
         return
-    rows = [(run.id, run.status, f"{run.rollouts} of {budget_of(run)}", ", ".join(_names(run)), _gain(run)) for run in found]
+    configs = [RunConfig.from_json(run.config) for run in found]
+    rows = [
+        (run.id, run.status, f"{run.rollouts} of {config.budget}", _names(config), _gain(run))
+        for run, config in zip(found, configs, strict=True)
+    ]
     print_table(("run", "state", "rollouts", "prompts", "held-out"), rows)
 
 
@@ -47,7 +54,6 @@ def list_runs(as_json: bool) -> None:
 def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_json: bool) -> None:
     """Show a run: its settings, what came of it, and the tree of candidates with the reason each was kept or dropped."""
     from prompt_registry_plugin.cli.display import console, print_json, print_table, run_tree
-    from prompt_registry_plugin.optimize.engine.run import budget_of
     from prompt_registry_plugin.optimize.report import report_of
 
     registry = open_existing()
@@ -62,13 +68,14 @@ def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_jso
         return
     if html or svg:
         return
-    simulated = " (simulated)" if run.config["models"]["reflection_simulated"] else ""
+    config = report.config
+    simulated = " (simulated)" if config.reflection_simulated else ""
     facts = [
         ("state", run.status + (f": {run.error}" if run.error else "")),
-        ("prompts", ", ".join(_names(run))),
-        ("target", run.config["predict_fn"] or "cannot be imported by name"),
-        ("reflection model", run.config["models"]["reflection"] + simulated),
-        ("rollouts", f"{run.rollouts} of {budget_of(run)}"),
+        ("prompts", _names(config)),
+        ("target", config.predict_fn or "cannot be imported by name"),
+        ("reflection model", config.reflection_name + simulated),
+        ("rollouts", f"{run.rollouts} of {config.budget}"),
         ("failed rollouts", str((run.result or {}).get("failed_rollouts", "–"))),
         ("held-out", _gain(run)),
         ("outcome", (run.result or {}).get("because", "")),
@@ -131,8 +138,8 @@ def _run(registry: PromptRegistry, run_id: str) -> RunRecord:
     return run
 
 
-def _names(run: RunRecord) -> list[str]:
-    return [uri.removeprefix("prompts:/") for uri in run.config["prompts"]]
+def _names(config: RunConfig) -> str:
+    return ", ".join(uri.removeprefix("prompts:/") for uri in config.prompts)
 
 
 def _gain(run: RunRecord) -> str:

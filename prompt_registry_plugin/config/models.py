@@ -21,9 +21,11 @@ from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.models.resolve import ModelWithParams, model_spec
 from prompt_registry_plugin.optimize.engine.budget import Budget
+from prompt_registry_plugin.optimize.engine.probe import MIN_ROLLOUTS
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
-from prompt_registry_plugin.optimize.engine.run import MIN_ROLLOUTS, Register
-from prompt_registry_plugin.optimize.optimize import optimize_prompts, resolve_optimizer
+from prompt_registry_plugin.optimize.engine.run_config import Register
+from prompt_registry_plugin.optimize.optimize import optimize_prompts
+from prompt_registry_plugin.optimize.optimizers.resolve import resolve_optimizer
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Model, NewVersion
 from prompt_registry_plugin.records import Example, TemplateFormat

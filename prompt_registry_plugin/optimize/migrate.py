@@ -15,11 +15,10 @@ from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.runner import Aggregation
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.constraints import Constraints
-from prompt_registry_plugin.optimize.engine.problem import Optimizer
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.optimize import aoptimize_prompts
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import AnyModel
+from prompt_registry_plugin.protocols import AnyModel, Optimizer
 from prompt_registry_plugin.records import Example, Feedback, Interval
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.registry.functions import examples_of

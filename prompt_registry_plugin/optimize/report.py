@@ -1,4 +1,4 @@
-"""A run as it can be read afterwards: the tree of candidates, what caused each edit, the test that decided it, and the score over time."""
+"""The report of an optimization run: the tree of candidates, what caused each edit, the test that decided it, and the score over time."""
 
 from __future__ import annotations
 
@@ -11,39 +11,45 @@ from prompt_registry_plugin.evaluation.html import line_chart, page
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
-from prompt_registry_plugin.optimize.engine.run import divided
+from prompt_registry_plugin.optimize.engine.run_config import RunConfig
+from prompt_registry_plugin.optimize.engine.splits import split_validation
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord, RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
-_SHORT = 160
+_MAX_CHARACTERS = 160  # of an input or a failure: a line of a wide terminal
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A run that an edit was made for: its inputs and what was wrong with it."""
+    """A rollout that an edit was made for."""
 
     inputs: str
+    """Its inputs, shortened."""
     wrong: Sequence[str]
+    """What was wrong with it, shortened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A candidate with what became of it: the texts that it changed, before and after, and the failures that caused it."""
+    """A candidate of an optimization run."""
 
     record: CandidateRecord
+    """The candidate, and the last decision about it."""
     changes: Mapping[str, tuple[str, str]]
+    """(text of its parent, its own text) by component key, for components that differ."""
     causes: Sequence[Cause]
+    """The failures that the reflection model was shown."""
 
     @property
     def said(self) -> str:
-        """The verdict: the test that accepted or rejected it."""
-        said = str(self.record.detail.get("text") or self.record.candidate.note or self.record.status)
+        """The reason of the last decision, with the test that it is based on."""
+        reason = str(self.record.detail.get("text") or self.record.candidate.note or self.record.status)
         test = self.record.detail.get("test")
-        return said if test is None or test == said else f"{said} ({test})"
+        return reason if test is None or test == reason else f"{reason} ({test})"
 
     def to_json(self) -> dict[str, Any]:
-        """The same as JSON data."""
+        """Return the step as JSON data."""
         candidate = self.record.candidate
         known = {key: value for key, value in self.record.detail.items() if key not in ("edits", "aims")}
         return {
@@ -55,17 +61,25 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Everything that is known of a run. `curve` is the best score so far, as the search estimated it, over its rollouts."""
+    """Everything that is known about an optimization run."""
 
     run: RunRecord
+    """The run as it is stored."""
+    config: RunConfig
+    """How it was started."""
     steps: Sequence[Step]
+    """Its candidates, oldest first."""
     curve: Sequence[tuple[float, float]]
+    """(rollouts, the best score so far as the search estimated it), oldest first."""
     front: Sequence[ParetoPoint]
+    """The candidates that no other one beats in score, cost, time and length together, best score first."""
     reflections: int
+    """Calls of the reflection model."""
     tokens: int
+    """Input and output tokens of rollouts and reflections."""
 
     def walk(self) -> Iterator[tuple[int, Step]]:
-        """The steps as a tree, each with its depth, under the candidate that it came from."""
+        """Yield (depth, step) as a tree: each step under the candidate that it was made from."""
         known = {step.record.candidate.id for step in self.steps}
         children: dict[str | None, list[Step]] = {}
         for step in self.steps:
@@ -78,7 +92,7 @@ class RunReport:
             stack += [(depth + 1, child) for child in reversed(children.pop(step.record.candidate.id, []))]
 
     def chart(self) -> str:
-        """The score over rollouts, as an SVG text."""
+        """Return the score over rollouts, as the text of an SVG picture."""
         lines = {"best so far (the search's own estimate)": list(self.curve)}
         result, end = self.run.result or {}, float(self.run.rollouts)
         if result.get("final_eval_score") is not None:
@@ -87,14 +101,15 @@ class RunReport:
         return line_chart(lines, title=f"run {self.run.id}", x="rollouts", y="score")
 
     def html(self) -> str:
-        """All of it as one page that loads nothing."""
+        """Return the report as one HTML page that loads nothing."""
         return page("run.html.j2", report=self, chart=self.chart())
 
 
 def report_of(runs: RunTable, run: RunRecord) -> RunReport:
-    """The report of a stored run, finished or not."""
+    """Return the report of a stored run, finished or not."""
     records, examples, rollouts = runs.candidates(run.id), runs.examples(run.id), runs.rollouts(run.id, "train")
-    _, validation = divided(examples.get("train", []), random.Random(run.config["seed"]))  # noqa: S311  as the run divided them
+    config = RunConfig.from_json(run.config)
+    _, validation = split_validation(examples.get("train", []), random.Random(config.seed))  # noqa: S311  the split of the search
     known = {example.id: example for example in examples.get("train", [])}
     candidates = {record.candidate.id: record.candidate for record in records}
     by_example: dict[str, list[Rollout]] = {}
@@ -103,15 +118,17 @@ def report_of(runs: RunTable, run: RunRecord) -> RunReport:
     reflections = runs.reflections(run.id)
     return RunReport(
         run,
+        config,
         [Step(r, _changes(r.candidate, candidates), _causes(r, known, by_example)) for r in records],
-        [(float(r.detail["at"]), r.detail["best"]) for r in sorted(records, key=_at) if r.detail.get("best") is not None],
+        [(float(r.detail["at"]), r.detail["best"]) for r in sorted(records, key=_position) if r.detail.get("best") is not None],
         pareto_front(records, rollouts, {example.id: example for example in validation}),
         len(reflections),
         sum(usage.input_tokens + usage.output_tokens for usage in [r.usage for r in reflections] + [r.usage for r in rollouts]),
     )
 
 
-def _at(record: CandidateRecord) -> float:
+def _position(record: CandidateRecord) -> float:
+    """Return how many rollouts had ended at the last decision."""
     return float(record.detail.get("at", 0))
 
 
@@ -124,7 +141,7 @@ def _changes(candidate: Candidate, known: Mapping[str, Candidate]) -> dict[str, 
 
 
 def _causes(record: CandidateRecord, examples: Mapping[str, Example], rollouts: Mapping[str, Sequence[Rollout]]) -> list[Cause]:
-    """The failures that the reflection model was shown: of the kinds that the edit was aimed at, where they are known."""
+    """Return the failures that the reflection model was shown; only those of the kinds that the edit was aimed at, if they are known."""
     aimed, found = set(record.detail.get("aimed_at", ())), []
     for example_id in record.detail.get("shown", ()):
         failed = [
@@ -136,5 +153,5 @@ def _causes(record: CandidateRecord, examples: Mapping[str, Example], rollouts: 
         ]
         if example_id in examples and (failed or not aimed):
             inputs = ", ".join(f"{name}: {shown_text(value)}" for name, value in examples[example_id].inputs.items())
-            found.append(Cause(mask_secrets(inputs)[:_SHORT], [mask_secrets(text)[:_SHORT] for text in failed]))
+            found.append(Cause(mask_secrets(inputs)[:_MAX_CHARACTERS], [mask_secrets(text)[:_MAX_CHARACTERS] for text in failed]))
     return found

@@ -1,4 +1,4 @@
-"""The interfaces that third parties implement: stores, models, targets, scorers, adapters, importers and executors.
+"""The interfaces that third parties implement: stores, models, targets, scorers, optimizers, adapters, importers and executors.
 
 Everything is structural: a class with these members is one, with nothing to inherit from. Stores have a module of their own,
 `protocols.store`; every name can be imported from here.
@@ -23,7 +23,7 @@ from prompt_registry_plugin.protocols.store import (
     Store,
     TraceTable,
 )
-from prompt_registry_plugin.records import Usage
+from prompt_registry_plugin.records import Candidate, Usage
 from prompt_registry_plugin.tracing.trace import Trace
 
 
@@ -83,6 +83,38 @@ class Scorer(Protocol):
 
     async def __call__(self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace) -> Any:
         """Return a number, a bool, a `Score` or a `Feedback`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizationResult:
+    """The result of a search."""
+
+    best: Candidate
+    """The best candidate that the search found; the baseline if no other was better."""
+    score: float | None = None
+    """The search's own estimate of its mean score, or None. The search chose by it, so the held-out test is what counts."""
+
+
+class Optimizer(Protocol):
+    """A search for better prompts: pass one as `optimizer=`, or offer it by name with the hook `prompt_registry_optimizers`.
+
+    It keeps no state between optimization runs: a resumed one starts from `problem.history` and from stored rollouts. A class that
+    inherits from this one has the defaults of both traits; any other class declares them.
+    """
+
+    name: str
+    """The name that optimization runs are listed with."""
+    reflects: bool = True
+    """Whether it may ask the reflection model. If False, an optimization run needs no `reflection_model`."""
+    needs_data: bool = True
+    """Whether it needs training examples. If False, it also works with `train_data=None`."""
+
+    async def optimize(self, problem: Any) -> OptimizationResult:
+        """Search for better texts than those of `problem.baseline`, and return the best candidate.
+
+        `problem` is a `prompt_registry_plugin.Problem`, which has the examples, the budget, the limits and the reflection model.
+        Learn from `problem.train`, and compare on `problem.validation`.
+        """
 
 
 class Adapter(Protocol):
@@ -145,6 +177,8 @@ __all__ = [
     "Model",
     "NewMove",
     "NewVersion",
+    "OptimizationResult",
+    "Optimizer",
     "PromptStore",
     "PromptTable",
     "ReflectionRecord",

@@ -1,5 +1,8 @@
-"""What a search may spend, and what is left of it. It is set aside before anything starts, so that a limit also holds for what is in
-flight: a rollout or a reflection begins only when the dearest that was seen so far, and half as much again, still fits."""
+"""What a search may spend, and what is left of it.
+
+Rollouts run at once, so a limit that is checked only when one ends would be overshot by all that are in flight. What a rollout or a
+reflection may cost is therefore reserved before it starts: 1.5 times the most expensive one so far.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,29 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.records import Rollout, Usage
 
 _DEFAULT_ROLLOUTS = 300
-_MARGIN = 1.5  # of the dearest seen so far, for what is not known before it ends
-_CHARACTERS = 3  # of a text for a token, cautiously
-_FIRST_ANSWER = 1500  # tokens of the first reflection's answer
+# Calls of one workload differ, and the next one may cost more than any before. Chosen, not measured: more would leave budget unused.
+_MARGIN = 1.5
+# English has about four characters a token, other languages fewer. A low number reserves too much rather than too little.
+_CHARACTERS_PER_TOKEN = 3
+_FIRST_ANSWER_TOKENS = 1500  # of an answer, before one was seen: a long prompt, rewritten as a whole
+_UNLIMITED = 10**9  # rollouts
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a search may spend at most: rollouts (runs of the target on one example), tokens and US dollars of rollouts and reflections
-    together, with the judges of this package (what a scorer of yours asks by itself is not seen), and seconds of work. Any of them, or
-    several; 300 rollouts where none is named.
+    """What a search may spend at most. Without any limit, 300 rollouts.
 
-    The held-out proof comes on top, two rollouts for every held-out example: it is announced when the run starts.
+    The held-out test comes on top: two rollouts for each held-out example.
     """
 
     rollouts: int | None = None
+    """Rollouts: calls of the target on one example."""
     tokens: int | None = None
+    """Input and output tokens of rollouts, reflections and the judges of this package. Calls that your own scorers make do not count."""
     dollars: float | None = None
+    """US dollars of the same calls."""
     seconds: float | None = None
+    """Seconds of work, in all processes that worked on the optimization run."""
 
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -43,76 +51,86 @@ class Budget:
             object.__setattr__(self, "rollouts", _DEFAULT_ROLLOUTS)
 
     def __str__(self) -> str:
-        said = [] if self.rollouts is None else [f"{self.rollouts:,} rollouts"]
-        said += [] if self.tokens is None else [f"{self.tokens:,} tokens"]
-        said += [] if self.dollars is None else [f"${self.dollars:,.2f}"]
-        said += [] if self.seconds is None else [f"{self.seconds:,.0f} seconds"]
-        return ", ".join(said)
+        limits = [] if self.rollouts is None else [f"{self.rollouts:,} rollouts"]
+        limits += [] if self.tokens is None else [f"{self.tokens:,} tokens"]
+        limits += [] if self.dollars is None else [f"${self.dollars:,.2f}"]
+        limits += [] if self.seconds is None else [f"{self.seconds:,.0f} seconds"]
+        return ", ".join(limits)
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """Set aside for something whose price is not known before it ends."""
+class Reservation:
+    """What is reserved for reflections whose cost is not known before they end."""
 
     tokens: int
+    """Input and output tokens."""
     dollars: float
+    """US dollars."""
 
 
 class Meter:
-    """What one run has spent. Whoever begins something asks first, and says when it ended."""
+    """What one optimization run has spent. Call `begin` or `reserve` before a call, and `end` or `release` after it."""
+
+    rollouts: int
+    """Rollouts that have begun, also those that wait for a slot."""
+    tokens: int
+    """Input and output tokens of everything that has ended."""
+    dollars: float
+    """US dollars of everything that has ended."""
 
     def __init__(self, budget: Budget, *, seconds: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.budget = budget
-        self.rollouts = 0  # begun
+        self.rollouts = 0
         self.tokens = 0
         self.dollars = 0.0
         self._clock, self._began = clock, clock() - seconds
         self._running = 0
         self._finished = 0
-        self._most_tokens, self._most_dollars, self._longest = 0.0, 0.0, 0.0  # of one rollout
-        self._aside = Aside(0, 0.0)  # for reflections under way
-        self._answer = 0  # tokens of the longest reflection
-        self._rate = 0.0  # dollars for a token of reflections, as seen
+        # Of the most expensive rollout so far. It stands for each one that is running, whose cost is not known yet.
+        self._most_tokens, self._most_dollars, self._most_seconds = 0, 0.0, 0.0
+        self._reserved = Reservation(0, 0.0)
+        self._longest_answer = 0  # tokens of the longest reflection
+        self._dollars_per_token = 0.0  # of reflections
 
     @property
     def seconds(self) -> float:
-        """How long the run was worked on, in this process and earlier ones."""
+        """Seconds of work on the optimization run, in this process and earlier ones."""
         return self._clock() - self._began
 
     @property
-    def affordable(self) -> int:
-        """How many rollouts may still begin."""
+    def remaining(self) -> int:
+        """Rollouts that may still begin."""
         left = [] if self.budget.rollouts is None else [self.budget.rollouts - self.rollouts]
         if self.budget.tokens is not None:
-            left.append(self._fit(self.budget.tokens - self.tokens - self._aside.tokens, self._most_tokens))
+            left.append(self._fitting(self.budget.tokens - self.tokens - self._reserved.tokens, self._most_tokens))
         if self.budget.dollars is not None:
-            left.append(self._fit(self.budget.dollars - self.dollars - self._aside.dollars, self._most_dollars))
-        if self.budget.seconds is not None and self.seconds + self._longest * _MARGIN > self.budget.seconds:
+            left.append(self._fitting(self.budget.dollars - self.dollars - self._reserved.dollars, self._most_dollars))
+        if self.budget.seconds is not None and self.seconds + self._most_seconds * _MARGIN > self.budget.seconds:
             left.append(0)
-        return max(0, min(left)) if left else 10**9
+        return max(0, min(left)) if left else _UNLIMITED
 
     @property
     def total(self) -> int:
-        """The rollouts of the whole run, as far as that can be told by now."""
+        """Rollouts of the whole optimization run; an estimate if the budget is not in rollouts alone."""
         if self.budget.rollouts is not None and self.budget == Budget(self.budget.rollouts):
             return self.budget.rollouts
-        left = self.affordable
+        left = self.remaining
         if self.budget.seconds is not None and self.seconds > 0:
             left = min(left, int((self.budget.seconds - self.seconds) * self._finished / self.seconds))
         return self.rollouts + max(left, 0)
 
     def begin(self) -> None:
-        """A rollout starts, or waits for its turn."""
+        """Count a rollout that starts, or waits for a slot."""
         self.rollouts += 1
         self._running += 1
 
-    def take_back(self) -> None:
-        """A rollout that waited will not run."""
+    def cancel(self) -> None:
+        """Take back a rollout that waited for a slot and will not run."""
         self.rollouts -= 1
         self._running -= 1
 
     def end(self, rollout: Rollout) -> None:
-        """A rollout ended."""
+        """Count what a rollout cost, with its judges."""
         self._running -= 1
         self._finished += 1
         usage, cost = rollout.usage + rollout.judging, (rollout.cost or 0.0) + (rollout.judging_cost or 0.0)
@@ -121,10 +139,10 @@ class Meter:
         self.dollars += cost
         self._most_tokens = max(self._most_tokens, used)
         self._most_dollars = max(self._most_dollars, cost)
-        self._longest = max(self._longest, rollout.seconds)
+        self._most_seconds = max(self._most_seconds, rollout.seconds)
 
-    def check(self, rollout: Rollout) -> None:
-        """Raises `UserError` when this budget cannot be kept, since what a rollout takes is not known."""
+    def check_rollouts(self, rollout: Rollout) -> None:
+        """Raise `UserError` if rollouts like this one do not report what the budget is in."""
         if self.budget.tokens is not None and not rollout.usage.input_tokens + rollout.usage.output_tokens:
             raise UserError(
                 "the budget is in tokens, and the target reports none: enable its framework's adapter, or use rollouts or seconds"
@@ -136,48 +154,52 @@ class Meter:
             )
 
     def check_reflections(self, prices: Sequence[float | None]) -> None:
-        """Takes over what a thousand input and a thousand output tokens of the reflection model cost. Raises `UserError` when a
-        budget in dollars cannot be kept, since that is not known."""
+        """Set the price of reflections, in US dollars for a thousand input and a thousand output tokens; None if it is not known.
+
+        Raises `UserError` if the budget is in dollars and a price is not known.
+        """
         known = [price for price in prices if price is not None]
         if self.budget.dollars is not None and len(known) < len(prices):
             raise UserError(
                 "the budget is in dollars, and what the reflection model costs is not known: name its price in "
                 "RunOptions(prices={'model': Price(input=…, output=…)}), or use rollouts or tokens"
             )
-        self._rate = max([self._rate, *(price / 1000 for price in known)])
+        self._dollars_per_token = max([self._dollars_per_token, *(price / 1000 for price in known)])
 
-    def set_aside(self, prompt: str) -> Aside | None:
-        """What a reflection is reckoned to take, which is now set aside; None when it does not fit any more."""
-        tokens = len(prompt) // _CHARACTERS + round((self._answer or _FIRST_ANSWER) * _MARGIN)
-        wanted = Aside(tokens, tokens * self._rate)
+    def reserve(self, prompt: str) -> Reservation | None:
+        """Reserve what a reflection with this prompt may cost; return None, and reserve nothing, if that does not fit any more."""
+        answer = self._longest_answer or _FIRST_ANSWER_TOKENS
+        tokens = len(prompt) // _CHARACTERS_PER_TOKEN + round(answer * _MARGIN)
+        wanted = Reservation(tokens, tokens * self._dollars_per_token)
         if self.budget.seconds is not None and self.seconds > self.budget.seconds:
             return None
         running = self._running * _MARGIN
-        taken = self.tokens + self._aside.tokens + running * self._most_tokens
+        taken = self.tokens + self._reserved.tokens + running * self._most_tokens
         if self.budget.tokens is not None and taken + wanted.tokens > self.budget.tokens:
             return None
-        spent = self.dollars + self._aside.dollars + running * self._most_dollars
+        spent = self.dollars + self._reserved.dollars + running * self._most_dollars
         if self.budget.dollars is not None and spent + wanted.dollars > self.budget.dollars:
             return None
-        self._aside = Aside(self._aside.tokens + wanted.tokens, self._aside.dollars + wanted.dollars)
+        self._reserved = Reservation(self._reserved.tokens + wanted.tokens, self._reserved.dollars + wanted.dollars)
         return wanted
 
-    def give_back(self, aside: Aside) -> None:
-        """A reflection ended, and what it really took is counted instead."""
-        self._aside = Aside(self._aside.tokens - aside.tokens, self._aside.dollars - aside.dollars)
+    def release(self, reserved: Reservation) -> None:
+        """Release the reservation of a reflection that has ended. What it really cost is counted by `count_reflection`."""
+        self._reserved = Reservation(self._reserved.tokens - reserved.tokens, self._reserved.dollars - reserved.dollars)
 
-    def reflected(self, usage: Usage, cost: float | None) -> None:
-        """What a reflection took."""
+    def count_reflection(self, usage: Usage, cost: float | None) -> None:
+        """Count what a reflection cost: its tokens, and US dollars where its price is known."""
         used = usage.input_tokens + usage.output_tokens
         self.tokens += used
         self.dollars += cost or 0.0
-        self._answer = max(self._answer, usage.output_tokens)
+        self._longest_answer = max(self._longest_answer, usage.output_tokens)
         if used and cost:
-            self._rate = max(self._rate, cost / used)
+            self._dollars_per_token = max(self._dollars_per_token, cost / used)
 
-    def _fit(self, free: float, most: float) -> int:
-        if not most and self._finished:  # they cost nothing
-            return 10**9
-        if not most:  # nothing is known yet: one at a time
+    def _fitting(self, free: float, most: float) -> int:
+        """Return how many more rollouts fit into what is free, if each may cost 1.5 times the most expensive one so far."""
+        if not most and self._finished:  # rollouts cost nothing, as with a local model
+            return _UNLIMITED
+        if not most:  # nothing is known about their cost yet, so one has to end before the next begins
             return 0 if free <= 0 or self._running else 1
         return math.floor(free / (most * _MARGIN)) - self._running

@@ -1,7 +1,7 @@
-"""The texts that an optimizer may change: a text prompt is one component, a chat prompt one for each message with words of its own.
+"""The texts that an optimizer may change: a text prompt is one component, a chat prompt has one for each message with instructions.
 
-A component is named like its prompt; with several in one prompt, `name#2` is the one in the second message. Demonstrations in a chat
-prompt, a user's message and the assistant's answer, are kept as they are by all but `few_shot`, which chooses them.
+A component has the name of its prompt. If a prompt has several, `name#2` is the one in its second message. Demonstrations in a chat prompt
+(a user's message and the assistant's answer) stay as they are; only `few_shot` replaces them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 from prompt_registry_plugin.records import Candidate, Template
 
 _VARIABLE = re.compile(r"\{\{.*?\}\}")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_FEWEST_WORDS = 4  # of an instruction: `Question: {{question}}` has nothing to improve
 
 
 def components(templates: Mapping[str, Template]) -> dict[str, str]:
-    """Component texts by key, for all prompts."""
+    """Return the text of each component by key, for all prompts."""
     found: dict[str, str] = {}
     for name, template in templates.items():
         if isinstance(template, str):
@@ -28,7 +30,7 @@ def components(templates: Mapping[str, Template]) -> dict[str, str]:
 
 
 def with_component(candidate: Candidate, key: str, text: str, note: str) -> Candidate:
-    """The child of `candidate` in which component `key` reads `text`."""
+    """Return the child of `candidate` with another text of component `key`."""
     name, _, number = key.partition("#")
     template = candidate.templates[name]
     if isinstance(template, str):
@@ -39,18 +41,18 @@ def with_component(candidate: Candidate, key: str, text: str, note: str) -> Cand
 
 
 def demonstrations(template: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The places, from 0, of messages that show an exchange: a user's, and the assistant's answer right after it."""
+    """Return the positions, from 0, of messages that show an exchange: a user's, and the assistant's answer right after it."""
     roles = [message.get("role") for message in template]
     starts = [i for i in range(len(roles) - 1) if roles[i : i + 2] == ["user", "assistant"]]
     return [place for i in starts for place in (i, i + 1)]
 
 
 def _instructions(template: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The places, from 1, of messages with words of their own. Demonstrations are none: a rewritten example would be a false one."""
+    """Return the positions, from 1, of messages with instructions. Demonstrations do not count: rewritten, they would be false."""
     shown = set(demonstrations(template))
     return [i for i, message in enumerate(template, 1) if i - 1 not in shown and _is_instruction(message)]
 
 
 def _is_instruction(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
-    return isinstance(content, str) and len(re.findall(r"[^\W\d_]{2,}", _VARIABLE.sub(" ", content))) >= 4
+    return isinstance(content, str) and len(_WORD.findall(_VARIABLE.sub(" ", content))) >= _FEWEST_WORDS

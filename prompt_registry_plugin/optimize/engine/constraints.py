@@ -1,4 +1,4 @@
-"""What a proposed text has to keep to, whatever an optimizer thinks of it."""
+"""Limits that every proposed text has to keep to, whichever optimizer proposes it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from prompt_registry_plugin.errors import InvalidTemplate, UserError
 from prompt_registry_plugin.records import TemplateFormat
 from prompt_registry_plugin.templates import compile_template
 
-_MAX_GROWTH = 3000  # characters that a component may gain over its baseline where no limit is set
-_CHARACTERS = 4  # of a token, as a rule of thumb: which tokens a model sees depends on the model
+# Characters that a component may gain over its baseline if no limit is set: about 750 tokens, which every call would pay for.
+# Chosen, not measured; in the banking demo, nearly all proposals that cannot be used are over it.
+_MAX_GROWTH = 3000
+_CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English: the tokens that a model counts depend on the model
 _MARKED = r"(?s)<keep>.*?</keep>"
-_STATEMENTS = r"(?s)\{%.*?%\}"  # of Jinja: what they do is program, not prose
+_STATEMENTS = r"(?s)\{%.*?%\}"  # of Jinja: they are program, not prose
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """Limits for every component: its length in words or in tokens (four characters each), and `protected` passages.
-
-    What stands between `<keep>` and `</keep>`, and what one of the regular expressions in `protected` matches, is left exactly as it is.
-    """
+    """Limits for the text of every component. Text between `<keep>` and `</keep>` stays as it is in any case."""
 
     max_words: int | None = None
+    """Words, at most; None for no limit."""
     max_tokens: int | None = None
+    """Tokens of four characters each, at most; None for no limit."""
     protected: Sequence[str] = ()
+    """Regular expressions: what they match in the baseline stays as it is."""
 
     def __post_init__(self) -> None:
         for name in ("max_words", "max_tokens"):
@@ -42,12 +44,12 @@ class Constraints:
                 raise UserError(f"protected holds regular expressions; {pattern!r} is none: {error}") from error
 
     def passages(self, text: str, template_format: TemplateFormat = "double_brace") -> list[str]:
-        """The protected passages of a text, in order."""
+        """Return the protected passages of a text, in order."""
         patterns = [_MARKED, *self.protected, *([_STATEMENTS] if template_format == "jinja2" else [])]
         return [match[0] for pattern in patterns for match in re.finditer(pattern, text) if match[0]]
 
     def fault_of_length(self, text: str, baseline: str) -> str | None:
-        """Why a text is too long, or None. A limit that the baseline breaks already holds at the baseline's length."""
+        """Return why a text is too long, or None. If the baseline is over a limit, its own length is the limit."""
         for limit, count, unit in ((self.max_words, _words, "words"), (self.max_tokens, _tokens, "tokens")):
             if limit is not None and count(text) > max(limit, count(baseline)):
                 return f"it has {count(text)} {unit}, over the limit of {max(limit, count(baseline))}"
@@ -56,11 +58,11 @@ class Constraints:
         return None
 
     def rules(self, baseline: str, template_format: TemplateFormat = "double_brace") -> list[str]:
-        """The same, as the reflection model is told."""
-        said = [] if self.max_words is None else [f"Use {self.max_words} words at most."]
-        said += [] if self.max_tokens is None else [f"Use {self.max_tokens * _CHARACTERS} characters at most."]
+        """Return the limits as sentences for the reflection model."""
+        limits = [] if self.max_words is None else [f"Use {self.max_words} words at most."]
+        limits += [] if self.max_tokens is None else [f"Use {self.max_tokens * _CHARACTERS_PER_TOKEN} characters at most."]
         kept = "\n".join(dict.fromkeys(self.passages(baseline, template_format)))
-        return [*said, *([f"Leave these passages exactly as they are:\n{kept}"] if kept else [])]
+        return [*limits, *([f"Leave these passages exactly as they are:\n{kept}"] if kept else [])]
 
 
 def fault_of(
@@ -70,9 +72,10 @@ def fault_of(
     constraints: Constraints | None = None,
     template_format: TemplateFormat = "double_brace",
 ) -> str | None:
-    """Why `text` may not replace a component, or None.
+    """Return why `text` may not replace the `current` text of a component, or None if it may.
 
-    It is empty, unchanged or too long, its variables differ from the baseline's, or a protected passage of the baseline is not in it.
+    It may not if it is empty, unchanged or too long, if its variables differ from the baseline's, or if a protected passage of the
+    baseline is missing.
     """
     constraints = constraints or Constraints()
     if not text.strip():
@@ -103,4 +106,4 @@ def _words(text: str) -> int:
 
 
 def _tokens(text: str) -> int:
-    return -(-len(text) // _CHARACTERS)
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)

@@ -1,9 +1,10 @@
-"""Rollouts that are paid for: each started once, stored when it finishes, and shared by whoever asks for it.
+"""Rollouts that are paid for: each (candidate, example) pair is run once, stored when it ends, and shared by everything that asks for it.
 
-A model that is gone makes every rollout fail. Failures in a row are therefore held back until one succeeds, which makes them
-ordinary failures; when there are too many, the run ends, and they are forgotten, so that a resumed run does not believe them.
+A model that is unreachable makes every rollout fail, and stored failures would count against the candidates for good. Failures in a row
+are therefore held back until a rollout succeeds, which makes them ordinary failures. Too many of them end the optimization run, and
+they are not stored, so that a resumed one runs these pairs again.
 
-A stop lets the rollouts in flight finish, since they cost money already, and takes back those that were only waiting for a slot.
+On a stop, rollouts in flight finish, because they cost money already; those that wait for a slot are cancelled.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
 from prompt_registry_plugin.evaluation.runner import Runner
@@ -20,111 +22,134 @@ from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.protocols import RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
-Key = tuple[str, str]  # candidate id, example id
-MAX_FAILURES = 20  # in a row, over more than one candidate (one alone may be its own fault)
+MAX_FAILURES = 20
+"""Failures in a row that end an optimization run. More than the 16 rollouts that run at once by default: one bad moment is no outage."""
+
+
+class _Pair(NamedTuple):
+    candidate_id: str
+    example_id: str
+
+
+class _Failure(NamedTuple):
+    ended: float  # seconds of the monotonic clock
+    rollout: Rollout
 
 
 class Ledger:
-    """The rollouts of one run on one split, as far as `meter` lets them begin."""
+    """The rollouts of one optimization run on one split, within the budget of `meter`. It belongs to one event loop."""
 
-    def __init__(self, runner: Runner, runs: RunTable, run_id: str, split: str, meter: Meter, tell: Callable[[], None]) -> None:
-        self._runner, self._runs, self._run_id, self._split, self._tell = runner, runs, run_id, split, tell
+    failed: int
+    """Failed rollouts, also those that are held back."""
+
+    def __init__(
+        self, runner: Runner, runs: RunTable, run_id: str, split: str, meter: Meter, on_rollout: Callable[[], None]
+    ) -> None:
+        self._runner, self._runs, self._run_id, self._split, self._on_rollout = runner, runs, run_id, split, on_rollout
         self.meter = meter
-        self._known: dict[Key, asyncio.Future[Rollout]] = {}
+        # A pair is here from the moment it is asked for, so that two workers that ask at once wait for one rollout.
+        self._futures: dict[_Pair, asyncio.Future[Rollout]] = {}
         self._by_example: dict[str, list[Rollout]] = defaultdict(list)
-        self._in_flight: set[Key] = set()
+        self._in_flight: set[_Pair] = set()
         self._finished = 0
         self.failed = 0
-        self._doubtful: list[tuple[float, Rollout]] = []  # with when they ended
+        self._failures: list[_Failure] = []  # since the last success, oldest first: not stored yet
         for rollout in runs.rollouts(run_id, split):
-            self.keep(rollout)
+            self._add(rollout)
 
     @property
     def finished(self) -> int:
-        """Rollouts that are done."""
+        """Rollouts that have ended."""
         return self._finished
 
-    def keep(self, rollout: Rollout) -> None:
-        """Takes over a rollout that was paid for elsewhere."""
-        known = self._known[rollout.candidate_id, rollout.example_id] = asyncio.get_running_loop().create_future()
-        known.set_result(rollout)
+    def record(self, rollout: Rollout) -> None:
+        """Store a rollout that was run outside the ledger, and count it."""
+        self._runs.add_rollout(self._run_id, self._split, rollout)
+        self._add(rollout)
+
+    def has_started(self, candidate: Candidate, example: Example) -> bool:
+        """Return whether the rollout of a candidate on an example has at least been asked for."""
+        return _Pair(candidate.id, example.id) in self._futures
+
+    def result(self, candidate: Candidate, example: Example) -> Rollout | None:
+        """Return the rollout of a candidate on an example; None if it has not ended."""
+        future = self._futures.get(_Pair(candidate.id, example.id))
+        return future.result() if future is not None and future.done() else None
+
+    def for_example(self, example: Example) -> Sequence[Rollout]:
+        """Return the rollouts on an example that have ended, of all candidates, oldest first."""
+        return self._by_example[example.id]
+
+    async def run(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
+        """Return the rollouts of a candidate, in the order of the examples. Those that were run before cost nothing.
+
+        Raises `BudgetExhausted`, before any starts, if the budget has not enough left for all of them.
+        """
+        new = [e for e in {e.id: e for e in examples}.values() if not self.has_started(candidate, e)]
+        if len(new) > self.meter.remaining:
+            raise BudgetExhausted(
+                f"{len(new)} rollouts were asked for, and the budget of {self.meter.budget} has {self.meter.remaining} left"
+            )
+        for example in new:
+            self.meter.begin()
+            self._futures[_Pair(candidate.id, example.id)] = asyncio.create_task(self._run_pair(candidate, example))
+        # Shielded: a cancelled worker must not cancel a rollout that is paid for, or that another worker waits for too.
+        return [await asyncio.shield(self._futures[_Pair(candidate.id, example.id)]) for example in examples]
+
+    async def drain(self) -> None:
+        """Cancel the rollouts that wait for a slot, and wait for those in flight."""
+        for pair, future in list(self._futures.items()):
+            if not future.done() and pair not in self._in_flight:
+                future.cancel()
+                del self._futures[pair]
+                self.meter.cancel()
+        waiting = [future for future in self._futures.values() if not future.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+        for future in self._futures.values():
+            if not future.cancelled():
+                future.exception()  # retrieved here, or asyncio logs one that no worker waits for any more
+        if not self._is_outage:
+            self._store_failures()
+
+    async def _run_pair(self, candidate: Candidate, example: Example) -> Rollout:
+        async with self._runner.slots:
+            self._in_flight.add(_Pair(candidate.id, example.id))
+            began = time.monotonic()
+            rollout = await self._runner.run(candidate, example)
+            self.meter.end(rollout)
+        if rollout.error is None:
+            self._store_failures(before=began)
+            self._runs.add_rollout(self._run_id, self._split, rollout)
+        else:
+            self._failures.append(_Failure(time.monotonic(), rollout))
+            self.failed += 1
+        if self._is_outage:
+            raise TargetFailed(
+                f"{len(self._failures)} rollouts in a row failed, so the run was stopped; the last one: {rollout.error}"
+            )
+        self._finished += 1
+        self._by_example[example.id].append(rollout)
+        self._on_rollout()
+        return rollout
+
+    def _add(self, rollout: Rollout) -> None:
+        """Count a rollout that is stored already."""
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(rollout)
+        self._futures[_Pair(rollout.candidate_id, rollout.example_id)] = future
         self._by_example[rollout.example_id].append(rollout)
         self.meter.begin()
         self.meter.end(rollout)
         self._finished += 1
         self.failed += rollout.error is not None
 
-    def started(self, candidate: Candidate, example: Example) -> bool:
-        """Whether a rollout was at least begun."""
-        return (candidate.id, example.id) in self._known
-
-    def seen(self, candidate: Candidate, example: Example) -> Rollout | None:
-        """The finished rollout of a candidate on an example, if there is one."""
-        known = self._known.get((candidate.id, example.id))
-        return known.result() if known is not None and known.done() else None
-
-    def on(self, example: Example) -> Sequence[Rollout]:
-        """The finished rollouts on an example, of whatever candidates."""
-        return self._by_example[example.id]
-
-    async def run(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
-        """The rollouts, in order; those that were already paid for are free.
-
-        Raises `BudgetExhausted`, before anything is started, when what is left does not pay for all of them.
-        """
-        new = [e for e in {e.id: e for e in examples}.values() if not self.started(candidate, e)]
-        if len(new) > self.meter.affordable:
-            raise BudgetExhausted(
-                f"{len(new)} rollouts were asked for, and the budget of {self.meter.budget} has {self.meter.affordable} left"
-            )
-        for example in new:
-            self.meter.begin()
-            self._known[candidate.id, example.id] = asyncio.create_task(self._pay(candidate, example))
-        # Shielded: whoever is cancelled while waiting must not take a rollout down that is paid for, or shared.
-        return [await asyncio.shield(self._known[candidate.id, example.id]) for example in examples]
-
-    async def settle(self) -> None:
-        """Takes back what has not begun to run, and waits for what has."""
-        for key, future in list(self._known.items()):
-            if not future.done() and key not in self._in_flight:
-                future.cancel()
-                del self._known[key]
-                self.meter.take_back()
-        waiting = [future for future in self._known.values() if not future.done()]
-        if waiting:
-            await asyncio.wait(waiting)
-        for future in self._known.values():
-            if not future.cancelled():
-                future.exception()  # looked at, so that it is not reported as forgotten
-        if not self._gone:
-            self._store_doubtful()
-
-    async def _pay(self, candidate: Candidate, example: Example) -> Rollout:
-        async with self._runner.slots:
-            self._in_flight.add((candidate.id, example.id))
-            began = time.monotonic()
-            rollout = await self._runner.run(candidate, example)
-            self.meter.end(rollout)
-        if rollout.error is None:
-            self._store_doubtful(before=began)
-            self._runs.add_rollout(self._run_id, self._split, rollout)
-        else:
-            self._doubtful.append((time.monotonic(), rollout))
-            self.failed += 1
-        if self._gone:
-            raise TargetFailed(
-                f"{len(self._doubtful)} rollouts in a row failed, so the run was stopped; the last one: {rollout.error}"
-            )
-        self._finished += 1
-        self._by_example[example.id].append(rollout)
-        self._tell()
-        return rollout
-
     @property
-    def _gone(self) -> bool:
-        return len(self._doubtful) >= MAX_FAILURES and len({rollout.candidate_id for _, rollout in self._doubtful}) > 1
+    def _is_outage(self) -> bool:
+        # One candidate may break the target on every example: its own failures say nothing about the model.
+        return len(self._failures) >= MAX_FAILURES and len({failure.rollout.candidate_id for failure in self._failures}) > 1
 
-    def _store_doubtful(self, before: float = math.inf) -> None:
-        """Stores the failures that ended before a success began: it shows that all was well again."""
-        while self._doubtful and self._doubtful[0][0] <= before:
-            self._runs.add_rollout(self._run_id, self._split, self._doubtful.pop(0)[1])
+    def _store_failures(self, before: float = math.inf) -> None:
+        """Store the failures that ended before a successful rollout began: the model was reachable after them."""
+        while self._failures and self._failures[0].ended <= before:
+            self._runs.add_rollout(self._run_id, self._split, self._failures.pop(0).rollout)

@@ -1,4 +1,4 @@
-"""What a run found when more than the score counts: the candidates that no other one beats in everything."""
+"""The Pareto front of an optimization run: the candidates that no other one beats in score, cost, time and length together."""
 
 from __future__ import annotations
 
@@ -12,30 +12,35 @@ from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Interval, Rollout
 
-_ENOUGH = 8  # rollouts on validation examples, for a candidate to be compared
+_ENOUGH = (
+    8  # validation examples that a candidate was run on. With fewer, luck puts bad candidates on the front. Chosen, not measured.
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ParetoPoint:
-    """A candidate with what it was measured at on the search's validation examples: an estimate, as the search chose with it.
-
-    `cost` is in US dollars for a run and None where a price is not known, `seconds` is the time of a run, `words` the length of all
-    prompts.
-    """
+    """A candidate, as measured on the validation examples: an estimate, because the search chose by the same examples."""
 
     candidate: Candidate
+    """Its templates."""
     status: str
+    """The last decision about it."""
     score: Interval
+    """Its mean score, with the 95 % interval."""
     cost: float | None
+    """US dollars of a rollout, on average; None if a price is not known."""
     seconds: float
+    """Seconds of a rollout, on average."""
     words: int
+    """Words of all its prompts together."""
 
     def beats(self, other: ParetoPoint) -> bool:
-        """Whether it is at least as good in everything, and better in something."""
-        mine, theirs = self._aims(other), other._aims(self)
+        """Return whether it is at least as good in everything, and better in something."""
+        mine, theirs = self._measures(other), other._measures(self)
         return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs
 
-    def _aims(self, beside: ParetoPoint) -> tuple[float, ...]:
+    def _measures(self, beside: ParetoPoint) -> tuple[float, ...]:
+        """Return what is compared, larger is better: costs only if both are known, and times to the hundredth of a second."""
         costs = (-self.cost,) if self.cost is not None and beside.cost is not None else ()
         return (self.score.mean, *costs, -round(self.seconds, 2), -self.words)
 
@@ -43,7 +48,7 @@ class ParetoPoint:
 def pareto_front(
     records: Sequence[CandidateRecord], rollouts: Sequence[Rollout], validation: Mapping[str, object]
 ) -> list[ParetoPoint]:
-    """The candidates with enough rollouts on validation examples (by id) that none beats, best score first."""
+    """Return the candidates that no other one beats, best score first, of those with enough rollouts on validation examples (by id)."""
     runs: dict[str, list[Rollout]] = defaultdict(list)
     for rollout in rollouts:
         if rollout.example_id in validation:

@@ -1,4 +1,4 @@
-"""What an optimization returns."""
+"""The result of an optimization run."""
 
 from __future__ import annotations
 
@@ -16,26 +16,32 @@ from prompt_registry_plugin.registry.registry import PromptRegistry
 
 @dataclass(frozen=True, repr=False)
 class PromptOptimizationResult:
-    """The outcome of a run.
-
-    `initial_eval_score` and `final_eval_score` are means on held-out examples, which the search never saw; `held_out` has both
-    evaluations and their paired difference. They are None when there were no examples to hold out. `search_score` is the search's own
-    estimate, on the examples it chose with: expect it to flatter. `optimized_prompts` are the registered versions of the
-    prompts that changed; it is empty when no gain was proven (see `registered_because`).
-    """
+    """The result of an optimization run."""
 
     run_id: str
+    """Id of the optimization run, by which it is shown, resumed and promoted."""
     optimizer_name: str
+    """Name of the optimizer."""
     baseline: Candidate
+    """The templates that the search started from."""
     winner: Candidate
+    """The candidate that the search found best; the baseline if no other was better."""
     optimized_prompts: Sequence[PromptVersion]
+    """The new versions of the prompts that changed; empty if none was registered (see `registered_because`)."""
     held_out: HeldOut | None
+    """Baseline and winner on held-out examples, which the search never saw; None if there are none, or if the baseline won."""
     search_score: float | None
+    """The search's own estimate of the winner's mean score. The search chose by it, so it is usually too high."""
     rollouts: int
+    """Rollouts of the search, without the held-out test."""
     reflection_usage: Usage
+    """Tokens of the reflection model, in all processes that worked on the run."""
     candidates: Sequence[CandidateRecord]
+    """All candidates with the last decision about each, oldest first."""
     registered_because: str
+    """Why new versions were registered, or why not."""
     failed_rollouts: int
+    """Failed rollouts, of the search and of the held-out test."""
     _registry: PromptRegistry = field(repr=False)
     _validation: frozenset[str] = field(repr=False, default=frozenset())
 
@@ -51,9 +57,9 @@ class PromptOptimizationResult:
 
     @property
     def overfitting(self) -> float | None:
-        """The gain that the search believed in less the gain on held-out examples; None where one of them is not known.
+        """The search's own estimate of the gain, minus the gain on held-out examples; None if one of them is not known.
 
-        The search's gain is its own estimate of the winner less the baseline's mean on the examples it searched on.
+        The estimate is `search_score` minus the baseline's mean score on the training examples.
         """
         rollouts = self._registry.store.runs.rollouts(self.run_id, "train")
         before = [rollout.score for rollout in rollouts if rollout.candidate_id == self.baseline.id]
@@ -63,20 +69,20 @@ class PromptOptimizationResult:
 
     @property
     def pareto_front(self) -> list[ParetoPoint]:
-        """The candidates that no other beats in score, cost, time and length together, by the search's validation examples."""
+        """The candidates that no other one beats in score, cost, time and length together, measured on validation examples."""
         rollouts = self._registry.store.runs.rollouts(self.run_id, "train")
         return pareto_front(self.candidates, rollouts, dict.fromkeys(self._validation))
 
     @property
     def scores_by_scorer(self) -> Mapping[str, tuple[float, float]]:
-        """Mean before and after by scorer, on held-out examples."""
+        """(mean score of the baseline, of the winner) by scorer, on held-out examples; empty without a held-out test."""
         if self.held_out is None:
             return {}
         after = self.held_out.after.scores
         return {name: (score.mean, after[name].mean) for name, score in self.held_out.before.scores.items()}
 
     def promote(self, alias: str = "production") -> Sequence[PromptVersion]:
-        """Points `alias` of every optimized prompt at its new version, and returns these; none when nothing was registered."""
+        """Point `alias` of every optimized prompt at its new version, and return these versions; none if none was registered."""
         for version in self.optimized_prompts:
             self._registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {self.run_id}")
         return self.optimized_prompts

@@ -1,4 +1,4 @@
-"""Foreign optimizers are synchronous: they run in a thread of their own, and what they ask of a problem runs on its event loop."""
+"""A synchronous optimizer beside an event loop: it runs in a thread, and what it asks of a problem runs on the loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Bridge:
-    """From a thread to the loop that it was made on."""
+    """Connects one thread with the event loop that it was created on."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -21,7 +21,7 @@ class Bridge:
         self._stopped = False
 
     def wait_for(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """The coroutine's result, for the thread. Raises `CancelledError` once the run is stopped."""
+        """Return the result of a coroutine to the thread. Raises `CancelledError` once the optimization run is stopped."""
         if self._stopped:
             coroutine.close()
             raise CancelledError
@@ -33,7 +33,10 @@ class Bridge:
             self._waiting.discard(future)
 
     async def run(self, function: Callable[[], R]) -> R:
-        """What `function` returns, run in a thread that sees the caller's context; a stop reaches it at its next question."""
+        """Return what `function` returns, called in a thread with the caller's context.
+
+        A thread cannot be cancelled, so a stop takes effect at its next `wait_for`.
+        """
         done = self._loop.create_future()
         outcome: list[R] = []
         failure: list[BaseException] = []

@@ -1,5 +1,8 @@
-"""Demonstrations instead of rules: answers of the workflow's own best runs are shown to its prompts (the idea of DSPy's
-BootstrapFewShot, Khattab et al., 2023), and sets of them race (successive halving, Jamieson & Talwalkar, 2016)."""
+"""Demonstrations instead of rules: prompts are shown answers from the best rollouts, and sets of such demonstrations are compared.
+
+Taking them from rollouts is the idea of DSPy's BootstrapFewShot (Khattab et al., 2023). The sets are compared by successive halving
+(Jamieson & Talwalkar, 2016): all on a few examples, then the better half on more.
+"""
 
 from __future__ import annotations
 
@@ -15,92 +18,99 @@ from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Template, TemplateFormat
 from prompt_registry_plugin.templates import compile_template
 
-_SIZES = (2, 3, 4, 6)  # demonstrations in a set
-_SETS = 8
-_BLOCK, _LEAST = 8, 4  # examples of a round of the race; fewer than so many tell nothing
-_LOOKED_AT = 0.4  # share of the budget that the baseline's runs may take
+# All of these were chosen, not measured.
+_SIZES = (2, 3, 4, 6)  # demonstrations in a set, in turn: each one costs tokens in every call, so small sets take part
+_SETS = 8  # with the baseline nine, which three rounds halve to one
+_BLOCK = 8  # examples that a round adds
+_FEWEST = 4  # examples of a round; with fewer, sets are told apart by luck
+_BASELINE_SHARE = 0.4  # of the budget, for the rollouts that demonstrations are taken from; the rest is for comparing
 
 
 class FewShot:
-    """See the module. Every prompt that the best runs tell an answer of gets demonstrations; none is invented."""
+    """Adds demonstrations to every prompt whose answers are known from the best rollouts. None is invented."""
 
     name = "few_shot"
     reflects = False
+    needs_data = True
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
-        """The set that won the race, which the baseline takes part in."""
-        wanted = list(problem.train)[: max(1, round(problem.budget * _LOOKED_AT))]
-        looked_at = problem.affordable(wanted, problem.baseline)
-        if not looked_at:
+        """Return the best set of demonstrations, or the baseline if none is better."""
+        wanted = list(problem.train)[: max(1, round(problem.budget * _BASELINE_SHARE))]
+        examples = problem.affordable(wanted, problem.baseline)
+        if not examples:
             return OptimizationResult(problem.baseline)
-        rollouts = await problem.evaluate(problem.baseline, looked_at)
-        runs = [(e, r) for e, r in zip(looked_at, rollouts, strict=True) if r.error is None]
+        rollouts = await problem.evaluate(problem.baseline, examples)
+        runs = [(e, r) for e, r in zip(examples, rollouts, strict=True) if r.error is None]
         best = max((rollout.score for _, rollout in runs), default=0.0)
         good = [(example, rollout) for example, rollout in runs if rollout.score == best]
-        if len(good) < _SIZES[-1]:  # then the next best, as far as they are above the middle
-            middle = fmean(rollout.score for rollout in rollouts)
-            good = sorted((run for run in runs if run[1].score > middle), key=lambda run: -run[1].score)
-        sets = [self._with(problem, problem.random.sample(good, min(_SIZES[i % len(_SIZES)], len(good)))) for i in range(_SETS)]
+        if len(good) < _SIZES[-1]:  # too few for a set: all that are above the mean, the best first
+            mean = fmean(rollout.score for rollout in rollouts)
+            good = sorted((run for run in runs if run[1].score > mean), key=lambda run: -run[1].score)
+        sets = [_demonstrate(problem, problem.random.sample(good, min(_SIZES[i % len(_SIZES)], len(good)))) for i in range(_SETS)]
         field = {candidate.id: candidate for candidate in (problem.baseline, *sets)}
         for candidate in field.values():
             if candidate is not problem.baseline:
                 problem.decide(candidate, "proposed", candidate.note)
         if len(field) == 1:
-            problem.tell("message", "no run told what a prompt's model answered: enable the framework's adapter, "
+            problem.tell("message", "it is not known what the model answered to a prompt: enable the framework's adapter, "
                                     "or answer with a mapping by prompt name")  # fmt: skip
-        return await self._race(problem, list(field.values()))
+        return await _race(problem, list(field.values()))
 
-    async def _race(self, problem: Problem, field: list[Candidate]) -> OptimizationResult:
-        examples: list[Example] = []
-        means: dict[str, float] = {}
-        while len(field) > 1:
-            wanted = list(problem.validation)[: len(examples) + _BLOCK]
-            while len(field) > 1 and len(problem.affordable(wanted, *field)) < min(len(wanted), _LEAST):
-                field.pop()  # the worst so far, or one of those that nothing is known of
-            block = problem.affordable(wanted, *field)
-            if len(field) == 1 or len(block) <= len(examples):
-                break
-            examples = block
-            results = await all_of(problem.evaluate(candidate, examples) for candidate in field)
-            means = {c.id: fmean(r.score for r in done) for c, done in zip(field, results, strict=True)}
-            field.sort(key=lambda candidate: -means[candidate.id])
-            for candidate in field[max(1, len(field) // 2) :]:
-                if candidate is not problem.baseline:
-                    said = f"{candidate.note}: {means[candidate.id]:.3f} on {len(examples)} examples"
-                    problem.decide(candidate, "rejected", said)
-            field = field[: max(1, len(field) // 2)]
-            problem.note_best(means[field[0].id])
-        best = field[0] if means else problem.baseline  # nothing was compared
-        return OptimizationResult(best, means.get(best.id))
 
-    def _with(self, problem: Problem, runs: Sequence[tuple[Example, Rollout]]) -> Candidate:
-        templates = dict(problem.baseline.templates)
-        for name, template in templates.items():
-            shown = [
-                (_said(example), answer.strip())
-                for example, rollout in runs
-                if (answer := _answer(problem, name, rollout)) is not None
-            ]
-            if not shown:
-                continue
-            if isinstance(template, str):
-                listed = "\n\n".join(f"{said}\nAnswer: {answer}" for said, answer in shown)
-                text = f"{template}\n\nExamples:\n\n{listed}"
-                templates[name] = template if problem.fault(name, text, template) else text
-            else:
-                templates[name] = _demonstrated(template, shown, problem.format_of(name))
-        made = Candidate(templates, problem.baseline.id, f"{len(runs)} demonstrations")
-        return problem.baseline if made.id == problem.baseline.id else made
+async def _race(problem: Problem, field: list[Candidate]) -> OptimizationResult:
+    """Return the candidate that is left after rounds on more and more validation examples, each with the better half of them."""
+    examples: list[Example] = []
+    means: dict[str, float] = {}
+    while len(field) > 1:
+        wanted = list(problem.validation)[: len(examples) + _BLOCK]
+        while len(field) > 1 and len(problem.affordable(wanted, *field)) < min(len(wanted), _FEWEST):
+            field.pop()  # the worst so far; in the first round, any
+        block = problem.affordable(wanted, *field)
+        if len(field) == 1 or len(block) <= len(examples):
+            break
+        examples = block
+        results = await all_of(problem.evaluate(candidate, examples) for candidate in field)
+        means = {c.id: fmean(r.score for r in done) for c, done in zip(field, results, strict=True)}
+        field.sort(key=lambda candidate: -means[candidate.id])
+        for candidate in field[max(1, len(field) // 2) :]:
+            if candidate is not problem.baseline:
+                reason = f"{candidate.note}: {means[candidate.id]:.3f} on {len(examples)} examples"
+                problem.decide(candidate, "rejected", reason)
+        field = field[: max(1, len(field) // 2)]
+        problem.note_best(means[field[0].id])
+    best = field[0] if means else problem.baseline  # nothing was compared
+    return OptimizationResult(best, means.get(best.id))
+
+
+def _demonstrate(problem: Problem, runs: Sequence[tuple[Example, Rollout]]) -> Candidate:
+    """Return the baseline with these runs as demonstrations; the baseline itself if no prompt's answers are known."""
+    templates = dict(problem.baseline.templates)
+    for name, template in templates.items():
+        shown = [
+            (_inputs_text(example), answer.strip())
+            for example, rollout in runs
+            if (answer := _answer(problem, name, rollout)) is not None
+        ]
+        if not shown:
+            continue
+        if isinstance(template, str):
+            listed = "\n\n".join(f"{inputs}\nAnswer: {answer}" for inputs, answer in shown)
+            text = f"{template}\n\nExamples:\n\n{listed}"
+            templates[name] = template if problem.fault(name, text, template) else text
+        else:
+            templates[name] = _with_exchanges(template, shown, problem.format_of(name))
+    made = Candidate(templates, problem.baseline.id, f"{len(runs)} demonstrations")
+    return problem.baseline if made.id == problem.baseline.id else made
 
 
 def _answer(problem: Problem, name: str, rollout: Rollout) -> str | None:
-    """What the model answered to a prompt; of a workflow with a single prompt, its own answer."""
+    """Return what the model answered to a prompt: the answer of the target, if there is one prompt and no trace; None if not known."""
     single = len(problem.baseline.templates) == 1 and isinstance(rollout.outputs, str)
     return rollout.outputs_by_prompt.get(name, rollout.outputs if single else None)
 
 
-def _demonstrated(template: Sequence[Mapping[str, Any]], shown: Sequence[tuple[str, str]], form: TemplateFormat) -> Template:
-    """The chat prompt with these exchanges after its system messages, in place of those that it had."""
+def _with_exchanges(template: Sequence[Mapping[str, Any]], shown: Sequence[tuple[str, str]], form: TemplateFormat) -> Template:
+    """Return a chat prompt with these exchanges after its system messages, in place of those that it had."""
     old = set(demonstrations(template))
     kept = [dict(message) for i, message in enumerate(template) if i not in old]
     at = next((i for i, message in enumerate(kept) if message.get("role") not in ("system", "developer")), len(kept))
@@ -110,8 +120,8 @@ def _demonstrated(template: Sequence[Mapping[str, Any]], shown: Sequence[tuple[s
         same = compile_template(made, "demonstrations", form).variables == compile_template(kept, "the rest", form).variables
     except InvalidTemplate:
         same = False
-    return made if same else template  # what a run said may read like a template
+    return made if same else template  # an answer may contain what reads like a variable
 
 
-def _said(example: Example) -> str:
+def _inputs_text(example: Example) -> str:
     return "\n".join(f"{field}: {shown_text(value)}" for field, value in example.inputs.items())

@@ -1,18 +1,19 @@
-"""The package `gepa` (Agrawal et al., 2025, "GEPA: Reflective Prompt Evolution") on our engine: the extra `gepa`.
+"""The package `gepa` (Agrawal et al., 2025, "GEPA: Reflective Prompt Evolution") as an optimizer: the extra `gepa`.
 
-It decides what to try; budget, concurrency within a batch, storage, isolation and resuming are ours. Its proposals wait for one
-another, so most of the concurrency stays unused: `commit_queue` is the default for a reason.
+The package decides what to try; budget, concurrency within a batch, storage, isolation and resuming are those of the engine. It makes one
+proposal after the other, so most of the concurrency stays unused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, PluginError
+from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, PluginError, UserError
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
@@ -23,21 +24,29 @@ if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch
 
 
-_MAX_SILENT = 3
+# Reflections in a row that end the search: each was retried already, and gepa itself would go on without a model until the budget is spent.
+_MAX_UNANSWERED = 3
+_SET_BY_THE_ENGINE = ("seed_candidate", "trainset", "valset", "adapter", "reflection_lm", "max_metric_calls", "seed", "logger")
 
 
 class Gepa:
-    """`gepa.optimize` with our `problem` under it. `settings` are passed on to it, such as `reflection_minibatch_size=6`."""
+    """Runs `gepa.optimize` on the engine. `settings` are its keyword arguments, such as `reflection_minibatch_size=6`."""
 
     name = "gepa"
+    reflects = True
+    needs_data = True
 
     def __init__(self, **settings: Any) -> None:
         if find_spec("gepa") is None:
             raise PluginError("the package gepa is not installed: pip install 'prompt-registry-plugin[gepa]'")
+        if wrong := [name for name in _SET_BY_THE_ENGINE if name in settings]:
+            raise UserError(
+                f"gepa's {wrong[0]} is set by optimize_prompts; leave it out, and use the arguments of optimize_prompts"
+            )
         self._settings = settings
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
-        """The candidate with the best mean on the validation examples, as far as the budget went."""
+        """Return the candidate with the best mean score on the validation examples."""
         from gepa.api import optimize
 
         bridge = Bridge()
@@ -48,13 +57,13 @@ class Gepa:
             try:
                 answer = bridge.wait_for(problem.reflect(text))
             except ModelUnavailable as error:
-                adapter.silent.append(error)
+                adapter.unanswered.append(error)
                 raise
-            adapter.silent.clear()
+            adapter.unanswered.clear()
             return answer
 
         def search() -> None:
-            # Some of its calls cost nothing here, so it does not know by itself when the budget is spent.
+            # Some of its calls cost nothing here, so its own count does not tell when the budget is spent.
             with suppress(BudgetExhausted):
                 optimize(
                     seed_candidate=problem.baseline_components,
@@ -75,28 +84,28 @@ class Gepa:
 
 class _Quiet:
     def log(self, message: str) -> None:
-        """Says nothing: the events say it."""
+        """Drop the message: progress is reported as events."""
 
 
 class _Adapter:
-    """What `gepa` calls an adapter."""
+    """What `gepa` calls an adapter: it evaluates candidates, and shows the reflection model their rollouts."""
 
     propose_new_texts = None
 
     def __init__(self, problem: Problem, bridge: Bridge) -> None:
         self._problem, self._bridge = problem, bridge
         self._validation = {example.id for example in problem.validation}
-        self.silent: list[ModelUnavailable] = []  # reflections in a row that failed, which gepa only notes in a log
+        self.unanswered: list[ModelUnavailable] = []  # failed reflections in a row, which gepa only logs
         self._means: dict[str, tuple[float, Candidate]] = {}
 
     def evaluate(
         self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False
     ) -> EvaluationBatch[Any, Any]:
-        """The scores of a candidate; one that breaks a constraint scores 0, and costs nothing."""
+        """Return the scores of a candidate. One that breaks a constraint scores 0, and costs nothing."""
         from gepa.core.adapter import EvaluationBatch
 
-        if len(self.silent) >= _MAX_SILENT:
-            raise self.silent[-1]
+        if len(self.unanswered) >= _MAX_UNANSWERED:
+            raise self.unanswered[-1]
         made, fault = self._candidate(candidate)
         if fault is not None:
             self._problem.tell("message", f"a proposal of gepa could not be used: {fault}")
@@ -116,18 +125,19 @@ class _Adapter:
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """What the reflection model is shown for each component."""
+        """Return what the reflection model is shown for each component."""
         runs = [run for run in eval_batch.trajectories or () if run is not None]
-        return {key: [_record(key, example, rollout) for example, rollout in runs] for key in components_to_update}
+        return {key: [_evidence(key, example, rollout) for example, rollout in runs] for key in components_to_update}
 
     def best(self) -> OptimizationResult:
-        """The best that was seen on all validation examples."""
+        """Return the best candidate of those that were evaluated on all validation examples."""
         if not self._means:
             return OptimizationResult(self._problem.baseline)
         score, candidate = max(self._means.values(), key=lambda known: known[0])
         return OptimizationResult(candidate, score)
 
     def _candidate(self, texts: Mapping[str, str]) -> tuple[Candidate, str | None]:
+        """Return (the candidate with these texts, why it cannot be used or None)."""
         made = self._problem.baseline
         for key, before in components(made.templates).items():
             if texts[key] != before:
@@ -137,8 +147,17 @@ class _Adapter:
         return made, None
 
 
-def _record(key: str, example: Example, rollout: Rollout) -> dict[str, Any]:
-    said = rollout.outputs_by_prompt.get(key.partition("#")[0], rollout.outputs)
+def as_gepa(obj: Any) -> Gepa | None:
+    """Return the optimizer for the function `gepa.optimize`, or for a `functools.partial` of it with settings; None for other objects."""
+    function, settings = (obj.func, obj.keywords) if isinstance(obj, partial) and not obj.args else (obj, {})
+    if (getattr(function, "__module__", None), getattr(function, "__qualname__", None)) != ("gepa.api", "optimize"):
+        return None
+    return Gepa(**settings)
+
+
+def _evidence(key: str, example: Example, rollout: Rollout) -> dict[str, Any]:
+    """Return a rollout with the keys that gepa's request names."""
+    answer = rollout.outputs_by_prompt.get(key.partition("#")[0], rollout.outputs)
     judged = [score.rationale or "; ".join(item.text for item in score.items) for score in rollout.scores.values()]
     feedback = f"Score {rollout.score:.2f}. " + " ".join([rollout.error or "", *judged]).strip()
-    return {"Inputs": dict(example.inputs), "Generated Outputs": shown_text(said), "Feedback": feedback}
+    return {"Inputs": dict(example.inputs), "Generated Outputs": shown_text(answer), "Feedback": feedback}

@@ -1,4 +1,4 @@
-"""One rewrite of every prompt, by what is known of good instructions: without data, or from a few failures where there is data."""
+"""One rewrite of every prompt: from a few failures, or from nothing if there are no examples."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from prompt_registry_plugin.optimize.optimizers.proposal import propose
 from prompt_registry_plugin.optimize.optimizers.reflection import Evidence
 from prompt_registry_plugin.records import Candidate, Example
 
-_SEEN, _SHOWN = 20, 4
+# Both were chosen, not measured.
+_EXAMPLES = 20  # examples that failures are looked for in
+_MAX_FAILURES = 4  # of a component, in one reflection: enough to see what they have in common
 
 
 class MetaPrompt:
-    """See the module. With data, the rewrite is returned only when it does better than the baseline on the validation examples.
+    """Rewrites every prompt once. With examples, the rewrite is kept only if it is better than the baseline on the validation set.
 
-    `guidelines`, in plain words, are told to the reflection model besides.
+    `guidelines` are sentences that are added to the request to the reflection model.
     """
 
     name = "metaprompt"
+    reflects = True
     needs_data = False
 
     def __init__(self, guidelines: str | None = None) -> None:
         self._guidelines = [f"Besides, follow these guidelines: {guidelines}"] if guidelines else []
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
-        """One reflection for each component, all at once."""
-        failures = await self._failures(problem, problem.train[:_SEEN])
+        """Return the rewrite, or the baseline if it is not better."""
+        failures = await self._failures(problem, problem.train[:_EXAMPLES])
         keys = list(problem.baseline_components)
         texts = await all_of(
             propose(problem, problem.baseline, key, failures.get(key, ()), guidelines=self._guidelines) for key in keys
@@ -50,11 +53,12 @@ class MetaPrompt:
         before, after = await all_of(problem.evaluate(candidate, examples) for candidate in (problem.baseline, made))
         scores = [fmean(rollout.score for rollout in rollouts) for rollouts in (before, after)]
         better = scores[1] > scores[0]
-        verdict = f"{scores[0]:.3f} → {scores[1]:.3f} on {len(examples)} examples"
-        problem.decide(made, "accepted" if better else "rejected", verdict)
+        reason = f"{scores[0]:.3f} → {scores[1]:.3f} on {len(examples)} examples"
+        problem.decide(made, "accepted" if better else "rejected", reason)
         return OptimizationResult(made if better else problem.baseline, max(scores))
 
     async def _failures(self, problem: Problem, examples: Sequence[Example]) -> dict[str, list[Evidence]]:
+        """Return failures of the baseline by component."""
         examples = problem.affordable(examples, problem.baseline)
         rollouts = await problem.evaluate(problem.baseline, examples)
         blame = Blame(problem.baseline_components)
@@ -63,6 +67,6 @@ class MetaPrompt:
         for example, rollout in zip(examples, rollouts, strict=True):
             for (component, _), items in blame.failures(rollout).items():
                 listed = found.setdefault(component, [])
-                if len(listed) < _SHOWN and example not in [evidence.example for evidence in listed]:
+                if len(listed) < _MAX_FAILURES and example not in [evidence.example for evidence in listed]:
                     listed.append(Evidence(example, rollout, items))
         return found

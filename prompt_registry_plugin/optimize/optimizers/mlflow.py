@@ -1,5 +1,7 @@
-"""Optimizers written for MLflow (`optimize(eval_fn, train_data, target_prompts, enable_tracking)`) work unchanged: they are given
-functions and records of the shape that they know, with our engine behind them."""
+"""Optimizers written for MLflow, with `optimize(eval_fn, train_data, target_prompts, enable_tracking)`, run unchanged.
+
+They get the function and the records that they expect; budget, storage and the held-out test are those of this package.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +24,38 @@ _ARGUMENTS = ("eval_fn", "train_data", "target_prompts")
 
 @dataclass(frozen=True)
 class EvaluationResultRecord:
-    """One evaluated row, with the fields that MLflow's record has; `trace` is always None."""
+    """One evaluated example, with the fields that MLflow's record has."""
 
     inputs: Mapping[str, Any]
+    """Inputs of the target."""
     outputs: Any
+    """Its answer."""
     expectations: Any
+    """What is expected of the answer."""
     score: float | None
+    """The aggregated score."""
     trace: Any = None
+    """Always None: MLflow's trace has another shape."""
     rationales: Mapping[str, str] = field(default_factory=dict)
+    """Reason of each score, by scorer, where there is one."""
     individual_scores: Mapping[str, float] = field(default_factory=dict)
+    """Score by scorer."""
 
 
 @dataclass(frozen=True)
 class PromptOptimizerOutput:
-    """What such an optimizer returns: its prompts by name, and its scores, which we report as its own estimate."""
+    """The result of such an optimizer."""
 
     optimized_prompts: Mapping[str, str]
+    """The new texts by name of the prompt."""
     initial_eval_score: float | None = None
+    """Its own estimate of the mean score before."""
     final_eval_score: float | None = None
+    """Its own estimate of the mean score after, which is reported as the search's score."""
 
 
 def has_mlflow_shape(optimizer: Any) -> bool:
-    """Whether an object is an optimizer of that kind."""
+    """Return whether an object is an optimizer written for MLflow."""
     method = getattr(optimizer, "optimize", None)
     if inspect.isclass(optimizer) or not callable(method) or inspect.iscoroutinefunction(method):
         return False
@@ -51,19 +63,20 @@ def has_mlflow_shape(optimizer: Any) -> bool:
 
 
 class MLflowShaped:
-    """An optimizer of ours around one of that kind, which runs in a thread of its own and asks its own model, if any."""
+    """An optimizer written for MLflow. It runs in a thread, and asks its own model, if any."""
 
     reflects = False
+    needs_data = True
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self.name = type(inner).__name__
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
-        """What the inner one returns; when the budget ends it, the best of what it evaluated on all training rows."""
+        """Return what it returns; if the budget ends it, the best of the candidates that it evaluated on all examples."""
         bridge = Bridge()
         examples = {_key(example): example for example in (*problem.train, *problem.validation)}
-        seen: dict[str, tuple[float, Candidate]] = {}
+        means: dict[str, tuple[float, Candidate]] = {}  # of candidates that were evaluated on all examples
 
         def evaluate(candidate_prompts: Mapping[str, str], dataset: Sequence[Mapping[str, Any]]) -> list[EvaluationResultRecord]:
             made = _candidate(problem, candidate_prompts)
@@ -75,8 +88,8 @@ class MLflowShaped:
                 problem.decide(made, "proposed", f"proposal {len(problem.history)} of {self.name}")
             rollouts = bridge.wait_for(problem.evaluate(made, known))
             if len(known) == len(examples):
-                seen[made.id] = fmean(rollout.score for rollout in rollouts), made
-                problem.note_best(max(score for score, _ in seen.values()))
+                means[made.id] = fmean(rollout.score for rollout in rollouts), made
+                problem.note_best(max(score for score, _ in means.values()))
             return [
                 EvaluationResultRecord(
                     example.inputs,
@@ -95,26 +108,26 @@ class MLflowShaped:
         try:
             done = await bridge.run(
                 lambda: self._inner.optimize(
-                    eval_fn=evaluate, train_data=data, target_prompts=prompts, **_tracking(self._inner.optimize)
+                    eval_fn=evaluate, train_data=data, target_prompts=prompts, **_without_tracking(self._inner.optimize)
                 )
             )
         except BudgetExhausted:
-            score, best = max(seen.values(), key=lambda known: known[0], default=(None, problem.baseline))
+            score, best = max(means.values(), key=lambda known: known[0], default=(None, problem.baseline))
             return OptimizationResult(best, score)
         return OptimizationResult(_candidate(problem, done.optimized_prompts), done.final_eval_score)
 
 
-def _tracking(method: Any) -> dict[str, bool]:
+def _without_tracking(method: Any) -> dict[str, bool]:
     return {"enable_tracking": False} if "enable_tracking" in inspect.signature(method).parameters else {}
 
 
 def _text(template: Template) -> str:
-    """A chat prompt is JSON text to such an optimizer."""
+    """Return a template as text: such an optimizer sees a chat prompt as JSON."""
     return template if isinstance(template, str) else json.dumps(template, default=content_of, ensure_ascii=False)
 
 
 def _candidate(problem: Problem, prompts: Mapping[str, str]) -> Candidate:
-    """The candidate with these prompts. Raises `UserError` for an unknown one and for one that may not read so."""
+    """Return the candidate with these prompts. Raises `UserError` for an unknown prompt, and for a text that breaks a limit."""
     if unknown := sorted(prompts.keys() - problem.baseline.templates.keys()):
         raise UserError(f"{unknown[0]!r} is not one of the prompts to optimize")
     templates = dict(problem.baseline.templates)
@@ -129,8 +142,8 @@ def _candidate(problem: Problem, prompts: Mapping[str, str]) -> Candidate:
         before = components({name: problem.baseline.templates[name]})
         if made.keys() != before.keys():
             raise UserError(f"prompt {name!r} has other messages than before")
-        for key, said in made.items():
-            if said != before[key] and (fault := problem.fault(key, said, before[key])):
+        for key, new in made.items():
+            if new != before[key] and (fault := problem.fault(key, new, before[key])):
                 raise UserError(f"{key} cannot be used: {fault}")
     return Candidate(templates, problem.baseline.id)
 

@@ -1,4 +1,4 @@
-"""One proposal: what the reflection model makes of a component, mended once where it cannot be used."""
+"""One proposal: a new text for a component by the reflection model, repaired once if it cannot be used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from prompt_registry_plugin.optimize.engine.components import components, with_c
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.optimizers.reflection import Evidence, proposed_text, reflection_prompt
 from prompt_registry_plugin.records import Candidate
+
+_ATTEMPTS = 2  # the second request says what was wrong with the first answer
 
 
 async def propose(
@@ -19,14 +21,14 @@ async def propose(
     *,
     guidelines: Sequence[str] = (),
 ) -> str | None:
-    """A new text for component `key` of `base`, or None, which is told, when two answers in a row cannot be used.
+    """Return a new text for component `key` of `base`; report why and return None if two answers in a row cannot be used.
 
-    One is of no use that breaks a constraint, drops or invents a variable, or leads to a candidate that was judged before. Raises
-    `ModelUnavailable` and `BudgetExhausted`.
+    A text cannot be used if it breaks a constraint, drops or adds a variable, or makes a candidate that was decided on before.
+    Raises `ModelUnavailable` and `BudgetExhausted`.
     """
     text = components(base.templates)[key]
     fault: str | None = None
-    for _ in range(2):
+    for _ in range(_ATTEMPTS):
         prompt = reflection_prompt(key, text, failures, successes, rules=[*problem.rules(key), *guidelines], fault=fault)
         proposal = proposed_text(await problem.reflect(prompt, detail={"component": key}))
         if proposal is None:

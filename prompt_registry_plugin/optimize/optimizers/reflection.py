@@ -1,4 +1,4 @@
-"""What the reflection model is asked, and how its answer is read."""
+"""The request to the reflection model, and how its answer is read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.records import Example, Item, Rollout
 
 _FENCED = re.compile(r"^(?P<mark>`{3,})[^\n`]*\n(?P<body>.*?)\n?^(?P=mark)[ \t]*$", re.S | re.M)
-_MAX_TEXT = 1500
+_MAX_CHARACTERS = 1500  # of one value in a request: about 400 tokens, so that one long document does not crowd out the others
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One run of the workflow, as the reflection model sees it."""
+    """One rollout, as the reflection model sees it."""
 
     example: Example
+    """The example that it was run on."""
     rollout: Rollout
+    """The rollout."""
     items: Sequence[Item]
+    """What scorers said about it, as far as the model sees it."""
 
 
 def reflection_prompt(
@@ -32,19 +35,19 @@ def reflection_prompt(
     rules: Sequence[str] = (),
     fault: str | None = None,
 ) -> str:
-    """The request to improve component `key`, with what went wrong and what went right under its present text."""
+    """Return the request to improve component `key`, with rollouts of its present text that went wrong and that went right."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     parts = [
         f"One step of a workflow, {key!r}, is steered by the instruction below. Improve the instruction.",
         f"{fence}\n{text}\n{fence}",
         *(["Runs in which this step went wrong:"] if failures else []),
-        *[_shown(number, evidence, key) for number, evidence in enumerate(failures, 1)],
+        *[_evidence_text(number, evidence, key) for number, evidence in enumerate(failures, 1)],
     ]
     if successes:
         parts.append(
             "Runs in which it went right; keep these right:" if failures else "The runs that went best; learn from their answers:"
         )
-        parts += [_shown(number, evidence, key) for number, evidence in enumerate(successes, len(failures) + 1)]
+        parts += [_evidence_text(number, evidence, key) for number, evidence in enumerate(successes, len(failures) + 1)]
     parts.append(
         "Find out what the instruction leaves open or gets wrong, and state the general rule rather than the single case. Keep what "
         "works, keep every {{variable}} exactly as it is, add no others, and stay brief. "
@@ -57,12 +60,12 @@ def reflection_prompt(
 
 
 def proposed_text(answer: str) -> str | None:
-    """The instruction in an answer: its last fenced block; None when nothing is fenced, as in an apology."""
+    """Return the instruction in an answer: its last fenced block; None if nothing is fenced, as in an apology."""
     blocks = [match["body"] for match in _FENCED.finditer(answer)]
     return blocks[-1].strip() if blocks else None
 
 
-def _shown(number: int, evidence: Evidence, key: str) -> str:
+def _evidence_text(number: int, evidence: Evidence, key: str) -> str:
     rollout, name = evidence.rollout, key.partition("#")[0]
     lines = [f"Example {number}"]
     lines += [f"Input {field}: {shown_text(value)}" for field, value in evidence.example.inputs.items()]
@@ -77,6 +80,6 @@ def _shown(number: int, evidence: Evidence, key: str) -> str:
 
 
 def shown_text(value: object) -> str:
-    """A value as the reflection model sees it, shortened."""
+    """Return a value as the reflection model sees it, shortened."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=content_of)
-    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " […]"
+    return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + " […]"

@@ -61,6 +61,8 @@ class CommitQueue:
     """
 
     name = "commit_queue"
+    reflects = True
+    needs_data = True
 
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers

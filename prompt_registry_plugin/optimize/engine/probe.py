@@ -1,0 +1,51 @@
+"""The first rollouts of a search, checked strictly: a mistake costs a few calls and not the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prompt_registry_plugin.errors import BudgetExhausted, BudgetTooSmall, InvalidScore, did_you_mean
+from prompt_registry_plugin.optimize.engine.job import Job
+from prompt_registry_plugin.optimize.engine.ledger import Ledger
+from prompt_registry_plugin.optimize.engine.problem import Problem
+from prompt_registry_plugin.prompts.context import unrendered_error
+from prompt_registry_plugin.records import Rollout
+
+MIN_ROLLOUTS = 20
+"""Rollouts of the smallest budget. 19 examples show a prompt that one example in seven renders with a probability of 95 %."""
+
+
+async def probe_baseline(job: Job, problem: Problem, ledger: Ledger) -> None:
+    """Run the baseline on the first examples, and raise if the search could not work. A resumed search was probed before.
+
+    Raises `InvalidScore` if a scorer fails or names an unknown component, `TargetFailed`, `PromptNotRendered` if a prompt is never
+    used, `UserError` if the budget cannot be measured, and `BudgetTooSmall`.
+    """
+    if problem.spent.rollouts or not problem.train:
+        return
+    probed = await job.runner.probe(problem.baseline, problem.train)
+    for rollout in probed:
+        ledger.record(rollout)
+    ledger.meter.check_rollouts(probed[-1])
+    known = {*problem.baseline_components, *job.registry.store.prompts.names()}
+    for component in _named_components(probed):
+        if component not in known:
+            raise InvalidScore(
+                f"a scorer's Item names the component {component!r}, which is no prompt{did_you_mean(component, known)}"
+            )
+    # A prompt on a branch that the first examples do not take is not rendered by them, so more examples are run before giving up.
+    examples = problem.train[: MIN_ROLLOUTS - 1]
+    try:
+        rollouts = await problem.evaluate(problem.baseline, examples)
+    except BudgetExhausted as error:
+        raise BudgetTooSmall(
+            f"the budget of {job.config.budget} does not pay for the baseline on {len(examples)} examples: after "
+            f"{len(probed)} it has {problem.remaining} rollouts left"
+        ) from error
+    if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
+        raise unrendered_error(never)
+
+
+def _named_components(rollouts: Sequence[Rollout]) -> list[str]:
+    items = [item for rollout in rollouts for score in rollout.scores.values() for item in score.items]
+    return sorted({item.component for item in items if item.component is not None})

@@ -1,0 +1,70 @@
+"""Answers of the reflection model: budgeted before they are asked for, stored with their cost, and never paid for twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prompt_registry_plugin.errors import BudgetExhausted
+from prompt_registry_plugin.optimize.engine.budget import Meter
+from prompt_registry_plugin.protocols import Model, ReflectionRecord, RunTable
+from prompt_registry_plugin.records import Usage, digest
+from prompt_registry_plugin.retry import patiently
+
+_ATTEMPTS = 3  # of one reflection, if its error is transient
+_PATIENCE = 120.0  # seconds for all of them: two of the longest waits that a server may ask for
+
+
+class Reflections:
+    """The reflection model of one optimization run, within the budget of `meter`.
+
+    A resumed run replays its search from stored rollouts, so it asks the same questions again. It gets the answers of the earlier
+    process, each as often as it was paid for.
+    """
+
+    records: list[ReflectionRecord]
+    """All answers so far, oldest first."""
+    usage: Usage
+    """Their tokens."""
+
+    def __init__(self, model: Model, runs: RunTable, run_id: str, meter: Meter, price: Callable[[Usage], float | None]) -> None:
+        self._model, self._runs, self._run_id, self._meter, self._price = model, runs, run_id, meter, price
+        self.records = []
+        self.usage = Usage()
+        self._unused: dict[str, list[str]] = defaultdict(list)  # answers of an earlier process, by digest of the prompt
+        for record in runs.reflections(run_id):
+            self._count(record)
+            self._unused[record.detail.get("asked", "")].append(record.answer)
+
+    def check_budget(self) -> None:
+        """Raise `UserError` if the budget is in dollars and the price of the model is not known."""
+        if self._meter.budget.dollars is not None:
+            self._meter.check_reflections([self._price(Usage(1000, 0, 1)), self._price(Usage(0, 1000, 1))])
+
+    async def ask(self, prompt: str, purpose: str, detail: Mapping[str, Any]) -> str:
+        """Return the model's answer to a prompt, and store it with its `purpose` and `detail`. Transient errors are retried.
+
+        Raises `ModelUnavailable`, and `BudgetExhausted`, before the model is called, if the budget has not enough left for it.
+        """
+        asked = digest(prompt)
+        if self._unused[asked]:
+            return self._unused[asked].pop(0)
+        reserved = self._meter.reserve(prompt)
+        if reserved is None:
+            raise BudgetExhausted(f"a reflection may not fit into what is left of {self._meter.budget}")
+        try:
+            reply = await patiently(
+                lambda: self._model([{"role": "user", "content": prompt}]), attempts=_ATTEMPTS, patience=_PATIENCE
+            )
+        finally:
+            self._meter.release(reserved)
+        record = ReflectionRecord(purpose, reply.text, reply.usage, self._price(reply.usage), {**detail, "asked": asked})
+        self._runs.add_reflection(self._run_id, record)
+        self._count(record)
+        return reply.text
+
+    def _count(self, record: ReflectionRecord) -> None:
+        self.records.append(record)
+        self.usage += record.usage
+        self._meter.count_reflection(record.usage, record.cost)

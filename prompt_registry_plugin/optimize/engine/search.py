@@ -1,0 +1,101 @@
+"""The search of an optimization run: from the baseline to the candidate that its optimizer found best."""
+
+from __future__ import annotations
+
+import random
+
+from prompt_registry_plugin.errors import BudgetExhausted, UserError
+from prompt_registry_plugin.evaluation.options import OnEvent
+from prompt_registry_plugin.optimize.engine.budget import Meter
+from prompt_registry_plugin.optimize.engine.job import Job
+from prompt_registry_plugin.optimize.engine.ledger import Ledger
+from prompt_registry_plugin.optimize.engine.probe import probe_baseline
+from prompt_registry_plugin.optimize.engine.problem import Problem
+from prompt_registry_plugin.optimize.engine.reflections import Reflections
+from prompt_registry_plugin.optimize.engine.splits import split_validation
+from prompt_registry_plugin.protocols import OptimizationResult
+from prompt_registry_plugin.recording.costs import cost_of
+from prompt_registry_plugin.records import Candidate
+
+
+class Search:
+    """The search of one optimization run, with its rollouts and reflections. What an earlier process stored is taken over."""
+
+    def __init__(self, job: Job, meter: Meter, on_event: OnEvent) -> None:
+        self._job = job
+        self.ledger = Ledger(job.runner, job.runs, job.id, "train", meter, lambda: self.problem.tell())
+        model, prices, plugins = job.reflection_model, job.config.prices, job.registry.plugins
+        self._reflections = Reflections(
+            model, job.runs, job.id, meter, price=lambda usage: cost_of(model.name, usage, prices, plugins)
+        )
+        rng = random.Random(job.config.seed)  # noqa: S311  a search, not a secret
+        train, validation = split_validation(job.splits.get("train", ()), rng)
+        self.problem = Problem(
+            baseline=job.baseline,
+            train=train,
+            validation=validation,
+            formats={source.name: source.template_format for source in job.sources},
+            constraints=job.config.constraints,
+            concurrency=job.config.concurrency,
+            random=rng,
+            run_id=job.id,
+            history=job.runs.candidates(job.id),
+            _ledger=self.ledger,
+            _reflections=self._reflections,
+            _runs=job.runs,
+            _on_event=on_event,
+        )
+
+    async def run(self) -> Candidate:
+        """Return the winner, from the store if the search has ended before.
+
+        Raises what the optimizer raises, except `BudgetExhausted`, and what `probe_baseline` raises.
+        """
+        problem, optimizer = self.problem, self._job.optimizer
+        if (winner := self._stored_winner()) is not None:
+            return winner
+        if not problem.history:
+            problem.decide(problem.baseline, "baseline")
+        self._announce()
+        if optimizer.reflects:
+            self._reflections.check_budget()
+        await probe_baseline(self._job, problem, self.ledger)
+        try:
+            found = await optimizer.optimize(problem)
+        except BudgetExhausted as error:
+            found = OptimizationResult(self._last_accepted(), problem.best_score)
+            problem.tell(
+                "message",
+                f"{optimizer.name} went on until the budget was spent ({error}); the last candidate that it kept stands",
+            )
+        if not isinstance(found, OptimizationResult) or not isinstance(found.best, Candidate):
+            raise UserError(f"optimizer {optimizer.name!r} returned {found!r:.60}; it has to return an OptimizationResult")
+        if found.score is not None and found.score != problem.best_score:
+            problem.note_best(found.score)
+        problem.decide(found.best, "winner", detail={"search_score": problem.best_score})
+        problem.tell("finished")
+        return found.best
+
+    def _stored_winner(self) -> Candidate | None:
+        """Return the winner if the search ended in an earlier process, which was stopped in the held-out test."""
+        record = next((record for record in self.problem.history if record.status == "winner"), None)
+        if record is None:
+            return None
+        if record.detail.get("search_score") is not None:
+            self.problem.note_best(record.detail["search_score"])
+        return record.candidate
+
+    def _announce(self) -> None:
+        """Report what the search may spend, and what will not work."""
+        problem, config, held_out = self.problem, self._job.config, 2 * len(self._job.held_out)
+        problem.tell("started", f"run {self._job.id}: at most {config.budget}, then {held_out} rollouts for the held-out proof")
+        if not held_out and config.register == "if_proven":
+            problem.tell("message", "there are no held-out examples, so no gain can be proven and nothing will be registered")
+        if parts := config.not_importable():
+            problem.tell("message", f"if it is stopped it cannot be resumed: its {parts}")
+
+    def _last_accepted(self) -> Candidate:
+        """Return the candidate that an optimizer which ran into its budget had accepted last."""
+        statuses = ("accepted", "committed", "checkpoint")
+        accepted = [record.candidate for record in self.problem.history if record.status in statuses]
+        return accepted[-1] if accepted else self.problem.baseline

@@ -1,0 +1,75 @@
+"""How examples are divided: held out for the final test, for comparing candidates, and to learn from."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+
+from prompt_registry_plugin.datasets.examples import Data, is_empty, same_inputs, split_examples, unique
+from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.records import Example, digest
+from prompt_registry_plugin.registry.functions import examples_of
+
+logger = logging.getLogger(__name__)
+
+_HELD_OUT_SHARE = 0.3  # of the rows; chosen, not measured
+# 30 % of 20 rows are 6: with fewer pairs, a permutation test cannot reach p < 0.05 (2 / 2 ** 5 = 0.06), so holding out could prove nothing.
+_ENOUGH_TO_HOLD_OUT = 20
+_VALIDATION_SHARE = 0.4  # of the training examples; chosen, not measured
+# 40 % of 30 are 12. With fewer examples to learn from than 18, kinds of mistakes are seen once or never.
+_ENOUGH_FOR_VALIDATION = 30
+
+
+def hold_out(train_data: Data | None, eval_data: Data | None, seed: int) -> dict[str, list[Example]]:
+    """Return the examples by split: `train`, and `held_out` if some are held out.
+
+    Without `eval_data`, 30 % of 20 or more training rows are held out; with an empty one, none are. Raises `InvalidExample` if the
+    same inputs are in both.
+    """
+    if train_data is None or is_empty(train_data):
+        if eval_data is None or is_empty(eval_data):
+            return {"train": []}
+        return {"train": [], "held_out": unique(examples_of(eval_data, "eval_data"))}
+    train = unique(examples_of(train_data, "train_data"))
+    if eval_data is None:
+        if len(train) < _ENOUGH_TO_HOLD_OUT:
+            return {"train": train}
+        train, held_out = split_examples(train, _HELD_OUT_SHARE, seed)
+        return {"train": train, "held_out": held_out}
+    if is_empty(eval_data):
+        return {"train": train}
+    held_out = unique(examples_of(eval_data, "eval_data"))
+    _check_overlap(train, held_out)
+    return {"train": train, "held_out": held_out}
+
+
+def held_out_sizes(rows: Sequence[Example], seed: int = 0) -> tuple[int, int]:
+    """Return (training examples, held-out examples) for rows that are given as `train_data` alone."""
+    splits = hold_out(list(rows), None, seed)
+    return len(splits["train"]), len(splits.get("held_out", ()))
+
+
+def split_validation(examples: Sequence[Example], rng: random.Random) -> tuple[list[Example], list[Example]]:
+    """Return (examples to learn from, examples to compare on), both in a random order; the same twice if there are fewer than 30."""
+    order = list(examples)
+    rng.shuffle(order)
+    n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_FOR_VALIDATION else 0
+    return order[n:], order[:n] or order
+
+
+def _check_overlap(train: Sequence[Example], held_out: Sequence[Example]) -> None:
+    """Raise `InvalidExample` if inputs are in both splits; log a warning if some are nearly the same."""
+    inputs, simplified = {digest(example.inputs) for example in train}, {same_inputs(example) for example in train}
+    if both := [example for example in held_out if digest(example.inputs) in inputs]:
+        raise InvalidExample(
+            f"{len(both)} rows are in both train_data and eval_data, such as {dict(both[0].inputs)!r:.120}; remove them from one"
+        )
+    if near := [example for example in held_out if same_inputs(example) in simplified]:
+        logger.warning(
+            "%d of %d held-out examples are training examples in other case, spacing or punctuation, such as %.120s: "
+            "the held-out score may be too high. Remove them from one of the two.",
+            len(near),
+            len(held_out),
+            dict(near[0].inputs),
+        )

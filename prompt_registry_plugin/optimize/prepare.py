@@ -1,0 +1,90 @@
+"""The parts of an optimization run, from what users pass or from what is stored, checked before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+from prompt_registry_plugin.errors import BudgetTooSmall, PromptNotFound, UserError, did_you_mean
+from prompt_registry_plugin.evaluation.targets import import_object, reference_to
+from prompt_registry_plugin.models.resolve import resolve_model
+from prompt_registry_plugin.optimize.engine.budget import Budget
+from prompt_registry_plugin.optimize.engine.components import components
+from prompt_registry_plugin.optimize.engine.constraints import Constraints
+from prompt_registry_plugin.optimize.engine.heartbeat import is_running_elsewhere
+from prompt_registry_plugin.optimize.engine.probe import MIN_ROLLOUTS
+from prompt_registry_plugin.optimize.engine.run_config import ModelReference, Register, RunConfig
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.protocols import AnyModel, Model, RunRecord
+from prompt_registry_plugin.registry.registry import PromptRegistry
+
+
+def load_sources(registry: PromptRegistry, prompt_uris: Sequence[str]) -> list[PromptVersion]:
+    """Return the versions to improve. Raises `UserError` for a list that is empty or names a prompt twice, and `PromptNotFound`."""
+    if isinstance(prompt_uris, str) or not prompt_uris:
+        raise UserError("prompt_uris is a list of at least one prompt URI, such as ['prompts:/support@production']")
+    sources = [registry.load_prompt(uri) for uri in prompt_uris]
+    names = [source.name for source in sources]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"prompt_uris names {twice[0]!r} twice; one version of a prompt is optimized at a time")
+    if empty := [source.name for source in sources if not components({source.name: source.template})]:
+        raise PromptNotFound(f"prompt {empty[0]!r} has no words of its own to improve, only variables")
+    return sources
+
+
+def check_limits(budget: Budget | int | None, constraints: Constraints | None, register: Register) -> tuple[Budget, Constraints]:
+    """Return the budget and the constraints. Raises `UserError` for a wrong value, and `BudgetTooSmall`."""
+    limits = budget if isinstance(budget, Budget) else Budget(budget)
+    if limits.rollouts is not None and limits.rollouts < MIN_ROLLOUTS:
+        raise BudgetTooSmall(
+            f"a budget of {limits.rollouts} rollouts is too small to evaluate the baseline; use {MIN_ROLLOUTS} or more"
+        )
+    if register not in get_args(Register):
+        raise UserError(f"register is one of {', '.join(get_args(Register))}, not {register!r}")
+    if constraints is not None and not isinstance(constraints, Constraints):
+        raise UserError(f"constraints are Constraints(max_words=…), not {constraints!r:.80}")
+    return limits, constraints or Constraints()
+
+
+def model_reference(model: AnyModel) -> ModelReference | None:
+    """Return how a resumed run finds the reflection model again; None if it cannot be imported."""
+    if isinstance(model, str):
+        return ModelReference("string", model)
+    reference = reference_to(model)
+    return None if reference is None else ModelReference("object", reference)
+
+
+def load_model(reference: ModelReference, registry: PromptRegistry) -> Model:
+    """Return the reflection model of a stored run. Raises `UserError` if it cannot be imported, or is not known."""
+    model = import_object(reference.reference) if reference.kind == "object" else reference.reference
+    return resolve_model(model, registry.plugins)
+
+
+def load_resumable(registry: PromptRegistry, run_id: str) -> tuple[RunRecord, RunConfig]:
+    """Return a stored run and its config. Raises `UserError` if there is none, or if it cannot be resumed in this process."""
+    run = registry.store.runs.get(run_id)
+    if run is None:
+        known = [other.id for other in registry.store.runs.newest()]
+        raise UserError(f"no run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
+    if run.status == "running" and is_running_elsewhere(run):
+        raise UserError(f"run {run_id} is running in {run.owner}; stop it there first")
+    config = RunConfig.from_json(run.config)
+    if parts := config.not_importable():
+        raise UserError(f"run {run_id} cannot be resumed: its {parts}")
+    if config.folder not in ("", str(Path.cwd())):  # the same `module:name` may be other code in another folder
+        raise UserError(f"run {run_id} was started in {config.folder}; resume it from there")
+    return run, config
+
+
+def refuse_to_reflect(messages: Any) -> NoReturn:
+    """Stand for the reflection model of a run that was started without one."""
+    raise UserError("this run was started without a reflection model; an optimizer that asks one declares `reflects = True`")
+
+
+def answer_nothing(**_inputs: Any) -> None:
+    """Stand for the target of a run without examples, which calls none."""
+
+
+# By these names, stored runs of version 0.1.0 refer to the two stand-ins.
+_no_reflection, _unasked = refuse_to_reflect, answer_nothing
