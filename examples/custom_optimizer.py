@@ -22,6 +22,8 @@ class OneByOne:
     """Budget, concurrency, storage and resuming are the problem's business."""
 
     name = "one_by_one"
+    reflects = True  # it asks the reflection model
+    needs_data = True  # it learns from training examples
 
     async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
         best, rows = problem.baseline, problem.validation[:20]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -215,6 +216,92 @@ def test_a_budget_ends_an_optimizer_written_for_mlflow(arguments: dict[str, Any]
 def test_the_example_of_an_optimizer_of_ones_own(tmp_path: Any) -> None:
     """It runs as it stands."""
     assert re.search(r"<optimization run \S+: .*rollouts; registered", run_example("custom_optimizer", tmp_path))
+
+
+# --- what an optimizer declares -----------------------------------------------------------------------------------------------------
+
+
+class Undeclared:
+    """An optimizer as it was written for version 0.1.0, without traits."""
+
+    name = "undeclared"
+
+    async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+        return pr.OptimizationResult(problem.baseline)
+
+
+class Declared(Undeclared):
+    """One that needs neither a reflection model nor examples."""
+
+    name = "declared"
+    reflects = False
+    needs_data = False
+
+
+def test_an_optimizer_that_never_reflects_is_told_to_declare_it(arguments: dict[str, Any]) -> None:
+    """Without the trait it is refused with advice for its author; with it, no reflection model is needed."""
+    arguments = {**arguments, "reflection_model": None, "eval_data": []}
+    with pytest.raises(
+        pr.UserError, match=r"undeclared needs a reflection_model.*If it never asks one, set `reflects = False` on it"
+    ):
+        pr.optimize_prompts(**{**arguments, "optimizer": Undeclared()})
+    assert pr.optimize_prompts(**{**arguments, "optimizer": Declared()}).optimizer_name == "declared"
+    assert pr.optimize_prompts(**{**arguments, "optimizer": Undeclared(), "reflection_model": target.reflect})
+    with pytest.raises(pr.UserError, match=r"commit_queue needs a reflection_model: .*; see docs/optimizer\.md$"):
+        pr.optimize_prompts(**arguments)
+
+
+def test_an_optimizer_that_needs_no_examples_declares_it(arguments: dict[str, Any]) -> None:
+    """The same for examples."""
+    arguments = {**arguments, "train_data": None, "eval_data": None}
+    with pytest.raises(pr.InvalidExample, match=r"If it needs no examples, set `needs_data = False` on it"):
+        pr.optimize_prompts(**{**arguments, "optimizer": Undeclared()})
+    assert pr.optimize_prompts(**{**arguments, "optimizer": Declared()}).rollouts == 0
+
+
+def test_a_trait_is_true_or_false(arguments: dict[str, Any]) -> None:
+    """Anything else is a mistake, and not a yes."""
+    optimizer = Declared()
+    optimizer.reflects = "no"  # type: ignore[assignment]
+    with pytest.raises(pr.UserError, match=r"declares reflects = 'no'; it has to be True or False"):
+        pr.optimize_prompts(**{**arguments, "optimizer": optimizer})
+
+
+def test_the_built_in_optimizers_declare_their_traits() -> None:
+    """Nothing is assumed about them."""
+    for listed in pr.create_plugin_manager().hook.prompt_registry_optimizers():
+        for made in listed.values():
+            assert {"reflects", "needs_data"} <= vars(made).keys(), made
+
+
+def test_an_object_of_another_library_is_an_optimizer_by_a_hook(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
+    """The first plugin that knows it makes the optimizer."""
+
+    class Recipe:
+        """Of a library that knows nothing of optimizers."""
+
+    class Cook:
+        @pr.hookimpl
+        def prompt_registry_as_optimizer(self, obj: Any) -> Any:
+            return Declared() if isinstance(obj, Recipe) else None
+
+    with pytest.raises(pr.UserError, match="an optimizer is a name or an object with"):
+        pr.optimize_prompts(**{**arguments, "optimizer": Recipe()})
+    manager = pr.create_plugin_manager(Cook())
+    with pr.PromptRegistry(registry.url, plugins=manager) as cooking, pr.use_registry(cooking):
+        assert pr.optimize_prompts(**{**arguments, "optimizer": Recipe(), "eval_data": []}).optimizer_name == "declared"
+
+
+def test_the_function_of_gepa_is_an_optimizer(arguments: dict[str, Any]) -> None:
+    """Alone or with settings; one that the engine sets itself is refused before anything is spent."""
+    import gepa
+
+    arguments = {**arguments, "budget": 60, "eval_data": []}
+    assert pr.optimize_prompts(**{**arguments, "optimizer": gepa.optimize}).optimizer_name == "gepa"
+    settings = partial(gepa.optimize, reflection_minibatch_size=2, module_selector="all")
+    assert pr.optimize_prompts(**{**arguments, "optimizer": settings}).optimizer_name == "gepa"
+    with pytest.raises(pr.UserError, match="gepa's max_metric_calls is set by optimize_prompts"):
+        pr.optimize_prompts(**{**arguments, "optimizer": partial(gepa.optimize, max_metric_calls=5)})
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------------------

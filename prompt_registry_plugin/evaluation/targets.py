@@ -1,4 +1,4 @@
-"""From what users pass as `predict_fn` to a `Target`, and from a target to a reference that another process can load."""
+"""From what users pass as `predict_fn` to a `Target`, and from any object to a reference that another process can import, and back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GUARD = re.compile(r"if\s+__name__\s*==")
 
 
 class FunctionTarget:
-    """A function, or coroutine function, that is called with a row's inputs as keywords."""
+    """A function, or coroutine function, that is called with the inputs of an example as keywords."""
 
     def __init__(self, function: Callable[..., Any], pool: ContextPool, arguments: Mapping[str, Any] = EMPTY) -> None:
         self._function = function
@@ -35,31 +35,31 @@ class FunctionTarget:
         self.name = getattr(function, "__qualname__", repr(function))
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        """The function's answer; a plain function runs in a thread of our pool, which keeps the context."""
+        """Return the function's answer. A plain function runs in a thread of the pool, which keeps the context."""
         if inspect.iscoroutinefunction(self._function):
-            return await self._function(**self._given(inputs))
-        answer = await self._pool.run(partial(self._function, **self._given(inputs)))
+            return await self._function(**self._call_arguments(inputs))
+        answer = await self._pool.run(partial(self._function, **self._call_arguments(inputs)))
         return await answer if inspect.isawaitable(answer) else answer
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
-        """What the function's signature says against these inputs, or None."""
+        """Return why the function cannot be called with these inputs, or None."""
         if self._signature is None:
             return None
         try:
-            self._signature.bind(**self._given(inputs))
+            self._signature.bind(**self._call_arguments(inputs))
         except TypeError as error:
-            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, self._given(inputs)))}"
+            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, self._call_arguments(inputs)))}"
         return None
 
-    def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What the function is called with; a recorded row may hold an argument that is now another, such as the model."""
+    def _call_arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the function is called with. Arguments replace inputs: a recorded example may hold another model."""
         return {**inputs, **self._arguments}
 
 
 def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager, arguments: Mapping[str, Any] = EMPTY) -> Target:
-    """The target that a function, a framework's object, or a string `"package.module:name"` is. Raises `UserError` for others.
+    """Return the target for a function, a framework's object, or a string `"package.module:name"`. Raises `UserError` for others.
 
-    A function is given `arguments` besides the inputs of each row.
+    A function gets `arguments` in addition to the inputs of each example.
     """
     obj = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
     if arguments and (not inspect.isroutine(obj) or isinstance(obj, Target)):
@@ -121,9 +121,9 @@ def _named_object(module_name: str, path: str) -> Any:
 
 
 def reference_to(obj: Any) -> str | None:
-    """`"package.module:name"` for an object that another process can import, or None for one it cannot (a lambda, a local).
+    """Return `"package.module:name"` for an object that another process can import; None for one it cannot (a lambda, a local).
 
-    An object that remembers how it was made (`recipes`) is `"package.module:Class{arguments}"`.
+    For an object that remembers how it was made (`recipes`), it is `"package.module:Class{arguments}"`. A string is returned as it is.
     """
     if isinstance(obj, str):
         return obj
@@ -131,15 +131,16 @@ def reference_to(obj: Any) -> str | None:
         return made
     module_name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if module_name and path and "<" not in path:
-        return _verified(_importable_name(module_name), module_name, path, obj)
+        return _reference_if_bound(_importable_name(module_name), module_name, path, obj)
     for module_name, module in list(sys.modules.items()):  # an instance, such as a compiled graph: look where it was bound
         for name, value in list(vars(module).items()) if is_users(module) else ():
-            if value is obj and (found := _verified(_importable_name(module_name), module_name, name, obj)):
+            if value is obj and (found := _reference_if_bound(_importable_name(module_name), module_name, name, obj)):
                 return found
     return None
 
 
-def _verified(importable: str | None, module_name: str, path: str, obj: Any) -> str | None:
+def _reference_if_bound(importable: str | None, module_name: str, path: str, obj: Any) -> str | None:
+    """Return the reference, if that name is still bound to the object: a decorator may have replaced it."""
     found: Any = sys.modules.get(module_name)
     for part in path.split("."):
         found = getattr(found, part, None)
@@ -147,7 +148,7 @@ def _verified(importable: str | None, module_name: str, path: str, obj: Any) -> 
 
 
 def _importable_name(module_name: str) -> str | None:
-    """The name that another process can import a module by. A script only if importing it does not run it again."""
+    """Return the name that another process can import a module by; None for a script that importing would run again."""
     if module_name != "__main__":
         return module_name
     main = sys.modules["__main__"]
@@ -161,6 +162,6 @@ def _importable_name(module_name: str) -> str | None:
 
 
 def is_users(module: Any) -> bool:
-    """Whether a module is the user's own: no package that was installed, nothing of Python's."""
+    """Return whether a module is the user's own: neither an installed package nor part of Python."""
     path = getattr(module, "__file__", None) or ""
     return path.endswith(".py") and "site-packages" not in path and not path.startswith(sys.base_prefix)

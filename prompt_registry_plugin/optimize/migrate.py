@@ -1,4 +1,4 @@
-"""Carrying prompts from one model to another: what the old model answers is what the new one should, and prompts are changed for that."""
+"""Migrating prompts to another model: they are improved until the new model answers as the old one did."""
 
 from __future__ import annotations
 
@@ -32,45 +32,52 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class MigratedPrompt:
-    """One prompt of a migration: the version that each model gets from now on, by its alias."""
+    """One prompt of a migration."""
 
     name: str
+    """Its name."""
     source: PromptVersion
+    """The version for the source model, which the source's alias points at."""
     target: PromptVersion
+    """The version for the target model, which the target's alias points at."""
 
     @property
     def changed(self) -> bool:
-        """Whether the target model needed a version of its own."""
+        """Whether the target model has another version than the source model."""
         return self.source.version != self.target.version
 
 
 @dataclass(frozen=True)
 class MigrationResult:
-    """What came of a migration. `before` and `after` are the target model's scores on held-out examples, with the old and the new prompts;
-    where the search held nothing, or there was nothing to hold out, they are None."""
+    """The result of a migration."""
 
     from_model: str
+    """The source model."""
     to_model: str
+    """The target model."""
     aliases: tuple[str, str]
+    """The aliases of their versions: (source, target)."""
     prompts: Sequence[MigratedPrompt]
+    """The prompts, in the order of `prompt_uris`."""
     optimization: PromptOptimizationResult
+    """The result of the optimization run that changed them."""
 
     @property
     def before(self) -> Interval | None:
-        """The target model with the source model's prompts."""
+        """Score of the target model with the source model's prompts, on held-out examples; None without a held-out test."""
         held_out = self.optimization.held_out
         return None if held_out is None else held_out.before.score
 
     @property
     def after(self) -> Interval | None:
-        """The target model with its own prompts; the same as before where no gain was proven."""
+        """Score of the target model with its own prompts; the same as `before` if no new version was registered."""
         held_out = self.optimization.held_out
         return (
             None if held_out is None else held_out.after.score if self.optimization.optimized_prompts else held_out.before.score
         )
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """(prompt, model, version, score before, score after), as the table has them: scores are the whole workflow's."""
+        """Return the rows of the table: (prompt, model, version, score before, score after). Scores are those of the whole target."""
         before, after = ("–" if score is None else str(score) for score in (self.before, self.after))
         found = []
         for prompt in self.prompts:
@@ -111,31 +118,28 @@ async def amigrate_prompts(
     aliases: tuple[str, str] | None = None,
     options: RunOptions | None = None,
 ) -> MigrationResult:
-    """Finds versions of the prompts with which `to_model` answers as `from_model` does, and points an alias at each model's.
+    """Find versions of the prompts with which `to_model` answers as `from_model` does, and point an alias at each model's version.
 
     `predict_fn` is a function of the inputs and of `model`, which is one of the two names. `train_data` are rows or traces of the source
-    model. Rows without `expected_response` are run with `from_model` first, and what it answers is expected of `to_model`; scored with
-    `Equivalence()`, which you may give a judge. The rest is `optimize_prompts`, with its proof on `eval_data` or held-out rows.
-    New versions are tagged with the model; a prompt that did not have to change keeps its version. `aliases` are the names for the
-    source's and the target's versions; made of the models' names where they are not given. The target's moves to a version that was
-    registered; otherwise an alias is only set where there was none.
+    model. Examples without `expected_response` are run with `from_model` first, and its answer is expected of `to_model`. Answers are
+    compared by `Equivalence()`, which takes a judge. The rest is `optimize_prompts`, with its test on `eval_data` or held-out examples.
 
-    Raises as `optimize_prompts` does, and `TargetFailed` when the source model fails on a row.
+    New versions are tagged with the model; a prompt that did not have to change keeps its version. `aliases` are the names for the
+    source's and the target's versions; without them, they are made from the names of the models. The target's alias moves to a version
+    that was registered. Otherwise an alias is created if it does not exist, and never moved.
+
+    Raises what `optimize_prompts` raises, and `TargetFailed` if the source model fails on an example.
     """
     options = options or RunOptions()
     if from_model == to_model:
         raise UserError(f"from_model and to_model are both {to_model!r}; name the model that the prompts go to")
-    named = aliases or (_alias(from_model), _alias(to_model))
-    for alias in named:
-        check_alias(alias)
-    if named[0] == named[1]:
-        raise UserError(f"both models would get the alias {named[0]!r}; name two: aliases=('…', '…')")
+    named = _check_aliases(aliases or (_alias(from_model), _alias(to_model)))
     registry = current_registry()
     sources = [registry.load_prompt(uri) for uri in prompt_uris]
-    train = await _expected(examples_of(train_data, "train_data"), predict_fn, from_model, options)
+    train = await _with_expected_responses(examples_of(train_data, "train_data"), predict_fn, from_model, options)
     held_out = eval_data
     if eval_data is not None and not is_empty(eval_data):
-        held_out = await _expected(examples_of(eval_data, "eval_data"), predict_fn, from_model, options)
+        held_out = await _with_expected_responses(examples_of(eval_data, "eval_data"), predict_fn, from_model, options)
     result = await aoptimize_prompts(
         predict_fn=predict_fn,
         train_data=train,
@@ -149,35 +153,23 @@ async def amigrate_prompts(
         constraints=constraints,
         options=replace(options, arguments={**options.arguments, "model": to_model}),
     )
+    reason = f"migrated from {from_model} to {to_model}, optimization run {result.run_id}"
     new = {version.name: version for version in result.optimized_prompts}
-    reason = f"migrated from {from_model} to {to_model}, run {result.run_id}"
     migrated = []
     for source in sources:
         target = new.get(source.name, source)
         if target is not source:
             registry.set_prompt_version_tag(target.name, target.version, "model", to_model)
-        for alias, version in zip(named, (source, target), strict=True):
-            if version is not source or not _is_set(
-                registry, source.name, alias
-            ):  # an alias is never moved back to what the run began with
-                registry.set_prompt_alias(source.name, alias, version.version, reason=reason)
+        _set_aliases(registry, named, source, target, reason)
         migrated.append(MigratedPrompt(source.name, source, registry.load_prompt(target.uri)))
     return MigrationResult(from_model, to_model, named, migrated, result)
-
-
-def _is_set(registry: PromptRegistry, name: str, alias: str) -> bool:
-    try:
-        registry.load_prompt(f"prompts:/{name}@{alias}")
-    except PromptNotFound:
-        return False
-    return True
 
 
 migrate_prompts = blocking(amigrate_prompts)
 
 
-async def _expected(examples: list[Example], predict_fn: Any, model: str, options: RunOptions) -> list[Example]:
-    """The examples with the source model's answers where no response was expected yet; without a recorded `model`, which is given."""
+async def _with_expected_responses(examples: list[Example], predict_fn: Any, model: str, options: RunOptions) -> list[Example]:
+    """Return the examples with the source model's answers as expected responses, unless they have some. A recorded `model` is left out."""
     examples = [Example({k: v for k, v in e.inputs.items() if k != "model"}, e.expectations) for e in examples]
     bare = [example for example in examples if "expected_response" not in example.expectations]
     if not bare:
@@ -195,13 +187,40 @@ async def _expected(examples: list[Example], predict_fn: Any, model: str, option
     ]
 
 
+def _check_aliases(aliases: tuple[str, str]) -> tuple[str, str]:
+    """Return the two aliases. Raises `UserError` for one that is not allowed, and if both are the same."""
+    for alias in aliases:
+        check_alias(alias)
+    if aliases[0] == aliases[1]:
+        raise UserError(f"both models would get the alias {aliases[0]!r}; name two: aliases=('…', '…')")
+    return aliases
+
+
+def _set_aliases(
+    registry: PromptRegistry, aliases: tuple[str, str], source: PromptVersion, target: PromptVersion, reason: str
+) -> None:
+    """Point each model's alias at its version. An alias that exists never moves back to the version that the migration began with."""
+    for alias, version in zip(aliases, (source, target), strict=True):
+        if version is not source or not _has_alias(registry, source.name, alias):
+            registry.set_prompt_alias(source.name, alias, version.version, reason=reason)
+
+
+def _has_alias(registry: PromptRegistry, name: str, alias: str) -> bool:
+    try:
+        registry.load_prompt(f"prompts:/{name}@{alias}")
+    except PromptNotFound:
+        return False
+    return True
+
+
 @scorer
 def _answered(outputs: Any) -> Feedback:
+    """Score every answer 1. Kept rollouts of earlier versions have this name in their keys."""
     return Feedback(1.0)
 
 
 def _alias(model: str) -> str:
-    """A model's name as an alias, without who provides it: `openai:gpt-5` becomes `gpt-5`, `ollama:llama3:8b` becomes `llama3-8b`."""
+    """Return the name of a model as an alias, without its provider: `openai:gpt-5` becomes `gpt-5`, `ollama:llama3:8b` `llama3-8b`."""
     short = model.rpartition("/")[2]
     provider, _, name = short.partition(":")
     short = _UNFIT.sub("-", name if name and provider in _PROVIDERS else short).strip("-.")

@@ -102,9 +102,9 @@ class Meter:
         """Rollouts that may still begin."""
         left = [] if self.budget.rollouts is None else [self.budget.rollouts - self.rollouts]
         if self.budget.tokens is not None:
-            left.append(self._fitting(self.budget.tokens - self.tokens - self._reserved.tokens, self._most_tokens))
+            left.append(self._how_many_fit(self.budget.tokens - self.tokens - self._reserved.tokens, self._most_tokens))
         if self.budget.dollars is not None:
-            left.append(self._fitting(self.budget.dollars - self.dollars - self._reserved.dollars, self._most_dollars))
+            left.append(self._how_many_fit(self.budget.dollars - self.dollars - self._reserved.dollars, self._most_dollars))
         if self.budget.seconds is not None and self.seconds + self._most_seconds * _MARGIN > self.budget.seconds:
             left.append(0)
         return max(0, min(left)) if left else _UNLIMITED
@@ -196,7 +196,7 @@ class Meter:
         if used and cost:
             self._dollars_per_token = max(self._dollars_per_token, cost / used)
 
-    def _fitting(self, free: float, most: float) -> int:
+    def _how_many_fit(self, free: float, most: float) -> int:
         """Return how many more rollouts fit into what is free, if each may cost 1.5 times the most expensive one so far."""
         if not most and self._finished:  # rollouts cost nothing, as with a local model
             return _UNLIMITED
