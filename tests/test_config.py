@@ -247,7 +247,7 @@ def test_nothing_is_written_where_something_cannot_be(tmp_path: Path, text: str,
     ("change", "fault"),
     [
         (("scorers: [exact_match]", "scorers: [exact_mach]"), "no scorer is called 'exact_mach'"),
-        (("register: if_better", "register: if_better, optimizer: foo"), "no optimizer is called 'foo'"),
+        (("register: if_better", "register: if_better, optimizer: foo"), "No optimizer is called 'foo'"),
         (('name: "offline:reflection"', "name: x, provider: nonesuch"), "knows the model 'nonesuch:x'"),
         (("agent: router", 'agent: "nomodule:fn"'), "cannot import 'nomodule:fn'"),
     ],

@@ -263,7 +263,7 @@ def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
         ({"eval_data": target.rows(1)}, pr.InvalidExample, "both train_data and eval_data"),
         ({"scorers": []}, pr.UserError, "at least one scorer"),
         ({"optimizer": "comit_queue"}, pr.UserError, "did you mean 'commit_queue'"),
-        ({"optimizer": 5}, pr.UserError, "an optimizer is"),
+        ({"optimizer": 5}, pr.UserError, "An optimizer is"),
         ({"register": "yes"}, pr.UserError, "register is one of"),
         ({"reflection_model": "nobody:knows"}, pr.UserError, "no installed plugin knows"),
         ({"reflection_model": "openai:gpt-x"}, pr.ModelUnavailable, "gpt-x"),
@@ -501,7 +501,7 @@ def test_a_component_that_is_no_prompt_is_told_at_once(arguments: Optimize) -> N
     def typo(outputs: Any) -> pr.Feedback:
         return pr.Feedback(0, [pr.Item("wrong", False, component="sotr")])
 
-    with pytest.raises(pr.InvalidScore, match="'sotr', which is no prompt; did you mean 'sort'"):
+    with pytest.raises(pr.InvalidScore, match="'sotr', but there is no such prompt; did you mean 'sort'"):
         pr.optimize_prompts(**{**arguments, "scorers": [typo]})
 
 
@@ -516,7 +516,7 @@ def test_resuming_happens_where_the_run_was_started(
     process.communicate()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(pr.UserError, match=f"was started in {tmp_path}; resume it from there"):
+    with pytest.raises(pr.UserError, match=f"was started in {tmp_path}. Resume it from there"):
         pr.resume_run(registry.store.runs.newest()[0].id)
 
 

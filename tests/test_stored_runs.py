@@ -120,7 +120,7 @@ def test_missing_keys_have_defaults(missing: set[str]) -> None:
 @pytest.mark.parametrize("wrong", [{"budget": {"roubles": 1}}, {"models": None}, {"prices": {"m": 1}}, {"scorers": None}])
 def test_what_cannot_be_read_is_an_error_of_the_store(wrong: dict[str, Any]) -> None:
     """In words, with what is wrong."""
-    with pytest.raises(pr.InvalidStore, match="stored settings of an optimization run cannot be read"):
+    with pytest.raises(pr.InvalidStore, match="The stored settings of an optimization run cannot be read"):
         RunConfig.from_json({**FULL, **wrong})
 
 

@@ -63,7 +63,7 @@ def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager, a
     """
     obj = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
     if arguments and (not inspect.isroutine(obj) or isinstance(obj, Target)):
-        raise UserError(f"arguments ({', '.join(arguments)}) are given to functions; {obj!r:.80} is none")
+        raise UserError(f"RunOptions(arguments=…) needs a function as predict_fn, not {obj!r:.80}.")
     if isinstance(obj, Target) and not inspect.isclass(obj):
         return obj
     found: Target | None = plugins.hook.prompt_registry_as_target(obj=obj)
@@ -95,7 +95,7 @@ def import_object(reference: str) -> Any:
     if not brace:
         return found
     if not has_recipe(found):
-        raise UserError(f"cannot make {reference!r}: {path} is no class that is made from a recipe")
+        raise UserError(f"cannot make {reference!r}: {path} is not a class that is made from a recipe")
     try:
         return found(
             **json.loads(brace + recipe, object_hook=lambda part: import_object(part[NESTED]) if NESTED in part else part)

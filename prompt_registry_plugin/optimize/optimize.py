@@ -74,7 +74,7 @@ async def aoptimize_prompts(
     if not any(splits.values()):  # no target is called
         predict_fn, scorers = predict_fn or answer_nothing, scorers or ["exact_match"]
     if predict_fn is None:
-        raise UserError("predict_fn is needed: the function, or the framework's object, whose prompts are improved")
+        raise UserError("predict_fn is needed: the function, or the framework's object, whose prompts are improved.")
     asked = refuse_to_reflect if reflection_model is None else reflection_model
     model = resolve_model(asked, registry.plugins)
     formats = {source.name: source.template_format for source in sources}

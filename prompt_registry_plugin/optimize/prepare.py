@@ -23,13 +23,13 @@ from prompt_registry_plugin.registry.registry import PromptRegistry
 def load_sources(registry: PromptRegistry, prompt_uris: Sequence[str]) -> list[PromptVersion]:
     """Return the versions to improve. Raises `UserError` for a list that is empty or names a prompt twice, and `PromptNotFound`."""
     if isinstance(prompt_uris, str) or not prompt_uris:
-        raise UserError("prompt_uris is a list of at least one prompt URI, such as ['prompts:/support@production']")
+        raise UserError("prompt_uris is a list of at least one prompt URI, such as ['prompts:/support@production'].")
     sources = [registry.load_prompt(uri) for uri in prompt_uris]
     names = [source.name for source in sources]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"prompt_uris names {twice[0]!r} twice; one version of a prompt is optimized at a time")
+        raise UserError(f"prompt_uris names {twice[0]!r} twice. One version of a prompt is optimized at a time.")
     if empty := [source.name for source in sources if not components({source.name: source.template})]:
-        raise PromptNotFound(f"prompt {empty[0]!r} has no words of its own to improve, only variables")
+        raise PromptNotFound(f"Prompt {empty[0]!r} has only variables, so there is no text to improve.")
     return sources
 
 
@@ -38,7 +38,7 @@ def check_limits(budget: Budget | int | None, constraints: Constraints | None, r
     limits = budget if isinstance(budget, Budget) else Budget(budget)
     if limits.rollouts is not None and limits.rollouts < MIN_ROLLOUTS:
         raise BudgetTooSmall(
-            f"a budget of {limits.rollouts} rollouts is too small to evaluate the baseline; use {MIN_ROLLOUTS} or more"
+            f"A budget of {limits.rollouts} rollouts is too small to evaluate the baseline. Use {MIN_ROLLOUTS} or more."
         )
     if register not in get_args(Register):
         raise UserError(f"register is one of {', '.join(get_args(Register))}, not {register!r}")
@@ -62,24 +62,24 @@ def load_model(reference: ModelReference, registry: PromptRegistry) -> Model:
 
 
 def load_resumable(registry: PromptRegistry, run_id: str) -> tuple[RunRecord, RunConfig]:
-    """Return a stored run and its config. Raises `UserError` if there is none, or if it cannot be resumed in this process."""
+    """Return a stored run and its config. Raises `UserError` for an unknown id, and if it cannot be resumed in this process."""
     run = registry.store.runs.get(run_id)
     if run is None:
         known = [other.id for other in registry.store.runs.newest()]
         raise UserError(f"no run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
     if run.status == "running" and is_running_elsewhere(run):
-        raise UserError(f"run {run_id} is running in {run.owner}; stop it there first")
+        raise UserError(f"Run {run_id} is running in {run.owner}. Stop it there first.")
     config = RunConfig.from_json(run.config)
     if parts := config.not_importable():
-        raise UserError(f"run {run_id} cannot be resumed: its {parts}")
+        raise UserError(f"Run {run_id} cannot be resumed: its {parts}.")
     if config.folder not in ("", str(Path.cwd())):  # the same `module:name` may be other code in another folder
-        raise UserError(f"run {run_id} was started in {config.folder}; resume it from there")
+        raise UserError(f"Run {run_id} was started in {config.folder}. Resume it from there.")
     return run, config
 
 
 def refuse_to_reflect(messages: Any) -> NoReturn:
     """Stand for the reflection model of a run that was started without one."""
-    raise UserError("this run was started without a reflection model; an optimizer that asks one declares `reflects = True`")
+    raise UserError("This run was started without a reflection model. An optimizer that asks one declares `reflects = True`.")
 
 
 def answer_nothing(**_inputs: Any) -> None:

@@ -46,7 +46,7 @@ class Budget:
                 continue
             whole = name in ("rollouts", "tokens")
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < math.inf:
-                raise UserError(f"a budget is a positive {'whole number' if whole else 'number'} of {name}, not {value!r}")
+                raise UserError(f"Budget({name}=…) is a positive {'whole number' if whole else 'number'}, not {value!r}")
         if all(value is None for value in given.values()):
             object.__setattr__(self, "rollouts", _DEFAULT_ROLLOUTS)
 
@@ -86,7 +86,7 @@ class Meter:
         self._clock, self._began = clock, clock() - seconds
         self._running = 0
         self._finished = 0
-        # Of the most expensive rollout so far. It stands for each one that is running, whose cost is not known yet.
+        # Of the most expensive rollout so far. Each running one, whose cost is not known yet, is counted with these.
         self._most_tokens, self._most_dollars, self._most_seconds = 0, 0.0, 0.0
         self._reserved = Reservation(0, 0.0)
         self._longest_answer = 0  # tokens of the longest reflection
@@ -145,12 +145,14 @@ class Meter:
         """Raise `UserError` if rollouts like this one do not report what the budget is in."""
         if self.budget.tokens is not None and not rollout.usage.input_tokens + rollout.usage.output_tokens:
             raise UserError(
-                "the budget is in tokens, and the target reports none: enable its framework's adapter, or use rollouts or seconds"
+                "The budget is in tokens, but the target reports no tokens. Enable its framework's adapter, or give the budget in "
+                "rollouts or seconds."
             )
         if self.budget.dollars is not None and (rollout.cost is None or rollout.judging_cost is None):
             raise UserError(
-                "the budget is in dollars, and what the target's or a judge's model calls cost is not known: name the price in "
-                "RunOptions(prices={'model': Price(input=…, output=…)}), install the extra 'prices', or use rollouts or tokens"
+                "The budget is in dollars, but the price of a model of the target or of a judge is not known. Set it in "
+                "RunOptions(prices={'model': Price(input=…, output=…)}), install the extra 'prices', or give the budget in rollouts "
+                "or tokens."
             )
 
     def check_reflections(self, prices: Sequence[float | None]) -> None:
@@ -161,8 +163,8 @@ class Meter:
         known = [price for price in prices if price is not None]
         if self.budget.dollars is not None and len(known) < len(prices):
             raise UserError(
-                "the budget is in dollars, and what the reflection model costs is not known: name its price in "
-                "RunOptions(prices={'model': Price(input=…, output=…)}), or use rollouts or tokens"
+                "The budget is in dollars, but the price of the reflection model is not known. Set it in "
+                "RunOptions(prices={'model': Price(input=…, output=…)}), or give the budget in rollouts or tokens."
             )
         self._dollars_per_token = max([self._dollars_per_token, *(price / 1000 for price in known)])
 

@@ -34,14 +34,14 @@ class Constraints:
         for name in ("max_words", "max_tokens"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise UserError(f"{name} is a whole number from 1 on, not {value!r}")
+                raise UserError(f"Constraints({name}=…) is a whole number from 1 on, not {value!r}.")
         if isinstance(self.protected, str):
-            raise UserError("protected is a list of regular expressions")
+            raise UserError("Constraints(protected=…) is a list of regular expressions, not a single string.")
         for pattern in self.protected:
             try:
                 re.compile(pattern)
             except (re.error, TypeError) as error:
-                raise UserError(f"protected holds regular expressions; {pattern!r} is none: {error}") from error
+                raise UserError(f"Invalid regular expression {pattern!r} in Constraints(protected=…): {error}.") from error
 
     def passages(self, text: str, template_format: TemplateFormat = "double_brace") -> list[str]:
         """Return the protected passages of a text, in order."""

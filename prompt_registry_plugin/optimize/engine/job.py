@@ -49,7 +49,7 @@ class Job:
 
     @property
     def held_out(self) -> Sequence[Example]:
-        """The held-out examples; empty if there are none."""
+        """The held-out examples; may be empty."""
         return self.splits.get("held_out", ())
 
     @property

@@ -23,7 +23,7 @@ from prompt_registry_plugin.protocols import RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 MAX_FAILURES = 20
-"""Failures in a row that end an optimization run. More than the 16 rollouts that run at once by default: one bad moment is no outage."""
+"""Failures in a row that end an optimization run. More than the 16 that run at once by default: one bad moment is not an outage."""
 
 
 class _Pair(NamedTuple):

@@ -31,7 +31,7 @@ async def probe_baseline(job: Job, problem: Problem, ledger: Ledger) -> None:
     for component in _named_components(probed):
         if component not in known:
             raise InvalidScore(
-                f"a scorer's Item names the component {component!r}, which is no prompt{did_you_mean(component, known)}"
+                f"A scorer's Item names the component {component!r}, but there is no such prompt{did_you_mean(component, known)}"
             )
     # A prompt on a branch that the first examples do not take is not rendered by them, so more examples are run before giving up.
     examples = problem.train[: MIN_ROLLOUTS - 1]
@@ -39,8 +39,8 @@ async def probe_baseline(job: Job, problem: Problem, ledger: Ledger) -> None:
         rollouts = await problem.evaluate(problem.baseline, examples)
     except BudgetExhausted as error:
         raise BudgetTooSmall(
-            f"the budget of {job.config.budget} does not pay for the baseline on {len(examples)} examples: after "
-            f"{len(probed)} it has {problem.remaining} rollouts left"
+            f"The budget of {job.config.budget} does not pay for the baseline on {len(examples)} examples: after {len(probed)}, "
+            f"{problem.remaining} rollouts are left. Use a larger budget."
         ) from error
     if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
         raise unrendered_error(never)

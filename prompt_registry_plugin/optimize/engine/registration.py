@@ -14,7 +14,7 @@ from prompt_registry_plugin.records import Candidate
 
 
 def finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | None, failed: int) -> PromptOptimizationResult:
-    """Register the winner's prompts if `register` says so, store the result unless it is stored already, and return it."""
+    """Register the winner's prompts, if `config.register` allows it; store the result, unless it is stored already, and return it."""
     wanted, because = _decide(job.config.register, winner.id != job.baseline.id, held_out)
     changed = [source for source in job.sources if winner.templates[source.name] != source.template]
     registered = [_register(job, source, winner, held_out) for source in changed] if wanted else []

@@ -29,7 +29,7 @@ class PromptOptimizationResult:
     optimized_prompts: Sequence[PromptVersion]
     """The new versions of the prompts that changed; empty if none was registered (see `registered_because`)."""
     held_out: HeldOut | None
-    """Baseline and winner on held-out examples, which the search never saw; None if there are none, or if the baseline won."""
+    """Baseline and winner on held-out examples, which the search never saw; None without held-out examples, or if the baseline won."""
     search_score: float | None
     """The search's own estimate of the winner's mean score. The search chose by it, so it is usually too high."""
     rollouts: int

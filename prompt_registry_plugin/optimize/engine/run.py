@@ -1,7 +1,7 @@
 """Carrying an optimization run out: search, held-out test, registration. Whatever ends it early leaves it resumable.
 
 Everything that costs money is stored when it ends: rollouts, answers of the reflection model, decisions about candidates. A resumed run
-rebuilds its search from these rows, goes on with the held-out test where it was stopped, and registers each prompt once.
+rebuilds its search from these rows, continues the held-out test where it was stopped, and registers each prompt once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             await _drain(ledgers)
             job.runs.touch(job.id, meter.seconds)
             job.runs.update(job.id, "interrupted")
-            on_event(Event("stopped", "optimize", text=f"stopped; go on with: {_resume_command(job)}"))
+            on_event(Event("stopped", "optimize", text=f"stopped. To resume: {_resume_command(job)}"))
             raise
         except Exception as error:
             await _drain(ledgers)

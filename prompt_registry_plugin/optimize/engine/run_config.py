@@ -44,7 +44,7 @@ class RunConfig:
     custom_optimizer: bool = False
     """Whether the optimizer was given as an object and not by name."""
     optimizer_reference: str | None = None
-    """Reference of that object; None if there is none, or if it cannot be imported."""
+    """Reference of that object; None without one, or if it cannot be imported."""
     reflection_model: ModelReference | None = None
     """How the reflection model is found again; None if it cannot be imported."""
     reflection_name: str = ""
@@ -87,7 +87,7 @@ class RunConfig:
         )
 
     def not_importable(self) -> str:
-        """Return the parts that another process cannot import by name, with what to do; empty if there are none."""
+        """Return the parts that another process cannot import by name, with what to do; empty if all can be imported."""
         parts = [name for name in ("predict_fn", "reflection_model") if getattr(self, name) is None]
         parts += ["scorers"] if None in self.scorers else []
         parts += ["optimizer"] if self.custom_optimizer and self.optimizer_reference is None else []
@@ -134,7 +134,7 @@ class RunConfig:
             return cls(**_fields(stored))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise InvalidStore(
-                f"the stored settings of an optimization run cannot be read: {type(error).__name__}: {error}"
+                f"The stored settings of an optimization run cannot be read: {type(error).__name__}: {error}"
             ) from error
 
 

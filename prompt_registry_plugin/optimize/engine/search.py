@@ -66,10 +66,10 @@ class Search:
             found = OptimizationResult(self._last_accepted(), problem.best_score)
             problem.tell(
                 "message",
-                f"{optimizer.name} went on until the budget was spent ({error}); the last candidate that it kept stands",
+                f"{optimizer.name} ran until the budget was spent ({error}); the last candidate that it accepted counts",
             )
         if not isinstance(found, OptimizationResult) or not isinstance(found.best, Candidate):
-            raise UserError(f"optimizer {optimizer.name!r} returned {found!r:.60}; it has to return an OptimizationResult")
+            raise UserError(f"Optimizer {optimizer.name!r} returned {found!r:.60}. It has to return an OptimizationResult.")
         if found.score is not None and found.score != problem.best_score:
             problem.note_best(found.score)
         problem.decide(found.best, "winner", detail={"search_score": problem.best_score})
@@ -88,7 +88,7 @@ class Search:
     def _announce(self) -> None:
         """Report what the search may spend, and what will not work."""
         problem, config, held_out = self.problem, self._job.config, 2 * len(self._job.held_out)
-        problem.tell("started", f"run {self._job.id}: at most {config.budget}, then {held_out} rollouts for the held-out proof")
+        problem.tell("started", f"run {self._job.id}: at most {config.budget}, then {held_out} rollouts for the held-out test")
         if not held_out and config.register == "if_proven":
             problem.tell("message", "there are no held-out examples, so no gain can be proven and nothing will be registered")
         if parts := config.not_importable():

@@ -22,7 +22,7 @@ from prompt_registry_plugin.templates import compile_template
 _SIZES = (2, 3, 4, 6)  # demonstrations in a set, in turn: each one costs tokens in every call, so small sets take part
 _SETS = 8  # with the baseline nine, which three rounds halve to one
 _BLOCK = 8  # examples that a round adds
-_FEWEST = 4  # examples of a round; with fewer, sets are told apart by luck
+_FEWEST = 4  # examples of a round; with fewer, luck decides
 _BASELINE_SHARE = 0.4  # of the budget, for the rollouts that demonstrations are taken from; the rest is for comparing
 
 

@@ -29,14 +29,16 @@ def resolve_optimizer(chosen: str | Optimizer, plugins: PluginManager) -> Optimi
 
 
 def check_needs(optimizer: Optimizer, *, has_examples: bool, has_reflection_model: bool) -> None:
-    """Raise `UserError` if an optimizer needs examples or a reflection model, and there are none."""
+    """Raise `UserError` if an optimizer needs examples or a reflection model that it does not have."""
     if optimizer.needs_data and not has_examples:
         advice = _advice(optimizer, "needs_data", "needs no examples")
-        raise InvalidExample(f"{optimizer.name} learns from examples, and there are none; 'metaprompt' needs none{advice}")
+        raise InvalidExample(
+            f"Optimizer {optimizer.name!r} learns from examples, but train_data has none. 'metaprompt' needs none.{advice}"
+        )
     if optimizer.reflects and not has_reflection_model:
         advice = _advice(optimizer, "reflects", "never asks one")
         raise UserError(
-            f"{optimizer.name} needs a reflection_model: 'openai:<name>', or a function of the messages; see docs/optimizer.md{advice}"
+            f"Optimizer {optimizer.name!r} needs a reflection_model: 'openai:<name>', or a function of the messages.{advice}"
         )
 
 
@@ -46,7 +48,7 @@ def _installed(name: str, plugins: PluginManager) -> Callable[[], Optimizer]:
         known |= listed
     if name not in known:
         raise UserError(
-            f"no optimizer is called {name!r}{did_you_mean(name, known) or '; there are ' + ', '.join(sorted(known))}"
+            f"No optimizer is called {name!r}{did_you_mean(name, known) or '; available: ' + ', '.join(sorted(known))}."
         )
     return known[name]
 
@@ -54,13 +56,13 @@ def _installed(name: str, plugins: PluginManager) -> Callable[[], Optimizer]:
 def _with_traits(optimizer: Any) -> Optimizer:
     """Return an optimizer of which every trait can be read; raise `UserError` for an object that is not an optimizer."""
     if inspect.isclass(optimizer) or not inspect.iscoroutinefunction(getattr(optimizer, "optimize", None)):
-        raise UserError(f"an optimizer is a name or an object with `async def optimize(problem)`, not {optimizer!r:.80}")
+        raise UserError(f"An optimizer is a name or an object with `async def optimize(problem)`, not {optimizer!r:.80}.")
     if not isinstance(getattr(optimizer, "name", None), str):
-        raise UserError(f"an optimizer has a name, which runs are listed with; {optimizer!r:.80} has none")
+        raise UserError(f"An optimizer has a `name`, which optimization runs are listed with. Set it on {optimizer!r:.80}.")
     declared = [trait for trait in _TRAITS if hasattr(optimizer, trait)]
     for trait in declared:
         if not isinstance(value := getattr(optimizer, trait), bool):
-            raise UserError(f"optimizer {optimizer.name!r} declares {trait} = {value!r}; it has to be True or False")
+            raise UserError(f"Optimizer {optimizer.name!r} declares {trait} = {value!r}. It has to be True or False.")
     if len(declared) == len(_TRAITS):
         checked: Optimizer = optimizer
         return checked
@@ -87,5 +89,5 @@ class _DefaultTraits:
 def _advice(optimizer: Optimizer, trait: str, meaning: str) -> str:
     """Return what to do if the optimizer is refused only because a trait was assumed."""
     if isinstance(optimizer, _DefaultTraits) and trait in optimizer.undeclared:
-        return f". If it {meaning}, set `{trait} = False` on it: it does not declare this trait"
+        return f" If it {meaning}, set `{trait} = False` on it: it does not declare this trait."
     return ""
