@@ -274,6 +274,24 @@ def test_the_built_in_optimizers_declare_their_traits() -> None:
             assert {"reflects", "needs_data"} <= vars(made).keys(), made
 
 
+def test_the_old_names_of_a_problem_still_work(arguments: dict[str, Any]) -> None:
+    """Those of version 0.1.0; each says its new name."""
+
+    class Old(Declared):
+        async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+            example = problem.train[0]
+            await problem.evaluate(problem.baseline, [example])
+            with pytest.warns(DeprecationWarning, match=r"Problem\.seen is called Problem\.result now"):
+                assert problem.seen(problem.baseline, example) == problem.result(problem.baseline, example) is not None
+            with pytest.warns(DeprecationWarning, match=r"for_example"):
+                assert problem.on(example) == problem.for_example(example) != []
+            with pytest.warns(DeprecationWarning, match=r"has_started"):
+                assert problem.started(problem.baseline, example)
+            return pr.OptimizationResult(problem.baseline)
+
+    assert pr.optimize_prompts(**{**arguments, "optimizer": Old(), "eval_data": []}).winner.note == "baseline"
+
+
 def test_an_object_of_another_library_is_an_optimizer_by_a_hook(registry: pr.PromptRegistry, arguments: dict[str, Any]) -> None:
     """The first plugin that knows it makes the optimizer."""
 

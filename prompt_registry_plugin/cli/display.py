@@ -163,7 +163,7 @@ def run_tree(report: RunReport, *, edits: bool) -> Tree:
     nodes: list[Tree] = [tree]
     for depth, step in report.walk():
         state = step.record.status
-        said = Text.assemble((f"{state} ", _STATES.get(state, "")), step.said, (f"  {step.record.candidate.id[:8]}", "dim"))
+        said = Text.assemble((f"{state} ", _STATES.get(state, "")), step.reason, (f"  {step.record.candidate.id[:8]}", "dim"))
         parts: list[RenderableType] = [said]
         for key, (before, after) in step.changes.items() if edits else ():
             parts += [Text(key, style="dim"), word_diff(before, after)]

@@ -42,11 +42,11 @@ class Step:
     """The failures that the reflection model was shown."""
 
     @property
-    def said(self) -> str:
+    def reason(self) -> str:
         """The reason of the last decision, with the test that it is based on."""
-        reason = str(self.record.detail.get("text") or self.record.candidate.note or self.record.status)
+        text = str(self.record.detail.get("text") or self.record.candidate.note or self.record.status)
         test = self.record.detail.get("test")
-        return reason if test is None or test == reason else f"{reason} ({test})"
+        return text if test is None or test == text else f"{text} ({test})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON data."""

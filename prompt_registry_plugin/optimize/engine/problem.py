@@ -6,10 +6,12 @@ It hides frameworks, the budget and the database, so that an optimizer cannot ov
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from prompt_registry_plugin.errors import BudgetExhausted, UserError, did_you_mean
 from prompt_registry_plugin.evaluation.options import Event, EventKind, OnEvent
@@ -22,6 +24,20 @@ from prompt_registry_plugin.optimize.engine.reflections import Reflections
 from prompt_registry_plugin.protocols import CandidateRecord, OptimizationResult, Optimizer, ReflectionRecord, RunTable
 from prompt_registry_plugin.records import EMPTY, Candidate, CandidateStatus, Example, Interval, Rollout, TemplateFormat, Usage
 from prompt_registry_plugin.templates import compile_template
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _deprecated(method: Callable[P, R], old: str) -> Callable[P, R]:
+    """Return a method of `Problem` under its old name, which warns and says the new one."""
+
+    @wraps(method)
+    def renamed(*args: P.args, **kwargs: P.kwargs) -> R:
+        warnings.warn(f"Problem.{old} is called Problem.{method.__name__} now", DeprecationWarning, stacklevel=2)
+        return method(*args, **kwargs)
+
+    return renamed
 
 
 @dataclass
@@ -138,7 +154,10 @@ class Problem:
         """Return whether the rollout of a candidate on an example has at least been asked for."""
         return self._ledger.has_started(candidate, example)
 
-    seen, on, started = result, for_example, has_started  # their names in version 0.1.0
+    # Their names in version 0.1.0.
+    seen = _deprecated(result, "seen")
+    on = _deprecated(for_example, "on")
+    started = _deprecated(has_started, "started")
 
     async def reflect(self, prompt: str, *, purpose: str = "edit", detail: Mapping[str, Any] = EMPTY) -> str:
         """Return the reflection model's answer to a prompt, and store it with its `purpose` and `detail`.

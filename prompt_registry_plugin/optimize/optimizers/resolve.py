@@ -23,7 +23,7 @@ def resolve_optimizer(chosen: str | Optimizer, plugins: PluginManager) -> Optimi
     object that is not an optimizer, and for a trait that is neither True nor False.
     """
     if isinstance(chosen, str):
-        return _with_traits(_installed(chosen, plugins)())
+        return _with_traits(_find_installed(chosen, plugins)())
     adapted: Optimizer | None = plugins.hook.prompt_registry_as_optimizer(obj=chosen)
     return _with_traits(chosen if adapted is None else adapted)
 
@@ -42,7 +42,7 @@ def check_needs(optimizer: Optimizer, *, has_examples: bool, has_reflection_mode
         )
 
 
-def _installed(name: str, plugins: PluginManager) -> Callable[[], Optimizer]:
+def _find_installed(name: str, plugins: PluginManager) -> Callable[[], Optimizer]:
     known: dict[str, Callable[[], Optimizer]] = {}
     for listed in plugins.hook.prompt_registry_optimizers():
         known |= listed

@@ -71,7 +71,7 @@ class HeadCheck:
     async def _compare(self, checkpoint: Candidate, candidate: Candidate) -> tuple[Sequence[Rollout], Sequence[Rollout]]:
         """Return the rollouts of both on common examples, block by block, until one is clearly better."""
         # Rollouts of the checkpoint that exist are free, so their examples come first.
-        pool = sorted(self._problem.validation, key=lambda example: not self._problem.started(checkpoint, example))
+        pool = sorted(self._problem.validation, key=lambda example: not self._problem.has_started(checkpoint, example))
         before: list[Rollout] = []
         after: list[Rollout] = []
         for start in range(0, min(len(pool), _BLOCK_EXAMPLES * _MAX_BLOCKS), _BLOCK_EXAMPLES):

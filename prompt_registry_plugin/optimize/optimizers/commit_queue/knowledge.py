@@ -82,7 +82,9 @@ class Knowledge:
         newest: list[tuple[Example, Rollout, EditNumbers]] = []
         for example in self._order:
             versions = [
-                (line[rollout.candidate_id], rollout) for rollout in self._problem.on(example) if rollout.candidate_id in line
+                (line[rollout.candidate_id], rollout)
+                for rollout in self._problem.for_example(example)
+                if rollout.candidate_id in line
             ]
             if versions:
                 (*_, edits), rollout = max(versions, key=lambda version: version[0][:2])

@@ -47,7 +47,7 @@ def _common_examples(problem: Problem, finalists: Sequence[Candidate]) -> list[E
     """Return the validation examples that the budget has rollouts of all finalists for, the cheapest first."""
 
     def missing(example: Example) -> int:
-        return sum(problem.seen(candidate, example) is None for candidate in finalists)
+        return sum(problem.result(candidate, example) is None for candidate in finalists)
 
     common: list[Example] = []
     left = problem.remaining

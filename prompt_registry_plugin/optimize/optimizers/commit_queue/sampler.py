@@ -37,7 +37,7 @@ class Sampler:
 
         Raises `BudgetExhausted`, before any of them starts, when they would use the reserve.
         """
-        new = sum(self._problem.seen(candidate, example) is None for example in examples)
+        new = sum(self._problem.result(candidate, example) is None for example in examples)
         if new > self._problem.remaining - self.reserve:
             raise BudgetExhausted("only the reserve for the last race is left")
         return await self._problem.evaluate(candidate, examples)

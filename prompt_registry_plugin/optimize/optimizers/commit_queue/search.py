@@ -198,8 +198,8 @@ class _Search:
         # simulated world. Waiting instead closed 0.06 more of the gap, and took about twice the time.
         head = self.head.candidate
         missing = {one.example.id: one.missing_edits for one in observations}
-        left = [example for example in self.problem.train if self.problem.seen(head, example) is None]
-        left.sort(key=lambda e: (self.problem.started(head, e), -missing.get(e.id, len(self.problem.train))))
+        left = [example for example in self.problem.train if self.problem.result(head, example) is None]
+        left.sort(key=lambda e: (self.problem.has_started(head, e), -missing.get(e.id, len(self.problem.train))))
         if not left or self._is_gathering:
             return False
         self._is_gathering = True
