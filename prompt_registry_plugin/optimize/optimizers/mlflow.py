@@ -17,7 +17,7 @@ from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
 from prompt_registry_plugin.prompts.messages import content_of
-from prompt_registry_plugin.records import Candidate, Example, Template
+from prompt_registry_plugin.records import Candidate, Example, Rollout, Template
 
 _ARGUMENTS = ("eval_fn", "train_data", "target_prompts")
 
@@ -90,18 +90,7 @@ class MLflowShaped:
             if len(known) == len(examples):
                 means[made.id] = fmean(rollout.score for rollout in rollouts), made
                 problem.note_best(max(score for score, _ in means.values()))
-            return [
-                EvaluationResultRecord(
-                    example.inputs,
-                    rollout.outputs,
-                    example.expectations,
-                    rollout.score,
-                    None,
-                    {name: score.rationale for name, score in rollout.scores.items() if score.rationale},
-                    {name: score.value for name, score in rollout.scores.items()},
-                )
-                for example, rollout in zip(known, rollouts, strict=True)
-            ]
+            return [_record(example, rollout) for example, rollout in zip(known, rollouts, strict=True)]
 
         data = [{"inputs": dict(e.inputs), "expectations": dict(e.expectations)} for e in examples.values()]
         prompts = {name: _text(template) for name, template in problem.baseline.templates.items()}
@@ -115,6 +104,17 @@ class MLflowShaped:
             score, best = max(means.values(), key=lambda known: known[0], default=(None, problem.baseline))
             return OptimizationResult(best, score)
         return OptimizationResult(_candidate(problem, done.optimized_prompts), done.final_eval_score)
+
+
+def _record(example: Example, rollout: Rollout) -> EvaluationResultRecord:
+    return EvaluationResultRecord(
+        inputs=example.inputs,
+        outputs=rollout.outputs,
+        expectations=example.expectations,
+        score=rollout.score,
+        rationales={name: score.rationale for name, score in rollout.scores.items() if score.rationale},
+        individual_scores={name: score.value for name, score in rollout.scores.items()},
+    )
 
 
 def _without_tracking(method: Any) -> dict[str, bool]:
