@@ -377,7 +377,7 @@ def test_a_run_at_work_elsewhere_cannot_be_resumed(registry: pr.PromptRegistry, 
 
 def test_runs_that_cannot_be_resumed_say_why(registry: pr.PromptRegistry, arguments: Optimize) -> None:
     """Unknown ones, and those whose function has no importable name."""
-    with pytest.raises(pr.UserError, match="no run 'x'"):
+    with pytest.raises(pr.UserError, match="No optimization run 'x'"):
         pr.resume_run("x")
 
     def stops(text: str) -> dict[str, str]:

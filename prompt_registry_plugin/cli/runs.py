@@ -133,7 +133,7 @@ def _run(registry: PromptRegistry, run_id: str) -> RunRecord:
     run = registry.store.runs.get(run_id)
     if run is None:
         raise UserError(
-            f"no run {run_id!r} in {registry.place}{did_you_mean(run_id, [r.id for r in registry.store.runs.newest()])}"
+            f"No optimization run {run_id!r} in {registry.place}{did_you_mean(run_id, [r.id for r in registry.store.runs.newest()])}"
         )
     return run
 

@@ -61,7 +61,7 @@ class RemoteWork:
             if (found := reference_to(part)) is None:
                 raise UserError(
                     f"{what} cannot be imported by name, as executor {options.executor!r} has to: "
-                    "define it at the top of a module, and start the run from its folder"
+                    "define it at the top of a module, and start it from its folder"
                 )
             return found
 

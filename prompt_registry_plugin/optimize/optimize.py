@@ -1,4 +1,4 @@
-"""`optimize_prompts` and `resume_run`: from arguments, or from a stored run, to registered versions."""
+"""`optimize_prompts` and `resume_run`: from arguments, or from a stored optimization run, to registered versions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def aoptimize_prompts(
 
     New versions are registered, with their parent and the optimization run, if the 95 % interval of the gain lies above zero, or as
     `register` says (`"if_better"`: if the mean on held-out examples is higher, or none were held out). No alias is moved. Every
-    rollout is stored, so an interrupted run can be continued with `resume_run`.
+    rollout is stored, so an interrupted optimization run can be continued with `resume_run`.
 
     Raises `UserError` before anything is spent for what can be known by then, `PromptNotRendered` if `predict_fn` never uses a
     prompt, `TargetFailed`, and `ModelUnavailable`.
@@ -118,8 +118,8 @@ optimize_prompts = blocking(aoptimize_prompts)
 async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> PromptOptimizationResult:
     """Continue an interrupted or killed optimization run from what is stored. No finished rollout is paid for again.
 
-    A finished run gives its result again, and runs nothing. Raises `UserError` for an unknown run, for one that is still running,
-    and for one whose function, scorers or model cannot be imported by name.
+    A finished one gives its result again, and runs nothing. Raises `UserError` for an unknown id, for one that is still running, and
+    for one whose function, scorers or model cannot be imported by name.
     """
     registry = current_registry()
     record, config = load_resumable(registry, run_id)

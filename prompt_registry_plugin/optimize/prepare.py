@@ -48,7 +48,7 @@ def check_limits(budget: Budget | int | None, constraints: Constraints | None, r
 
 
 def model_reference(model: AnyModel) -> ModelReference | None:
-    """Return how a resumed run finds the reflection model again; None if it cannot be imported."""
+    """Return how a resumed optimization run finds the reflection model again; None if it cannot be imported."""
     if isinstance(model, str):
         return ModelReference("string", model)
     reference = reference_to(model)
@@ -56,35 +56,37 @@ def model_reference(model: AnyModel) -> ModelReference | None:
 
 
 def load_model(reference: ModelReference, registry: PromptRegistry) -> Model:
-    """Return the reflection model of a stored run. Raises `UserError` if it cannot be imported, or is not known."""
+    """Return the reflection model of a stored optimization run. Raises `UserError` if it cannot be imported, or is not known."""
     model = import_object(reference.reference) if reference.kind == "object" else reference.reference
     return resolve_model(model, registry.plugins)
 
 
 def load_resumable(registry: PromptRegistry, run_id: str) -> tuple[RunRecord, RunConfig]:
-    """Return a stored run and its config. Raises `UserError` for an unknown id, and if it cannot be resumed in this process."""
+    """Return a stored optimization run and its config. Raises `UserError` for an unknown id, and if it cannot be resumed here."""
     run = registry.store.runs.get(run_id)
     if run is None:
         known = [other.id for other in registry.store.runs.newest()]
-        raise UserError(f"no run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
+        raise UserError(f"No optimization run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
     if run.status == "running" and is_running_elsewhere(run):
-        raise UserError(f"Run {run_id} is running in {run.owner}. Stop it there first.")
+        raise UserError(f"Optimization run {run_id} is running in {run.owner}. Stop it there first.")
     config = RunConfig.from_json(run.config)
     if parts := config.not_importable():
-        raise UserError(f"Run {run_id} cannot be resumed: its {parts}.")
+        raise UserError(f"Optimization run {run_id} cannot be resumed: its {parts}.")
     if config.folder not in ("", str(Path.cwd())):  # the same `module:name` may be other code in another folder
-        raise UserError(f"Run {run_id} was started in {config.folder}. Resume it from there.")
+        raise UserError(f"Optimization run {run_id} was started in {config.folder}. Resume it from there.")
     return run, config
 
 
 def refuse_to_reflect(messages: Any) -> NoReturn:
-    """Stand for the reflection model of a run that was started without one."""
-    raise UserError("This run was started without a reflection model. An optimizer that asks one declares `reflects = True`.")
+    """Stand for the reflection model of an optimization run that was started without one."""
+    raise UserError(
+        "This optimization run was started without a reflection model. An optimizer that asks one declares `reflects = True`."
+    )
 
 
 def answer_nothing(**_inputs: Any) -> None:
-    """Stand for the target of a run without examples, which calls none."""
+    """Stand for the target of an optimization run without examples, which calls none."""
 
 
-# By these names, stored runs of version 0.1.0 refer to the two stand-ins.
+# By these names, optimization runs of version 0.1.0 refer to the two stand-ins.
 _no_reflection, _unasked = refuse_to_reflect, answer_nothing

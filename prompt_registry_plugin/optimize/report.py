@@ -64,7 +64,7 @@ class RunReport:
     """Everything that is known about an optimization run."""
 
     run: RunRecord
-    """The run as it is stored."""
+    """The optimization run as it is stored."""
     config: RunConfig
     """How it was started."""
     steps: Sequence[Step]
@@ -98,7 +98,7 @@ class RunReport:
         if result.get("final_eval_score") is not None:
             lines["held-out, before"] = [(0.0, result["initial_eval_score"]), (end, result["initial_eval_score"])]
             lines["held-out, after"] = [(end, result["final_eval_score"])]
-        return line_chart(lines, title=f"run {self.run.id}", x="rollouts", y="score")
+        return line_chart(lines, title=f"optimization run {self.run.id}", x="rollouts", y="score")
 
     def html(self) -> str:
         """Return the report as one HTML page that loads nothing."""
@@ -106,7 +106,7 @@ class RunReport:
 
 
 def report_of(runs: RunTable, run: RunRecord) -> RunReport:
-    """Return the report of a stored run, finished or not."""
+    """Return the report of a stored optimization run, finished or not."""
     records, examples, rollouts = runs.candidates(run.id), runs.examples(run.id), runs.rollouts(run.id, "train")
     config = RunConfig.from_json(run.config)
     _, validation = split_validation(examples.get("train", []), random.Random(config.seed))  # noqa: S311  the split of the search

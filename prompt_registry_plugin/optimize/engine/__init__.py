@@ -1,1 +1,1 @@
-"""A run and what it may spend: the same for every optimizer."""
+"""An optimization run and what it may spend: the same for every optimizer."""

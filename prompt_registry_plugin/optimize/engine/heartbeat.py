@@ -18,7 +18,7 @@ _SHORTEST_INTERVAL = 0.2  # seconds
 
 
 async def beat(runs: RunTable, run_id: str, meter: Meter) -> None:
-    """Store regularly that this process works on a run, and for how many seconds it was worked on in all. Ends when cancelled."""
+    """Store regularly that this process works on an optimization run, and its seconds of work in all. Ends when cancelled."""
     limit = meter.budget.seconds
     interval = _INTERVAL if limit is None else min(_INTERVAL, max(_SHORTEST_INTERVAL, limit / _BEATS_IN_BUDGET))
     while True:
@@ -27,7 +27,7 @@ async def beat(runs: RunTable, run_id: str, meter: Meter) -> None:
 
 
 def is_running_elsewhere(run: RunRecord) -> bool:
-    """Return whether another process works on a run: its last heartbeat is recent and, on this machine, the process exists."""
+    """Return whether another process works on an optimization run: its last heartbeat is recent and, if it is local, it exists."""
     host, _, pid = run.owner.rpartition(":")
     if (utc_now() - run.updated_at).total_seconds() > _MISSED * _INTERVAL or run.owner == this_process():
         return False

@@ -19,11 +19,11 @@ class Job:
     """One optimization run in this process, new or resumed."""
 
     registry: PromptRegistry
-    """Where the run is stored, and new versions are registered."""
+    """Where the optimization run is stored, and new versions are registered."""
     record: RunRecord
-    """The run as it was stored when this process took it on."""
+    """The optimization run as it was stored when this process took it on."""
     config: RunConfig
-    """How the run was started."""
+    """How the optimization run was started."""
     sources: Sequence[PromptVersion]
     """The versions that the search starts from."""
     splits: Mapping[str, Sequence[Example]]
@@ -39,12 +39,12 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Id of the run."""
+        """Id of the optimization run."""
         return self.record.id
 
     @property
     def runs(self) -> RunTable:
-        """The table that the run is stored in."""
+        """The table that the optimization run is stored in."""
         return self.registry.store.runs
 
     @property

@@ -126,7 +126,7 @@ class Ledger:
             self.failed += 1
         if self._is_outage:
             raise TargetFailed(
-                f"{len(self._failures)} rollouts in a row failed, so the run was stopped; the last one: {rollout.error}"
+                f"{len(self._failures)} rollouts in a row failed, so the optimization run was stopped; the last one: {rollout.error}"
             )
         self._finished += 1
         self._by_example[example.id].append(rollout)

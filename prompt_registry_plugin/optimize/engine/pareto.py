@@ -12,9 +12,8 @@ from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Interval, Rollout
 
-_ENOUGH = (
-    8  # validation examples that a candidate was run on. With fewer, luck puts bad candidates on the front. Chosen, not measured.
-)
+# Validation examples that a candidate was run on. With fewer, luck puts bad candidates on the front. Chosen, not measured.
+_ENOUGH = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Problem:
     best: Interval | None = None
     """The search's own estimate of its best score, set by `note_best`."""
     history: list[CandidateRecord] = field(default_factory=list)
-    """Candidates with the last decision about each, oldest first; in a resumed run, also those of earlier processes."""
+    """Candidates with the last decision about each, oldest first; in a resumed optimization run, also those of earlier processes."""
     _under_way: list[str] = field(default_factory=list)
 
     # --- the texts --------------------------------------------------------------------------------------------------------------
@@ -162,14 +162,14 @@ class Problem:
     async def reflect(self, prompt: str, *, purpose: str = "edit", detail: Mapping[str, Any] = EMPTY) -> str:
         """Return the reflection model's answer to a prompt, and store it with its `purpose` and `detail`.
 
-        A resumed run that asks what it asked before gets the stored answer, once for each time it was paid for. Raises
+        A resumed optimization run that asks what it asked before gets the stored answer, once for each time it was paid for. Raises
         `ModelUnavailable`, and `BudgetExhausted`, before the model is called, if the budget has not enough left for it.
         """
         return await self._reflections.ask(prompt, purpose, detail)
 
     @property
     def reflections(self) -> Sequence[ReflectionRecord]:
-        """Answers of the reflection model, oldest first; in a resumed run, also those of earlier processes."""
+        """Answers of the reflection model, oldest first; in a resumed optimization run, also those of earlier processes."""
         return self._reflections.records
 
     @property

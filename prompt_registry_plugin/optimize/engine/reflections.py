@@ -19,8 +19,8 @@ _PATIENCE = 120.0  # seconds for all of them: two of the longest waits that a se
 class Reflections:
     """The reflection model of one optimization run, within the budget of `meter`.
 
-    A resumed run replays its search from stored rollouts, so it asks the same questions again. It gets the answers of the earlier
-    process, each as often as it was paid for.
+    A resumed optimization run replays its search from stored rollouts, so it asks the same questions again. It gets the answers of
+    the earlier process, each as often as it was paid for.
     """
 
     records: list[ReflectionRecord]

@@ -70,7 +70,7 @@ def _register(job: Job, source: PromptVersion, winner: Candidate, held_out: Held
     return job.registry.register_prompt(
         source.name,
         winner.templates[source.name],
-        commit_message=f"{job.optimizer.name}, run {job.id}",
+        commit_message=f"{job.optimizer.name}, optimization run {job.id}",
         tags=tags,
         template_format=source.template_format,
         variables=source.variable_schemas,
@@ -83,7 +83,7 @@ def _register(job: Job, source: PromptVersion, winner: Candidate, held_out: Held
 
 
 def _summary(result: PromptOptimizationResult) -> dict[str, Any]:
-    """Return what is stored as the result of the run."""
+    """Return what is stored as the result of the optimization run."""
     held_out = result.held_out
     return {
         "overfitting": result.overfitting,

@@ -35,7 +35,7 @@ class PromptOptimizationResult:
     rollouts: int
     """Rollouts of the search, without the held-out test."""
     reflection_usage: Usage
-    """Tokens of the reflection model, in all processes that worked on the run."""
+    """Tokens of the reflection model, in all processes that worked on the optimization run."""
     candidates: Sequence[CandidateRecord]
     """All candidates with the last decision about each, oldest first."""
     registered_because: str

@@ -1,6 +1,6 @@
 """Carrying an optimization run out: search, held-out test, registration. Whatever ends it early leaves it resumable.
 
-Everything that costs money is stored when it ends: rollouts, answers of the reflection model, decisions about candidates. A resumed run
+Everything that costs money is stored when it ends: rollouts, answers of the reflection model, decisions about candidates. A resumed one
 rebuilds its search from these rows, continues the held-out test where it was stopped, and registers each prompt once.
 """
 
@@ -25,7 +25,7 @@ from prompt_registry_plugin.registry.current import DEFAULT_URL
 async def carry_out(job: Job) -> PromptOptimizationResult:
     """Search, test the winner on held-out examples, register it, and return the result.
 
-    If it is cancelled or fails, the run is stored as `interrupted` or `failed`, and can be resumed.
+    If it is cancelled or fails, the optimization run is stored as `interrupted` or `failed`, and can be resumed.
     """
     if job.record.status != "finished":
         job.runs.update(job.id, "running")
@@ -41,7 +41,7 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             if job.held_out and winner.id != job.baseline.id:
                 ledgers.append(open_ledger(job, on_event))
                 held_out = await prove(job, ledgers[-1], winner, on_event)
-            await _drain(ledgers)  # failures that are still held back are stored before the run counts as finished
+            await _drain(ledgers)  # failures that are still held back are stored before it counts as finished
             return finish(job, search.problem, winner, held_out, sum(ledger.failed for ledger in ledgers))
         except (asyncio.CancelledError, KeyboardInterrupt):
             await _drain(ledgers)

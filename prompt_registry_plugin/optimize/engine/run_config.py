@@ -75,7 +75,7 @@ class RunConfig:
     """Working directory of the process; empty if it is not known. References are imported from there."""
 
     def options(self, on_event: OnEvent | None = None) -> RunOptions:
-        """Return the options of the run, with another listener."""
+        """Return the options of the optimization run, with another listener."""
         return RunOptions(
             concurrency=self.concurrency,
             seed=self.seed,

@@ -1,1 +1,1 @@
-"""The searches that a run may use."""
+"""The searches that an optimization run may use."""
