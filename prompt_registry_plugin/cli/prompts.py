@@ -9,7 +9,7 @@ import click
 from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import AliasMove, Change
+from prompt_registry_plugin.records import AliasMove, Change, VersionSummary
 from prompt_registry_plugin.uri import as_uri
 
 
@@ -133,12 +133,12 @@ def history(name: str, as_json: bool) -> None:
     """Show versions and alias moves of a prompt as one timeline."""
     from prompt_registry_plugin.cli.display import print_json, print_table
 
-    name = name_of(name)
-    entries = open_existing().prompt_history(name)
+    name, registry = name_of(name), open_existing()
     if as_json:
-        print_json([_entry_data(entry) for entry in entries])
+        print_json([_entry_data(entry) for entry in registry.prompt_history(name)])
     else:
-        print_table(("when", "what", "who", "why"), [_entry_row(entry) for entry in entries], title=name)
+        rows = [_entry_row(entry) for entry in registry.summarize_history(name)]
+        print_table(("when", "what", "who", "why"), rows, title=name)
 
 
 @click.command()
@@ -203,9 +203,9 @@ def delete(reference: str, yes: bool, reason: str | None, as_json: bool) -> None
     say(f"deleted {reference}", data, as_json)
 
 
-def _entry_row(entry: PromptVersion | AliasMove | Change) -> tuple[str, str, str, str]:
-    """When, what, who, why."""
-    if isinstance(entry, PromptVersion):
+def _entry_row(entry: VersionSummary | AliasMove | Change) -> tuple[str, str, str, str]:
+    """Return when, what, who, why."""
+    if isinstance(entry, VersionSummary):
         when, what, who, why = entry.created_at, f"version {entry.version}", entry.created_by, entry.commit_message
     elif isinstance(entry, AliasMove):
         move = f"{entry.alias}: {entry.from_version or '–'} → {entry.to_version or 'deleted'}"

@@ -135,7 +135,7 @@ def _settings(version: PromptVersion) -> list[Any]:
 def _last_change(registry: PromptRegistry, name: str) -> datetime | None:
     """When anything about a prompt changed last; None when it is not there."""
     try:
-        history = registry.prompt_history(name)
+        history = registry.summarize_history(name)
     except PromptNotFound:
         return None
     last = history[-1]
