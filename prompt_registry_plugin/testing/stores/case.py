@@ -12,9 +12,12 @@ from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 class StoreCase:
-    """Override the fixture `store_url`; `plugins` brings a store that is not installed."""
+    """Override the fixture `store_url`."""
 
     plugins: tuple[object, ...] = ()
+    """The plugin, where it is not installed."""
+    always_exists: bool = False
+    """Whether there is a registry behind every URL, without anything that opening creates."""
 
     @pytest.fixture
     def store_url(self) -> str:

@@ -70,6 +70,8 @@ class VersionConformance(StoreCase):
         whole = [entry for entry in opened.prompt_history("p") if isinstance(entry, PromptVersion)]
         short = [entry for entry in opened.summarize_history("p") if isinstance(entry, VersionSummary)]
         assert [entry.version for entry in short] == [1, 2]
+        if hasattr(opened.store.prompts, "summaries"):
+            assert opened.store.prompts.summaries("p") == short
         for version, summary in zip(whole, short, strict=True):
             for field in fields(summary):
                 assert getattr(summary, field.name) == getattr(version, field.name), field.name
