@@ -39,12 +39,12 @@ def prompt_registry_store_exists(url: str) -> bool | None:
 
 @hookspec(firstresult=True)
 def prompt_registry_model(spec: Any) -> Model | None:
-    """The model that a string or a framework's model object stands for, or None."""
+    """Return the model for a string or a framework's model object, or None."""
 
 
 @hookspec
 def prompt_registry_scorers() -> Sequence[Scorer]:  # type: ignore[empty-body]
-    """Scorers that can be named by their `name` instead of imported."""
+    """Return scorers that users can name by their `name` instead of import them."""
 
 
 @hookspec(firstresult=True)
@@ -94,19 +94,19 @@ def prompt_registry_register_commands(cli: click.Group) -> None:
 
 @hookspec
 def prompt_registry_version_registered(version: PromptVersion) -> None:
-    """Told after a new version was written."""
+    """Called after a new version is stored."""
 
 
 @hookspec
 def prompt_registry_alias_moved(move: AliasMove) -> None:
-    """Told after an alias was set, moved or deleted."""
+    """Called after an alias is set, moved, rolled back or deleted."""
 
 
 @hookspec
 def prompt_registry_trace_finished(trace: Trace) -> None:
-    """Told after a recording ended and was stored: as it was stored, without secrets. In a thread of its own, a little later."""
+    """Called after a recording ended and was stored, with the trace as stored, without secrets. Runs in a background thread."""
 
 
 @hookspec(firstresult=True)
 def prompt_registry_cost(model: str, usage: Usage) -> float | None:
-    """What these tokens of a model cost, in US dollars, or None when its price is not known here."""
+    """Return what these tokens of a model cost, in US dollars, or None if its price is unknown here."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
+import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin import hookspecs, plugins
+from prompt_registry_plugin import errors, hookspecs, plugins, protocols, testing
+from prompt_registry_plugin.frameworks import adapter
 from prompt_registry_plugin.protocols import Reply
 from tests.conftest import ROOT, run_python
 
@@ -25,6 +28,18 @@ def test_every_hook_is_documented_with_its_signature() -> None:
     docs = (ROOT / "docs" / "hooks.md").read_text()
     headings = {line.removeprefix("### `").removesuffix("`") for line in docs.splitlines() if line.startswith("### `")}
     assert headings == {f"{name}({', '.join(inspect.signature(function).parameters)})" for name, function in HOOKS.items()}
+
+
+def test_every_name_in_the_documentation_of_hooks_exists() -> None:
+    """Classes are public, and dotted names can be imported."""
+    docs = (ROOT / "docs" / "hooks.md").read_text()
+    public = {name for module in (pr, protocols, errors, testing, adapter) for name in dir(module)}
+    code = re.findall(r"`([^`\n]+)`", docs)
+    classes = {found[1] for text in code if (found := re.match(r"([A-Z][a-z]\w+)(?=$|\(|\.)", text))}
+    assert classes > {"PromptStore", "Model", "Scorer", "Executor"}
+    assert classes - public - {"None"} == set()
+    for name in (text for text in code if re.fullmatch(r"prompt_registry_plugin(\.\w+)+", text)):
+        assert pkgutil.resolve_name(name), name
 
 
 def test_every_hook_has_a_first_user() -> None:
