@@ -7,7 +7,7 @@
     │   ├── InvalidTemplate
     │   ├── InvalidFilter
     │   ├── InvalidExample
-    │   ├── InvalidScore          a scorer raised, or returned something that is no number
+    │   ├── InvalidScore          a scorer raised, or did not return a number
     │   ├── MissingVariable
     │   ├── InvalidVariable       a value that its variable's schema does not allow
     │   ├── PromptNotFound
@@ -16,10 +16,10 @@
     │   ├── AliasConflict
     │   ├── BudgetTooSmall
     │   ├── UnsupportedByStore    the registry's store does not keep what was asked for
-    │   ├── InvalidStore          a registry URL or database file that is not ours, or from a newer version
+    │   ├── InvalidStore          a bad registry URL, or a database of another program or a newer version
     │   └── PluginError           a missing framework, an unknown plugin, two plugins with one name
     └── RunError                  the request was fine, carrying it out failed
-        ├── PromptNotRendered     a candidate was never used: the silent no-op, told aloud
+        ├── PromptNotRendered     an overridden prompt was never rendered, so the candidate was not tested
         ├── BudgetExhausted
         ├── ModelUnavailable
         ├── TargetFailed          the agent fails on every example it was given
@@ -82,15 +82,15 @@ class PromptNotFound(UserError, LookupError):
 
 
 class DatasetNotFound(UserError, LookupError):
-    """No data set, or no version of one, by that name."""
+    """No such dataset, or no such version of it."""
 
 
 class PromptExists(UserError):
-    """A name or a text that already stands for another prompt."""
+    """A name that is taken, or a text that is adopted under another name."""
 
 
 class AliasConflict(UserError):
-    """An alias that may not be set, or that somebody else moved first."""
+    """An alias that may not be set, or that has moved since it was read."""
 
 
 class BudgetTooSmall(UserError, ValueError):
@@ -98,7 +98,7 @@ class BudgetTooSmall(UserError, ValueError):
 
 
 class InvalidStore(UserError):
-    """A registry URL that cannot be read, or a database that is not ours or was written by a newer version."""
+    """A registry URL that cannot be read, or a database of another program or a newer version."""
 
 
 class UnsupportedByStore(UserError):

@@ -44,7 +44,7 @@ class FrozenList(list[Any]):
 
 
 EMPTY: FrozenDict = FrozenDict()
-"""The mapping that fields have where nothing was given; shared, since nobody can change it."""
+"""The default of fields that are mappings; one for all, since it cannot change."""
 
 
 def freeze(value: Any) -> Any:

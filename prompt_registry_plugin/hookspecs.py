@@ -22,7 +22,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec(firstresult=True)
 def prompt_registry_open_store(url: str) -> PromptStore | None:
-    """Return the open store for `url`, or None when its scheme is another plugin's. Creates the store where there is none yet.
+    """Return the open store for `url`, or None when its scheme is another plugin's. Create it if needed.
 
     A `PromptStore` is enough: what it lacks raises `UnsupportedByStore` when it is asked for.
     """
@@ -32,8 +32,8 @@ def prompt_registry_open_store(url: str) -> PromptStore | None:
 def prompt_registry_store_exists(url: str) -> bool | None:
     """Return whether there is a store at `url` already, or None when its scheme is another plugin's. Creates nothing.
 
-    Commands that only read ask this first, so that a mistyped URL leaves no empty registry behind. Return True where the answer
-    is not to be had, such as while a server is unreachable: opening the store then says why.
+    Commands that only read ask this first, so that a mistyped URL leaves no empty registry behind. Return True if the answer
+    is unknown, such as while a server is unreachable: opening the store then raises with the reason.
     """
 
 

@@ -33,11 +33,14 @@ BUILT_IN = (
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """A plugin that was looked at; `skipped` is the reason why it is not in use, or None."""
+    """A plugin that was found."""
 
     name: str
+    """Its entry point, or the module of a built-in one."""
     origin: str
+    """The distribution that it comes from, or `built in`."""
     skipped: str | None = None
+    """Why it is not in use; None if it is."""
 
 
 class PluginManager(pluggy.PluginManager):
@@ -88,7 +91,7 @@ def _load(manager: PluginManager, point: EntryPoint) -> str | None:
         plugin = point.load()
         manager.register(plugin, name=point.name)
         manager.check_pending()
-    except Exception as error:  # noqa: BLE001  one plugin's fault, of whatever kind, must not take the others down
+    except Exception as error:  # noqa: BLE001  an error of one plugin, of whatever kind, must not disable the others
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
         return f"{type(error).__name__}: {error}"

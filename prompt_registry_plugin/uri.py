@@ -2,7 +2,7 @@
 
     prompts:/support/3            version 3
     prompts:/support@production   the version that the alias points at
-    prompts:/support/production   the same: a last part that is no number, below a name
+    prompts:/support/production   the same: a last part that is not a number
     prompts:/support@latest       the newest version
     prompts:/support              the newest version
 
@@ -29,14 +29,17 @@ _MAX_NAME = 256
 
 @dataclass(frozen=True, slots=True)
 class PromptURI:
-    """A parsed reference: a name and at most one of `version` and `alias`; neither means the newest version."""
+    """A parsed reference to a version; without `version` and `alias`, to the newest one."""
 
     name: str
+    """Name of the prompt, folders included."""
     version: int | None = None
+    """Number of the version."""
     alias: str | None = None
+    """Alias of the version; never given together with `version`."""
 
     def readings(self) -> Iterator[PromptURI]:
-        """The ways to read this reference, likeliest first: `a/b` is a prompt in a folder, or alias `b` of prompt `a`."""
+        """Yield the ways to read this reference, likeliest first: `a/b` is a prompt in a folder, or alias `b` of prompt `a`."""
         yield self
         if self.version is None and self.alias is None and "/" in self.name:
             name, _, alias = self.name.rpartition("/")
@@ -50,17 +53,17 @@ class PromptURI:
 
 
 def is_prompt_uri(text: str) -> bool:
-    """Whether `text` claims to be a prompt URI."""
+    """Return whether `text` claims to be a prompt URI."""
     return text.startswith("prompts:")
 
 
 def as_uri(reference: str) -> str:
-    """A URI from what people type: `NAME`, `NAME/3` or `NAME@alias` without the scheme."""
+    """Return a URI for `NAME`, `NAME/3` or `NAME@alias`, as users type them on the command line."""
     return reference if is_prompt_uri(reference) else f"{SCHEME}{reference}"
 
 
 def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
-    """The reference that a name, or a URI, with an optional `version` (a number, an alias or `"latest"`) stands for.
+    """Return the reference in a name or URI, with an optional `version`: a number, an alias or `"latest"`.
 
     Raises `InvalidURI` when it cannot be read, `InvalidName` when the name in it is not allowed.
     """
@@ -98,12 +101,12 @@ def parse(name_or_uri: str, version: int | str | None = None) -> PromptURI:
 
 
 def parse_include(reference: str) -> PromptURI:
-    """What an include refers to: a URI, or what stands behind its scheme. Raises `InvalidURI`."""
+    """Return the reference of an include: a URI, with or without its scheme. Raises `InvalidURI`."""
     return parse(reference if is_prompt_uri(reference) else f"{SCHEME}{reference}")
 
 
 def check_name(name: object, what: str = "prompt") -> str:
-    """`name`, if it may name a prompt, or `what`; raises `InvalidName` with the reason otherwise."""
+    """Return `name` if it is allowed for a prompt, or for another thing called `what`. Raises `InvalidName` with the reason."""
     if not isinstance(name, str) or not name:
         raise InvalidName(f"a {what} name is a non-empty string, not {name!r}")
     if len(name) > _MAX_NAME:
@@ -117,7 +120,7 @@ def check_name(name: object, what: str = "prompt") -> str:
 
 
 def check_alias(alias: object) -> str:
-    """`alias`, if it may be set; raises `InvalidName` for reserved (`latest`, numbers) and malformed ones."""
+    """Return `alias` if it is allowed. Raises `InvalidName` for reserved (`latest`, numbers) and malformed ones."""
     if not isinstance(alias, str) or not alias:
         raise InvalidName(f"an alias is a non-empty string, not {alias!r}")
     if alias.lower() == LATEST:

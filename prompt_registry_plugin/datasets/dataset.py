@@ -119,7 +119,7 @@ def is_dataset_uri(data: Any) -> bool:
 
 
 def parse_dataset_uri(name_or_uri: str, version: int | None = None) -> tuple[str, int | None]:
-    """Return the name and version that `name`, `datasets:/name`, `datasets:/name/3` or `datasets:/name@latest` stand for.
+    """Return the name and version that `name`, `datasets:/name`, `datasets:/name/3` or `datasets:/name@latest` means.
 
     The version is None for the newest one. Raises `InvalidURI` when two versions are named, `InvalidName` for a bad name.
     """

@@ -1,4 +1,4 @@
-"""Rows of examples, checked before anything is run on them."""
+"""Examples from files, tables, traces and plain rows, checked before anything runs on them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ Data = Iterable[Mapping[str, Any] | Example | Trace] | str | PathLike[str]
 """Rows (`{"inputs": {…}, "expectations": {…}}`), traces, a table (a pandas frame, a Hugging Face `Dataset`), or the path of a `.jsonl`,
 `.csv` or `.parquet` file.
 
-A table has a column for each input; `expected_response`, `expected_facts`, and columns whose names begin with `expectations.`
-are expectations, and an `inputs.` before a name is left out. Columns `inputs` and `expectations` that hold mappings, or JSON, stand as they
-are.
+A table has a column for each input. `expected_response`, `expected_facts` and columns that begin with `expectations.` are
+expectations; a leading `inputs.` is dropped. Columns `inputs` and `expectations` may hold mappings, or mappings as JSON.
 """
 
 _EXPECTED = ("expected_response", "expected_facts", "outputs")
 
 
 def load_examples(data: Data, what: str = "data") -> list[Example]:
-    """The examples of `data`, in order. `outputs` of a row, or of a trace's outermost span, become `expectations["expected_response"]`.
+    """Return the examples of `data`, in order; `outputs` of a row or trace become `expectations["expected_response"]`.
 
     Raises `InvalidExample`, naming the row.
     """
@@ -50,12 +49,12 @@ def load_examples(data: Data, what: str = "data") -> list[Example]:
 
 
 def is_empty(data: Data | None) -> bool:
-    """Whether somebody gave rows, and gave none."""
+    """Return whether data was given that has no rows."""
     return isinstance(data, Sequence) and not isinstance(data, str) and not data
 
 
 def unique(examples: Iterable[Example]) -> list[Example]:
-    """The examples, each once by its content. Raises `InvalidExample` for two different ones with the same id."""
+    """Return the examples, each once by its content. Raises `InvalidExample` for two different ones with the same id."""
     found = {digest([example.inputs, example.expectations]): example for example in examples}
     ids: set[str] = set()
     for example in found.values():
@@ -66,17 +65,21 @@ def unique(examples: Iterable[Example]) -> list[Example]:
 
 
 def same_inputs(example: Example) -> str:
-    """What rows have in common whose inputs are the same but for case, space and punctuation: one of them gives the other away."""
+    """Return a hash that examples share if their inputs differ only in case, whitespace and punctuation.
+
+    If one of them is in the training set, the other one proves nothing as a held-out example.
+    """
     return digest(_normalize(example.inputs))
 
 
 def split_examples(
     examples: Sequence[Example], share: float, seed: int, *, stratify: str | None = None
 ) -> tuple[list[Example], list[Example]]:
-    """(rest, held out): a seeded random `share` of the examples is set apart.
+    """Return (training, held-out) examples: a seeded random `share` of them is held out.
 
-    Rows with the same inputs, but for case, space and punctuation, stay together. With `stratify`, the name of an expectation, each
-    of its values has its share on both sides, as far as its rows go. Raises `InvalidExample` where there is nothing to split.
+    Examples whose inputs differ only in case, whitespace and punctuation stay together. With `stratify`, the name of an
+    expectation, each of its values has its share on both sides, as far as it has examples. Raises `InvalidExample` if there are
+    fewer than two different inputs.
     """
     groups: dict[str, list[Example]] = {}
     for example in examples:
@@ -93,7 +96,7 @@ def split_examples(
 
 
 def _interleave(groups: Sequence[list[Example]], expectation: str) -> list[list[Example]]:
-    """The groups in an order of which every beginning has each value of the expectation about as often as the whole has."""
+    """Return the groups in an order in which every prefix has about the same shares of the expectation's values as the whole."""
     by_value: dict[str, list[list[Example]]] = {}
     for group in groups:
         if expectation not in group[0].expectations:
@@ -131,7 +134,7 @@ def _make_example(row: Any, where: str) -> Example:
 
 
 def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
-    """(inputs, output) of the outermost step of a recorded run that has inputs; the output is None where it failed."""
+    """Return (inputs, output) of the outermost span of a trace that has inputs; the output is None if it failed."""
     for _, span in trace.walk():
         if isinstance(inputs := span.attributes.get("inputs"), Mapping) and inputs:
             output = span.attributes.get("output", span.attributes.get("outputs"))
@@ -149,7 +152,7 @@ def _row_from_trace(trace: Trace, where: str) -> dict[str, Any]:
 
 
 def _is_table(data: Any) -> bool:
-    """Whether it is a pandas frame or a Hugging Face data set: neither has to be installed to tell."""
+    """Return whether it is a pandas frame or a Hugging Face dataset, without importing either."""
     return hasattr(data, "to_dict") and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
@@ -159,7 +162,7 @@ def _read_table(data: Any) -> Iterable[Any]:
 
 
 def _row_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table as a row with inputs and expectations; empty cells are none."""
+    """Return a record of a table as a row with inputs and expectations; empty cells are left out."""
     given = {str(name): value for name, value in record.items() if value is not None and value == value}  # NaN is not itself
     inputs, expectations = _parse_mapping(given.pop("inputs", {})), _parse_mapping(given.pop("expectations", {}))
     for name, value in given.items():
@@ -190,7 +193,7 @@ def _parse_mapping(value: Any) -> dict[str, Any]:
 
 
 def _parse_facts(value: Any) -> Any:
-    """Facts in a cell of text: a JSON list, or one fact a line."""
+    """Return the facts in a cell of text: a JSON list, or one fact a line."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
@@ -204,12 +207,12 @@ def _parse_facts(value: Any) -> Any:
 
 
 def _python_value(value: Any) -> Any:
-    """A number or a list of a table as Python has them."""
+    """Return a number or array of numpy as a number or list of Python."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _read(path: Path) -> Iterable[Any]:
-    """The rows of a file, by its ending; JSON Lines where that says nothing."""
+    """Return the rows of a file by its ending; JSON Lines if the ending is unknown."""
     if path.suffix == ".csv":
         return _read_csv(path)
     if path.suffix == ".parquet":

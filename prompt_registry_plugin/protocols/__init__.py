@@ -1,7 +1,7 @@
 """The interfaces that third parties implement: stores, models, targets, scorers, optimizers, adapters, importers and executors.
 
-Everything is structural: a class with these members is one, with nothing to inherit from. Stores have a module of their own,
-`protocols.store`; every name can be imported from here.
+Everything is structural: a class with these members is one, with nothing to inherit from. Stores are in `protocols.store`; every name
+can be imported from here.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Prompts by name: register, load, alias, roll back, adopt."""
+"""The registry: prompts, traces and datasets by name, and hard-coded prompts that it replaces."""

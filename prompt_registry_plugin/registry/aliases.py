@@ -45,7 +45,7 @@ def set_prompt_alias(
 
 
 def delete_prompt_alias(registry: RegistryBase, name: str, alias: str, *, reason: str | None = None, force: bool = False) -> None:
-    """Remove an alias; the move stays in the history. Raises `PromptNotFound` when there is none."""
+    """Remove an alias; the move stays in the history. Raises `PromptNotFound` if it does not exist."""
     registry.loader.find(uri.PromptURI(uri.check_name(name), alias=uri.check_alias(alias)))
     _move(registry, NewMove(name, alias, None, current_user(), reason, force=force))
 

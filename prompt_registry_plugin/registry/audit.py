@@ -1,4 +1,4 @@
-"""A built-in plugin that writes what changed in a registry to the standard log, at level INFO."""
+"""A built-in plugin that logs the changes of a registry, at level INFO."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 @hookimpl
 def prompt_registry_version_registered(version: PromptVersion) -> None:
-    """Logs a new version."""
+    """Log a new version."""
     logger.info("registered %s", version.uri)
 
 
 @hookimpl
 def prompt_registry_alias_moved(move: AliasMove) -> None:
-    """Logs a moved alias, with who moved it and why."""
+    """Log a moved alias, with who moved it and why."""
     logger.info(
         "alias %s@%s: %s -> %s by %s (%s)",
         move.name, move.alias, move.from_version, move.to_version, move.moved_by, move.reason or "no reason given",
@@ -29,5 +29,5 @@ def prompt_registry_alias_moved(move: AliasMove) -> None:
 
 @hookimpl
 def prompt_registry_trace_finished(trace: Trace) -> None:
-    """Logs the size of a finished trace."""
+    """Log the size of a finished trace, at level DEBUG."""
     logger.debug("trace %s (%s): %d spans", trace.id, trace.name, len(trace.spans))

@@ -1,4 +1,4 @@
-"""Which registry module-level functions act on: the one in use here, else the process's default."""
+"""The current registry, on which module-level functions act: the one of the block, else the default of the process."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def current_url() -> str:
 
 
 def open_registry(url: str | None = None) -> PromptRegistry:
-    """Open a registry that nobody else closes; without a URL, from `PROMPT_REGISTRY_URL` or `sqlite:///prompts.db`."""
+    """Open a new registry, which you close; without a URL, at `PROMPT_REGISTRY_URL` or `sqlite:///prompts.db`."""
     return PromptRegistry(url or current_url())
 
 
 def registry_exists(url: str | None = None) -> bool:
     """Return whether there is a registry at `url`, by default the current URL. Creates nothing.
 
-    Returns True as well where that cannot be told: the server is unreachable, or the plugin has no hook for it.
+    Returns True as well where the answer is unknown: the server is unreachable, or the plugin has no hook for it.
     """
     url = url or current_url()
     return default_plugin_manager().hook.prompt_registry_store_exists(url=url) is not False
@@ -58,7 +58,7 @@ def current_registry() -> PromptRegistry:
 
 
 def opened_registry() -> PromptRegistry | None:
-    """Return the current registry if it is open already: for callers that must not open one just to look."""
+    """Return the current registry if it is open already: for callers that must not open one."""
     registry = _in_use.get() or _defaults.get(current_url())
     return None if registry is None or registry.closed else registry
 

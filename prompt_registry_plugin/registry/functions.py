@@ -42,7 +42,7 @@ def _awaited_on_current(
 
 
 def _registry_or(name_or_uri: str, version: int | str | None, fallback: Template | None) -> PromptRegistry | PromptVersion:
-    """The current registry; where it cannot even be opened, the version that `fallback` is."""
+    """Return the current registry, or, if it cannot be opened, the version made of `fallback`."""
     try:
         return current_registry()
     except StoreUnavailable as error:
@@ -53,7 +53,7 @@ def _registry_or(name_or_uri: str, version: int | str | None, fallback: Template
 
 @contextmanager
 def record(name: str = "recording") -> Iterator[TraceRecorder]:
-    """A scope whose prompts, model calls and steps become a `Trace`, stored in the current registry when the scope ends."""
+    """Record everything inside the block as one `Trace`, which the current registry stores when the block ends."""
     with current_registry().record(name) as trace:
         yield trace
 

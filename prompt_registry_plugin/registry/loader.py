@@ -1,8 +1,8 @@
 """From a reference to a version: a cache that is never stale, one fetch for many threads, and expanded includes.
 
 Loaded versions are cached until anything in the registry changes, in whichever process. Every load asks the store for its epoch,
-which costs no query. When the epoch moved, everything is forgotten: which prompts a change touches cannot be told from it, since
-an include or an alias reaches other prompts, and changes are rare beside loads.
+which costs no query. When the epoch moved, everything is forgotten. A change of one prompt may reach any other through an
+include, and changes are rare compared with loads, so that finding out which to forget is not worth it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Generation:
 
 
 class Loader(ForkAware):
-    """Loads versions from the prompts of one store; `place` names the store in errors."""
+    """Loads versions from the prompts of one store. Errors name the store as `place`."""
 
     def __init__(self, prompts: PromptTable, place: str) -> None:
         self._prompts = prompts
@@ -205,8 +205,8 @@ class Loader(ForkAware):
                 # Another thread may have seen the change first and begun to fill its own generation; one is enough.
                 if self._generation is generation:
                     self._generation = _Generation(epoch)
-                # If the epoch moved again since it was read, what this thread fetches is kept by nobody, rather than in a
-                # generation that claims to be newer than the epoch that was asked for.
+                # If the generation of another thread has another epoch, this thread fetches into one of its own, which is
+                # thrown away: its result may be older than that generation.
                 return self._generation if self._generation.epoch == epoch else _Generation(epoch)
         return generation
 

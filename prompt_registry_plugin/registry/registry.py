@@ -1,4 +1,4 @@
-"""`PromptRegistry`: everything that is asked of a registry, in one place.
+"""`PromptRegistry`: all methods of a registry, in one place.
 
 Its methods are functions of the modules beside this one, one module for each concern; each takes the open registry first.
 """
@@ -113,7 +113,7 @@ class PromptRegistry(RegistryBase):
         """Record everything inside the block as one `Trace`, which is stored when the block ends.
 
         It is stored in the background (`flush` waits for that). One that cannot be stored is logged and stays usable: recording
-        never breaks the agent. Where the registry's store keeps no traces, a warning says so.
+        never breaks the agent. If the registry's store keeps no traces, a warning is logged once.
         """
         with recording(TraceRecorder(name, run_id=current_run_id())) as trace:
             try:
@@ -127,12 +127,12 @@ class PromptRegistry(RegistryBase):
     def adopt(
         self, trace: Trace, *, names: Mapping[str, str | None] | None = None, alias: str = "production"
     ) -> list[PromptVersion]:
-        """Registers the hard-coded prompts that a trace discovered; from now on the registry serves them in their place.
+        """Register the hard-coded prompts that a trace discovered; from then on the registry replaces them at run time.
 
-        Each becomes version 1 under its proposed name, or under `names[proposed name]` (None leaves it alone), with `alias` pointing
-        at it; the agent then gets whatever `alias` points at. A name given there that exists gets the text as its next version, and
-        its alias stays where it is. Adopting again changes nothing. Raises `UserError` before anything is written when a prompt
-        cannot be adopted or a name is taken.
+        Each becomes version 1 under its proposed name, or under `names[proposed name]` (None leaves it out), and `alias` points at
+        it. The agent then gets the version that `alias` points at. If you give a name that exists, the text becomes its next
+        version, and its alias does not move. Adopting again changes nothing. Raises `UserError`, before anything is written, if a
+        prompt cannot be adopted or a name is taken.
         """
         adopted = adoption.adopt(self, trace, dict(names or {}), alias)
         self._look_again = 0.0
@@ -156,9 +156,9 @@ class PromptRegistry(RegistryBase):
 
     @property
     def has_adopted(self) -> bool:
-        """Whether any hard-coded text is served from here: at once after an adoption in this process, a moment later after others'.
+        """Whether any hard-coded text was adopted: at once after an adoption here, 0.1 seconds later after one elsewhere.
 
-        Adapters ask on every render of an agent that may have nothing to do with us, so that the store is not asked each time.
+        Adapters ask on every render, also of agents that use no registry, so the store is not asked each time.
         """
         now = time.monotonic()
         if not self._adopted and now >= self._look_again:

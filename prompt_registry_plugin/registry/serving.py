@@ -52,8 +52,8 @@ def load_prompt(
 ) -> PromptVersion | None:
     """Return the version that a name or URI (see `prompt_registry_plugin.uri`) points at now.
 
-    Inside `override_prompts` its template is the candidate's. If the registry is unreachable, the last good copy is served,
-    else `fallback` as version 0; `served_from` says so, in traces too. Raises `PromptNotFound`, with near matches (with
+    Inside `override_prompts` its template is the candidate's. If the registry is unreachable, the last good copy is returned,
+    else `fallback` as version 0; see `PromptVersion.served_from`, which traces have too. Raises `PromptNotFound`, with near matches (with
     `allow_missing=True` returns None instead), `InvalidURI` and, without a fallback, `StoreUnavailable`.
     """
     try:

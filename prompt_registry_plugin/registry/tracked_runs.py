@@ -1,4 +1,4 @@
-"""Tracked runs: a stretch of work with its parameters and metrics, which the traces that are recorded in it belong to."""
+"""Tracked runs: periods of work with parameters and metrics. Traces that are recorded in one belong to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from prompt_registry_plugin.tracing.trace import error_text
 def tracked_run(
     experiment: str, name: str, *, params: Mapping[str, Any] = EMPTY, run_id: str | None = None
 ) -> Iterator[TrackedRun]:
-    """A scope whose traces belong to a run, which is stored as it begins and as it ends. With `run_id`, one that is there goes on."""
+    """Let all traces of a block belong to a tracked run, which is stored when the block starts and when it ends.
+
+    With `run_id`, a run with that id is continued if it exists.
+    """
     run = begin_run(experiment, name, run_id=run_id)
     note(run.id, "params", params)
     try:
@@ -34,7 +37,7 @@ def tracked_run(
 
 
 def begin_run(experiment: str, name: str, *, run_id: str | None = None) -> TrackedRun:
-    """A run that is under way: a new one, or the one of that id, if it is there."""
+    """Start a tracked run, or continue the one with that id if it exists."""
     runs = current_registry().store.runs
     run = (runs.tracked(run_id) if run_id else None) or TrackedRun(run_id or secrets.token_hex(16), experiment, name, utc_now())
     runs.track(replace(run, ended_at=None, error=None))
@@ -42,20 +45,25 @@ def begin_run(experiment: str, name: str, *, run_id: str | None = None) -> Track
 
 
 def finish_run(run_id: str, error: str | None = None) -> None:
-    """Notes that a run ended."""
+    """Store that a tracked run ended, and the error that ended it."""
     current_registry().store.runs.track(replace(load_run(run_id), ended_at=utc_now(), error=error))
 
 
 def note(run_id: str, kind: NoteKind, notes: Mapping[str, Any]) -> None:
-    """Notes parameters or tags, kept as texts, or metrics. Raises `UserError` for what is no number, and a parameter that changes."""
+    """Store parameters or tags as strings, or metrics as numbers.
+
+    Raises `UserError` for a metric that is not a number, and for a parameter that would change.
+    """
     load_run(run_id)
-    said = {str(name): _number(name, value) if kind == "metrics" else Masker().text(str(value)) for name, value in notes.items()}
-    for name, before in current_registry().store.runs.note(run_id, kind, said).items():
+    values = {
+        str(name): _number(name, value) if kind == "metrics" else Masker().text(str(value)) for name, value in notes.items()
+    }
+    for name, before in current_registry().store.runs.note(run_id, kind, values).items():
         raise UserError(f"parameter {name!r} of run {run_id} is {before!r} already; parameters do not change")
 
 
 def load_run(run_id: str) -> TrackedRun:
-    """A tracked run. Raises `UserError` when there is none."""
+    """Return a tracked run. Raises `UserError` for an unknown id."""
     found = current_registry().store.runs.tracked(run_id)
     if found is None:
         raise UserError(f"no tracked run {run_id!r} in {current_registry().place}")

@@ -1,1 +1,1 @@
-"""Databases. SQL lives here and nowhere else."""
+"""Databases: SQLite and PostgreSQL. No other package has SQL in it."""

@@ -24,8 +24,8 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<operator>!=|<=|>=|=|<|>)|(?P<paren>[()])"
     r"|(?P<word>[A-Za-z_][\w.\-]*(?:`[^`]+`)?))"
 )
-_MAX_TOKENS = 400
-_MAX_DEPTH = 20  # databases have a limit too
+_MAX_TOKENS = 400  # SQLite takes 999 parameters in a statement, and a tag needs four
+_MAX_DEPTH = 20  # SQLite refuses expressions that are nested deeply
 _ORDER_FIELDS = ("name", "created_at", "latest_version")
 _OF_TEXTS = ("=", "!=", "LIKE", "ILIKE")
 _OPERATORS = {
@@ -39,37 +39,41 @@ _OPERATORS = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`field` is one of `_OPERATORS`, or, when `is_tag`, the key of a tag."""
+    """One comparison of a filter."""
 
     field: str
+    """A field of prompts, such as `name`, or the key of a tag."""
     operator: str
+    """`=`, `!=`, `<`, `<=`, `>`, `>=`, `LIKE`, `ILIKE` or `MATCH`."""
     value: str
+    """The value to compare with, without its quotes."""
     is_tag: bool = False
+    """Whether `field` is the key of a tag."""
 
     @property
     def moment(self) -> datetime:
-        """The value as a time, in UTC where it names no zone. Raises `ValueError`."""
+        """The value as a time, in UTC if it names no zone. Raises `ValueError`."""
         moment = datetime.fromisoformat(self.value.strip())
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """What `operand` is not."""
+    """Matches prompts that `operand` does not match."""
 
     operand: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of the operands."""
+    """Matches prompts that all operands match."""
 
     operands: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Any of the operands."""
+    """Matches prompts that any operand matches."""
 
     operands: tuple[Expression, ...]
 
@@ -78,12 +82,12 @@ Expression = Comparison | Not | And | Or
 
 
 def parse_filter(text: str) -> Expression:
-    """The expression that `text` is. Raises `InvalidFilter`, showing the place with a caret."""
+    """Return the expression in `text`. Raises `InvalidFilter`, which shows the place of a mistake with a caret."""
     return _Parser(text).parse()
 
 
 def parse_order(order_by: Sequence[str]) -> list[tuple[str, str]]:
-    """(field, direction) pairs of clauses such as `"name DESC"`. Raises `InvalidFilter`."""
+    """Return (field, direction) pairs of clauses such as `"name DESC"`. Raises `InvalidFilter`."""
     pairs = []
     for clause in [order_by] if isinstance(order_by, str) else order_by:
         field, _, direction = clause.strip().partition(" ")
@@ -95,7 +99,7 @@ def parse_order(order_by: Sequence[str]) -> list[tuple[str, str]]:
 
 
 class _Parser:
-    """Recursive descent: OR binds weakest, then AND, then NOT."""
+    """A parser by recursive descent: OR binds weakest, then AND, then NOT."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -185,7 +189,7 @@ class _Parser:
 
 
 def _fault(comparison: Comparison) -> str | None:
-    """What is wrong with the value of a comparison, or None."""
+    """Return what is wrong with the value of a comparison, or None."""
     if comparison.field == "archived" and comparison.value.lower() not in ("true", "false"):
         return "archived is 'true' or 'false'"
     if comparison.field == "text" and not re.search(r"[^\W_]", comparison.value):

@@ -19,7 +19,10 @@ _BINDINGS = "bindings"
 
 
 class PostgresPrompts(SQLPrompts):
-    """Prompts in PostgreSQL. What was loaded before is served from a copy on disk, and marked, while the server is away."""
+    """Prompts in PostgreSQL. While the server is unreachable, versions that were loaded before come from a copy on disk.
+
+    `PromptVersion.served_from` is `last_good` then.
+    """
 
     def __init__(self, database: Database, copy: LastGood) -> None:
         super().__init__(database)

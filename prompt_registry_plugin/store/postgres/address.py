@@ -1,4 +1,4 @@
-"""What a `postgresql://` registry URL says: where the server is, and two settings of ours."""
+"""Reading a `postgresql://` registry URL: where the server is, and the registry's own settings `schema` and `timeout`."""
 
 from __future__ import annotations
 
@@ -24,25 +24,29 @@ _ENVIRONMENT = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSER
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`conninfo` is what libpq gets, `defaults` what it gets where the URL says nothing, `options` what the URL says the server gets.
-
-    `place` is how messages name it, `timeout` how many seconds a read may take to give up, `copy` where the last good copy is kept.
-    """
+    """A parsed registry URL."""
 
     conninfo: str
+    """The URL without the registry's own settings, for libpq."""
     place: str
+    """The URL without its password, for messages."""
     schema: str
+    """The schema of all tables."""
     timeout: float
+    """Seconds after which a read gives up."""
     options: str
+    """Options for the server that the URL names."""
     defaults: dict[str, Any]
+    """Settings for libpq that the URL does not name."""
     copy: Path
+    """The file of the last good copy."""
 
 
 def parse_url(url: str) -> Address:
-    """The address in a URL such as `postgresql://user@host/database?schema=team&timeout=2`. Raises `InvalidStore`.
+    """Return the address in a URL such as `postgresql://user@host/database?schema=team&timeout=2`. Raises `InvalidStore`.
 
-    `schema` (default `prompt_registry`) holds all tables; `timeout` is 2 seconds by default; everything else is libpq's, as it is
-    written: several hosts, sockets, certificates.
+    `schema` is `prompt_registry` by default, `timeout` 2 seconds. Everything else goes to libpq unchanged: several hosts, sockets,
+    certificates.
     """
     place = mask_url(url)
     base, _, query = url.partition("?")
@@ -77,7 +81,10 @@ def parse_url(url: str) -> Address:
 
 
 def _copy_of(known: dict[str, str], schema: str) -> Path:
-    """A file for each place there is, whatever way it is named. A password is no part of it: a rotated one must not hide the copy."""
+    """Return the file of the last good copy: one for each database and schema, whether the URL or the environment names it.
+
+    The password does not count, so that the copy is still found after the password was changed.
+    """
     named = {key: value for key, value in known.items() if "password" not in key}
     named |= {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
     digest = hashlib.sha256(repr((sorted(named.items()), schema)).encode()).hexdigest()[:16]
@@ -86,5 +93,5 @@ def _copy_of(known: dict[str, str], schema: str) -> Path:
 
 
 def _without_url(error: Exception) -> str:
-    """What libpq says is wrong, without what it quotes of the URL, which may be its password."""
+    """Return the message of libpq without its quotations from the URL, which may be the password."""
     return re.sub(r'"[^"]*(?:@|://)[^"]*"', '"…"', " ".join(str(error).split()))

@@ -183,7 +183,7 @@ class PostgresDatabase(ForkAware):
         self._stop.set()
         if not self._restart:
             self._thread.join(timeout=self._address.timeout + 1)
-            with self._state_lock:  # the listener opens the pool under it, unless we stopped
+            with self._state_lock:  # the listener opens the pool under this lock, unless `_stop` is set
                 self._pool.close(timeout=1)
 
     # --- state -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""The last good copy: what was loaded from a shared registry, kept on this machine's disk for when the server is away.
+"""The last good copy: versions that were loaded from a shared registry, on this machine's disk, for when it is unreachable.
 
-Losing it costs nothing but that help, so nothing here ever fails: a copy that cannot be written is a copy that is not there.
+Nothing here raises: a program that can reach its registry must not fail because a copy cannot be written.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class LastGood(ForkAware):
         watch_forks(self)
         self._connection: sqlite3.Connection | None = None
         self._given_up = False
-        self._written: dict[str, str] = {}  # what this process wrote, to write it once
+        self._written: dict[str, str] = {}  # what this process wrote: each load stores its row, which is mostly the same
 
     def keep(self, key: str, value: Any) -> None:
-        """Remembers a value; None forgets it."""
+        """Store a value; None deletes it."""
         text = json.dumps(value)
         with self._lock:
             connection = None if self._written.get(key) == text else self._open()
@@ -46,7 +46,7 @@ class LastGood(ForkAware):
                 self._give_up(error)
 
     def get(self, key: str) -> Any:
-        """What was kept last, by whichever process; None when nothing was."""
+        """Return the value that was stored last, by whichever process, or None."""
         with self._lock:
             connection = self._open()
             if connection is None:
@@ -59,7 +59,7 @@ class LastGood(ForkAware):
                 return None
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -72,7 +72,7 @@ class LastGood(ForkAware):
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Forgets the connection, which must not cross a fork."""
+        """Leave the parent's connection alone, which must not cross a fork."""
         self._lock = threading.Lock()
         self._inherited.append(self._connection)
         self._connection = None
@@ -92,7 +92,7 @@ class LastGood(ForkAware):
         return self._connection
 
     def _give_up(self, error: Exception) -> None:
-        if "locked" in str(error):  # another process is at it: this time is missed, the next one need not be
+        if "locked" in str(error):  # another process writes; the next value may still be stored
             return
         self._given_up = True
         if self._connection is not None:

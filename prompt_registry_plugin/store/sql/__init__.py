@@ -1,1 +1,1 @@
-"""The tables of a registry in SQL that SQLite and PostgreSQL both read; what differs between them is in a `Dialect`."""
+"""The tables of a registry, in SQL that SQLite and PostgreSQL both read; a `Dialect` has the expressions that differ."""

@@ -1,4 +1,4 @@
-"""Data sets in SQL: rows by their content, versions as lists of rows."""
+"""Datasets in SQL: examples by their content, versions as lists of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SQLDatasets:
     ) -> DatasetSummary | None:
         rows = [(_id(e), canonical_json(e.inputs), canonical_json(e.expectations)) for e in examples]
         content_hash = digest([row[0] for row in rows])
-        with self._database.change() as transaction:  # one at a time in the whole registry: numbers have no gap
+        with self._database.change() as transaction:  # one writer at a time, so that version numbers have no gaps
             newest = _newest(transaction, name)
             version = 1 if newest is None else newest.version + 1
             if expected not in ("any", version - 1):
@@ -68,7 +68,7 @@ class SQLDatasets:
 
 
 def _id(example: Example) -> str:
-    """By content, whatever its owner calls it."""
+    """Return the hash of the content, also for an example with an id of another kind: it is stored once."""
     return digest([example.inputs, example.expectations])
 
 

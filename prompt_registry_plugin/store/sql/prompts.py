@@ -204,7 +204,7 @@ class SQLPrompts:
         return {row[0]: (row[1], row[2]) for row in self._database.read("SELECT text_hash, name, alias FROM text_bindings")}
 
     def _reset_latest(self, transaction: Transaction, name: str) -> None:
-        """After a deletion: the newest version that is left, and the words of its text."""
+        """Store the newest version that is left after a deletion, and the words of its template."""
         number = transaction.execute("SELECT number FROM prompts WHERE name = ?", (name,))[0][0]
         rows = transaction.execute(self._newest, (name,))
         latest = read_version(rows[0]) if rows else None
@@ -217,7 +217,7 @@ def _is_protected(transaction: Transaction, name: str, alias: str) -> bool:
 
 
 def _require(transaction: Transaction, name: str, version: int | None = None, purpose: str = "") -> None:
-    """Raises `PromptNotFound` when there is no such prompt, or no such version of it."""
+    """Raise `PromptNotFound` for an unknown prompt or version."""
     condition, parameters = ("", [name]) if version is None else (" AND version = ?", [name, version])
     if not transaction.execute(f"SELECT 1 FROM prompt_versions WHERE name = ?{condition} LIMIT 1", parameters):
         what = f"there is no prompt {name!r}" if version is None else f"prompt {name!r} has no version {version}"

@@ -1,4 +1,4 @@
-"""Optimization runs in SQL: every rollout and every candidate is a row, so a killed run resumes."""
+"""Optimization runs in SQL. Every rollout and every candidate is a row, so that a killed run can resume."""
 
 from __future__ import annotations
 
@@ -222,5 +222,8 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
 
 
 def _make_storable(text: str) -> str:
-    """A text as it was, but for what not every database takes. Secrets are masked where it is shown: a resume needs the very words."""
+    """Return a text with the characters replaced that PostgreSQL refuses.
+
+    Secrets stay in it and are masked where it is shown: a resume has to find the same words.
+    """
     return text.replace("\0", "�").encode("utf-8", "replace").decode()

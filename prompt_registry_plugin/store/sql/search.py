@@ -1,7 +1,8 @@
 """`search_prompts` in SQL: a parsed filter as a condition, and pages that begin where the last one ended.
 
-Tags and aliases are looked up from their own indexes (`name IN (…)`) rather than asked of each prompt, so that a search costs
-what it finds, not what there is.
+Tags and aliases are looked up in their own indexes (`name IN (…)`), not compared for each prompt, so that the cost of a search grows
+with its results and not with the registry. A page begins after the values of the last row, not after a count of rows: prompts that
+are registered between two pages shift no row.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from prompt_registry_plugin.store.filters import And, Comparison, Expression, No
 from prompt_registry_plugin.store.sql.database import Dialect, as_words, iso
 
 COLUMNS = "p.name, p.latest_version, p.created_at, p.archived_at"
-_FIELDS = {"name": 0, "latest_version": 1, "created_at": 2}  # what can be ordered by, and where it stands in COLUMNS
+_FIELDS = {"name": 0, "latest_version": 1, "created_at": 2}  # what can be ordered by, and its position in COLUMNS
 
 
 class Query:
-    """A search: `sql` and `parameters` give one row more than `limit` when there is a next page."""
+    """A search. `sql` and `parameters` return one row more than `limit` if there is a next page."""
 
     def __init__(
         self, dialect: Dialect, filter_string: str | None, limit: int, order_by: Sequence[str], page_token: str | None
@@ -46,7 +47,7 @@ class Query:
         self.sql = f"SELECT {COLUMNS} FROM prompts p WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {limit + 1}"
 
     def token(self, last: Sequence[Any]) -> str:
-        """The token of the page after the one that ends with row `last`."""
+        """Return the token of the page after the one that ends with row `last`."""
         body = [self.mark, [last[_FIELDS[field]] for field, _ in self.order]]
         return base64.urlsafe_b64encode(json.dumps(body).encode()).decode()
 
@@ -95,7 +96,7 @@ class Query:
         return self._where_text("p.name", operator, value)
 
     def _where_tag(self, key: str, operator: str, value: str) -> tuple[str, list[Any]]:
-        # A tag counts where it stands: on the prompt or on its newest version, since registering writes it there.
+        # A tag of the prompt or of its newest version: `register_prompt(tags=…)` writes the latter.
         sql, parameters = self._where_text("t.value", operator, value)
         return (
             f"SELECT t.name FROM prompt_tags t WHERE t.key = ? AND {sql} UNION "

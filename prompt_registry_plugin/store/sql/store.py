@@ -1,4 +1,4 @@
-"""A store made of the SQL tables and a database."""
+"""A `Store` made of the SQL tables and a database."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def restore_rows(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]
 
 
 def _check(row: Mapping[str, Any]) -> None:
-    """Rows come from a file, and what stands in them becomes names of files and parts of URIs again."""
+    """Raise `InvalidStore` for a bad value: rows come from a file, and their names become file names and parts of URIs."""
     try:
         if "name" in row and "number" in row:
             check_name(row["name"])

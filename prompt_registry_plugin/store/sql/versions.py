@@ -1,4 +1,4 @@
-"""Versions as rows: how they are read, and how a batch of new ones is written."""
+"""Versions as rows: reading them, and writing a batch of new ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def select_versions(dialect: Dialect, condition: str) -> str:
-    """The query for whole versions, aliases and tags in one go."""
+    """Return the query for whole versions, with their aliases and tags."""
     columns = ", ".join(f"v.{column}" for column in COLUMNS.split(", "))
     aliases = (
         f"SELECT {dialect.json_list.format('a.alias')} FROM prompt_aliases a WHERE a.name = v.name AND a.version = v.version"
@@ -32,7 +32,7 @@ def select_versions(dialect: Dialect, condition: str) -> str:
 
 
 def read_version(row: Row) -> PromptVersion:
-    """A version from a row of `select_versions`."""
+    """Return the version in a row of `select_versions`."""
     return PromptVersion(
         row[0],
         row[1],
@@ -54,18 +54,22 @@ def read_version(row: Row) -> PromptVersion:
 
 @dataclass(slots=True)
 class _State:
-    """Where a prompt stands while a batch is worked through."""
+    """A prompt while a batch is added to it."""
 
-    number: int
+    number: int  # of the prompt; `prompt_words` finds it by this
     created_at: str
-    latest: int = 0
-    last: int = 0
-    content_hash: str | None = None
-    text: str | None = None
+    latest: int = 0  # newest version that is left
+    last: int = 0  # highest version number ever given
+    content_hash: str | None = None  # of the newest version
+    text: str | None = None  # words of a version that is to be written
 
 
 class Batch:
-    """New versions on their way into one transaction: what there is is read first, everything is written at the end."""
+    """New versions of one transaction.
+
+    The prompts are read first and everything is written at the end, so that a batch sends a few statements, not a few for each
+    version.
+    """
 
     def __init__(self, transaction: Transaction, dialect: Dialect, names: Iterable[str]) -> None:
         self._transaction = transaction
@@ -85,7 +89,7 @@ class Batch:
             self._states.update((row[0], _State(*row[1:])) for row in rows)
 
     def add(self, new: NewVersion, force: bool) -> tuple[PromptVersion, bool]:
-        """The version that `new` becomes, or the newest one when it has the same content, and whether it is to be written."""
+        """Return the version that `new` becomes, or the newest one if it has the same content, and whether it will be written."""
         now = new.created_at or utc_now()
         draft = PromptVersion(
             new.name, 0, new.template, template_format=new.template_format, commit_message=new.commit_message, tags=new.tags,
@@ -115,7 +119,7 @@ class Batch:
         return version, True
 
     def write(self) -> None:
-        """Writes all that was added."""
+        """Write all versions that were added."""
         changed = [(name, state) for name, state in self._states.items() if state.text is not None]
         if not changed:
             return
@@ -140,7 +144,7 @@ class Batch:
 
 
 def words_of(template: Any) -> list[str]:
-    """The words of all texts in a template, by which a prompt is found."""
+    """Return the words of all texts in a template, by which `text MATCH` finds the prompt."""
     return [word for text in _texts(template) for word in as_words(text)]
 
 
@@ -165,10 +169,10 @@ def _row(version: PromptVersion, content_hash: str) -> Row:
 
 
 def dump(value: Any) -> str | None:
-    """A JSON column."""
+    """Return a value as a JSON column holds it."""
     return None if value is None else canonical_json(value)
 
 
 def load(text: str | None) -> Any:
-    """What a JSON column holds."""
+    """Return the value in a JSON column."""
     return None if text is None else json.loads(text)

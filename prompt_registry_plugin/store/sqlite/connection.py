@@ -127,7 +127,7 @@ class Connection(ForkAware):
                 yield Transaction(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+                if connection.in_transaction:  # if the disk is full, SQLite has rolled back already
                     connection.execute("ROLLBACK")
                 raise
 
@@ -158,7 +158,7 @@ class Connection(ForkAware):
             return self._read_epoch()
 
     def snapshot(self, tables: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], Row]]:
-        """See `Database.snapshot`. It reads through a connection of its own, so that others work meanwhile."""
+        """See `Database.snapshot`. It reads through another connection, so that reads do not wait for it."""
         with (
             self._readable_errors(),
             closing(self._connect("mode=ro" if not self._unchanging else "mode=ro&immutable=1")) as reader,
@@ -179,7 +179,7 @@ class Connection(ForkAware):
         return {table: frozenset(columns) for table, columns in tables.items()}
 
     def reset_ids(self, transaction: object) -> None:
-        """Do nothing: SQLite takes the highest id plus one by itself."""
+        """Do nothing: SQLite always takes the highest id plus one."""
 
     def _read_epoch(self) -> int:
         with self._readable_errors():
@@ -222,7 +222,7 @@ class Connection(ForkAware):
             return self._writer
 
     def _look(self) -> tuple[object, ...]:
-        """Size, time and identity of the file and its log."""
+        """Return size, time and identity of the file and its log."""
         seen: list[object] = []
         for path in (self.path, self._wal):
             stat = path.stat() if path.exists() else None
@@ -273,8 +273,9 @@ class Connection(ForkAware):
                 or (self._wal.exists() and self._wal.stat().st_size)
             ):
                 raise
-            # A file in WAL mode needs a shared-memory file beside it, which a folder that is not writable cannot get. While
-            # nobody has it open for writing, it can be read as a file that never changes; `data_version` watches that it does not.
+            # A file in WAL mode needs a shared-memory file beside it, which SQLite cannot create in a read-only folder. While no
+            # process has it open for writing, it can be read as a file that never changes (`immutable`); `_read_epoch` looks
+            # whether it did after all, and opens it again.
             self._unchanging = self._look()
             return self._connect("mode=ro&immutable=1")
         return connection
@@ -327,7 +328,7 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 
 class _Nothing:
-    """A database in which nothing was applied: asking what is pending in it lists every known migration."""
+    """A database without migrations: what is pending in it is every known migration."""
 
     def __getitem__(self, _name: str) -> _Nothing:
         return self
@@ -337,7 +338,7 @@ class _Nothing:
 
 
 def parse_url(url: str) -> tuple[Path, bool]:
-    """The file that a registry URL names, and whether it is to be read only. Raises `InvalidStore`."""
+    """Return the file that a registry URL names, and whether to open it read-only. Raises `InvalidStore`."""
     body, _, query = url.removeprefix("sqlite:///").partition("?")
     if not url.startswith("sqlite:///") or not body:
         raise InvalidStore(f"cannot read registry URL {url!r}: write sqlite:///relative/file.db or sqlite:////absolute/file.db")

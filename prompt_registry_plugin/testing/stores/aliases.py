@@ -43,7 +43,7 @@ class AliasConformance(StoreCase):
         assert opened.rollback("p").version == 1
 
     def test_a_move_can_demand_what_it_replaces(self, opened: PromptRegistry) -> None:
-        """And changes nothing when somebody else was faster."""
+        """And changes nothing if the alias has moved meanwhile."""
         opened.register_prompt("p", "one")
         opened.register_prompt("p", "two")
         opened.set_prompt_alias("p", "a", 1, expected_version=None)
@@ -81,7 +81,7 @@ class AliasConformance(StoreCase):
         ]
 
     def test_tags_change_and_each_change_is_in_the_history(self, opened: PromptRegistry) -> None:
-        """Of prompts and of versions; a change that changes nothing is none."""
+        """Of prompts and of versions; setting the same value again is not in it."""
         opened.register_prompt("p", "x", tags={"a": "1"})
         opened.set_prompt_version_tag("p", 1, "a", "2")
         opened.set_prompt_version_tag("p", 1, "a", "2")

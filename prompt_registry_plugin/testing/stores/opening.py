@@ -14,7 +14,7 @@ class OpeningConformance(StoreCase):
     """Opening, closing and looking."""
 
     def test_asking_whether_there_is_a_store_creates_none(self, store_url: str) -> None:
-        """`prompt_registry_store_exists` says so, however often it is asked, and says True once a prompt was registered."""
+        """`prompt_registry_store_exists` answers no, however often it is asked, and yes once a prompt was registered."""
         plugins = create_plugin_manager(*self.plugins) if self.plugins else default_plugin_manager()
         exists = plugins.hook.prompt_registry_store_exists
         for _ in range(2):  # asking must not change the answer
