@@ -78,7 +78,7 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "prices": ("recording.costs",),
     "progress": ("evaluation.progress",),
     "prompts": ("prompts.version", "prompts.messages"),
-    "protocols": ("protocols", "protocols.store"),
+    "protocols": ("protocols", "protocols.store", "protocols.runs"),
     "ray": ("evaluation.ray",),
     "records": ("records", "records.prompts", "records.traces", "records.evaluation"),
     "registry": ("registry.registry", "registry.serving"),

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 import prompt_registry_plugin as pr
+from tests.conftest import run_python
 
 
 @pr.trace
 def answer(question: str) -> str:
     return pr.load_prompt("support").format(question=question).upper()
+
+
+@pr.trace
+def wrong(question: str) -> str:
+    return "wrong"
 
 
 def ask(question: str, name: str = "production") -> pr.Trace:
@@ -220,3 +227,58 @@ def test_the_correction_that_was_said_last_holds() -> None:
         mlflow.log_expectation(trace_id=older.id, name="expected_facts", value=facts)
     [row] = pr.Dataset.from_traces([older])
     assert row.expectations["expected_facts"] == ["right"]
+
+
+def test_the_methods_of_a_registry_act_on_it(tmp_path: Path) -> None:
+    """Traces, feedback and datasets of another registry than the current one, by the same names."""
+    with pr.open_registry(f"sqlite:///{tmp_path}/other.db") as other:
+        with other.record("run") as trace:
+            wrong(question="q")
+        [stored] = other.search_traces()
+        assert stored.id == trace.id
+        assert pr.search_traces() == []
+        other.log_feedback(trace.id, False, expectations={"expected_response": "right"})
+        [feedback] = other.load_feedback([stored])
+        assert (feedback.value, feedback.created_by) == (False, "tester")
+        rows = pr.Dataset.from_traces([stored], feedback=other.load_feedback([stored]))
+        assert rows_of(rows) == [({"question": "q"}, {"expected_response": "right"})]
+        assert other.register_dataset("d", rows).uri == "datasets:/d/1"
+        assert other.merge_records("d", [{"inputs": {"question": "r"}}]).version == 2
+        assert len(other.load_dataset("datasets:/d")) == len(other.examples_of("datasets:/d")) == 2
+        assert [summary.name for summary in other.list_datasets()] == ["d"]
+        assert pr.list_datasets() == []
+        with pytest.raises(pr.UserError, match=r"no trace .* in sqlite:///"):
+            pr.log_feedback(trace.id, True)
+
+
+async def test_the_methods_have_async_twins(registry: pr.PromptRegistry) -> None:
+    """As those of prompts have; the functions of the package are made from them."""
+    await registry.aregister_dataset("d", [{"inputs": {"q": 1}}])
+    assert (await pr.aload_dataset("d")).version == 1
+    assert [summary.version for summary in await registry.alist_datasets()] == [1]
+    assert (await registry.amerge_records("d", [{"inputs": {"q": 2}}])).version == 2
+    with registry.record() as trace:
+        pass
+    assert [found.id for found in await registry.asearch_traces()] == [trace.id]
+    await registry.alog_feedback(trace.id, True)
+    assert [feedback.value for feedback in await registry.aload_feedback([trace])] == [True]
+    for name in ("search_traces", "log_feedback", "register_dataset", "merge_records", "load_dataset", "list_datasets"):
+        for twin in (name, f"a{name}"):
+            assert getattr(pr, twin).__wrapped__ is getattr(pr.PromptRegistry, twin), twin
+
+
+def test_a_dataset_finds_feedback_whatever_was_imported(registry: pr.PromptRegistry) -> None:
+    """In a new process that has asked for nothing but `Dataset`: a trace of its own, feedback from the registry."""
+    with registry.record() as trace:
+        wrong(question="q")
+    registry.log_feedback(trace.id, False, expectations={"expected_response": "right"})
+    code = f"""
+from prompt_registry_plugin import Dataset
+from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.tracing.trace import Trace
+span = Span("1", "chain", "answer", 0.0, 1.0, attributes={{"inputs": {{"question": "q"}}, "output": "wrong"}})
+[row] = Dataset.from_traces([Trace("run", trace_id={trace.id!r}, spans=[span])])
+print(row.expectations["expected_response"])
+"""
+    done = run_python(code)
+    assert done.stdout.strip() == "right", done.stderr

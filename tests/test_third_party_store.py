@@ -16,6 +16,7 @@ from prompt_registry_plugin.errors import UnsupportedByStore
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.protocols import PromptStore
 from prompt_registry_plugin.registry.current import registry_exists, use_registry
+from prompt_registry_plugin.registry.tracked_runs import begin_run
 from prompt_registry_plugin.store.sqlite import SQLiteStore
 from prompt_registry_plugin.testing import PromptStoreConformance
 
@@ -69,6 +70,12 @@ def test_prompts_are_served_recorded_and_evaluated(prompts_only: pr.PromptRegist
     assert dict(row.expectations) == {"expected_response": "Answer: x"}
 
 
+def evaluate_cached() -> pr.EvaluationResult:
+    """An evaluation that is to find its rollouts again."""
+    options = pr.RunOptions(cache="nightly", on_event=lambda event: None)
+    return pr.evaluate(predict_fn=answer, data=[{"inputs": {"question": "x"}}], scorers=["exact_match"], options=options)
+
+
 def trace_of(question: str) -> pr.Trace:
     """A recording of one call of `answer`."""
     with pr.record() as trace:
@@ -97,6 +104,8 @@ def test_a_recording_that_is_not_stored_is_warned_of_once(
         (lambda: pr.load_dataset("datasets:/d"), "datasets"),
         (lambda: pr.list_datasets(), "datasets"),
         (lambda: pr.resume_run("r"), "optimization runs"),
+        (lambda: begin_run("experiment", "run"), "optimization runs, tracked runs"),
+        (lambda: evaluate_cached(), "optimization runs, tracked runs and cached rollouts"),
         (lambda: list(pr.current_registry().store.dump()), "whole copies"),
         (lambda: pr.current_registry().store.restore([]), "whole copies"),
     ],

@@ -1,7 +1,7 @@
 """The interfaces that third parties implement: stores, models, targets, scorers, optimizers, adapters, importers and executors.
 
-Everything is structural: a class with these members is one, with nothing to inherit from. Stores are in `protocols.store`; every name
-can be imported from here.
+Everything is structural: a class with these members is one, with nothing to inherit from. Stores are in `protocols.store` and
+`protocols.runs`; every name can be imported from here.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from prompt_registry_plugin.protocols.runs import CandidateRecord, ReflectionRecord, RunRecord, RunTable
 from prompt_registry_plugin.protocols.store import (
-    CandidateRecord,
     DatasetTable,
     NewMove,
     NewVersion,
     PromptStore,
     PromptTable,
-    ReflectionRecord,
-    RunRecord,
-    RunTable,
     Store,
     TraceTable,
 )

@@ -10,21 +10,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.errors import InvalidTemplate, InvalidURI, PromptNotFound, StoreUnavailable, did_you_mean
+from prompt_registry_plugin.errors import PromptNotFound, StoreUnavailable, did_you_mean
 from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
 from prompt_registry_plugin.records import EMPTY, Prompt, Template
-from prompt_registry_plugin.templates.includes import MAX_DEPTH, expand_includes, includes_of
+from prompt_registry_plugin.registry.includes import Expansion
+from prompt_registry_plugin.templates.includes import includes_of
 
 _MAX_CACHED = 20_000
 """Versions in the cache, so that a program that loads by ever new references does not fill the memory."""
-
-_MAX_TEXT = 1_000_000
-"""Characters of an expanded include: ten levels that each include the next one twice double a text ten times."""
 
 Key = tuple[str, int | str | None]
 Bindings = dict[str, tuple[str, str]]
@@ -159,39 +156,7 @@ class Loader(ForkAware):
         """
         if version.template_format != "double_brace" or not includes_of(version.template):
             return version
-        used: dict[str, PromptVersion] = {}
-        texts: dict[str, str] = {}
-
-        def resolve(reference: str, path: tuple[str, ...]) -> str:
-            where = f"{path[0] if version.version else version.name}, which includes {reference!r}"
-            try:
-                wanted = uri.parse_include(reference)
-                found = drafts.get(wanted.name) or self.find(wanted)
-            except (InvalidURI, PromptNotFound) as error:
-                raise InvalidTemplate(f"cannot put together {where}: {error}") from error
-            # A draft has no number yet; whatever version of itself it includes now, it may be itself by tomorrow.
-            if found.uri in path or (version.version == 0 and found.name == version.name):
-                raise InvalidTemplate(
-                    f"cannot put together {where}: it includes itself, by way of {' → '.join([*path, found.uri])}"
-                )
-            if len(path) > MAX_DEPTH:
-                raise InvalidTemplate(f"cannot put together {where}: includes are nested more than {MAX_DEPTH} deep")
-            template = candidate(found.name) or found.template
-            if not isinstance(template, str) or found.template_format != "double_brace":
-                raise InvalidTemplate(
-                    f"cannot put together {where}: only texts in double braces can be included, and that is none"
-                )
-            used[found.uri] = found
-            if found.uri not in texts:
-                texts[found.uri] = _text(expand_includes(template, found.uri, lambda inner: resolve(inner, (*path, found.uri))))
-            if len(texts[found.uri]) > _MAX_TEXT:
-                raise InvalidTemplate(f"cannot put together {where}: that alone is over {_MAX_TEXT:,} characters")
-            return texts[found.uri]
-
-        template = expand_includes(version.template, version.uri, lambda reference: resolve(reference, (version.uri,)))
-        # One include from the last good copy makes the whole text as old as that copy.
-        served = next((found.served_from for found in used.values() if found.served_from != "registry"), version.served_from)
-        return replace(version, template=template, source=version.template, includes=tuple(used), served_from=served)
+        return Expansion(version, lambda wanted: drafts.get(wanted.name) or self.find(wanted), candidate).expand()
 
     def _current_generation(self) -> _Generation:
         """Return the cache to load from and into, a new one if the registry changed.
@@ -209,9 +174,3 @@ class Loader(ForkAware):
                 # thrown away: its result may be older than that generation.
                 return self._generation if self._generation.epoch == epoch else _Generation(epoch)
         return generation
-
-
-def _text(template: Template) -> str:
-    if not isinstance(template, str):
-        raise TypeError("expanding a text gave no text")  # for the type checker: expand_includes returns a text for a text
-    return template

@@ -7,8 +7,9 @@ from dataclasses import replace
 from prompt_registry_plugin.errors import StoreUnavailable
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.store.postgres.address import parse_url
-from prompt_registry_plugin.store.postgres.connection import PostgresDatabase, schema_exists
+from prompt_registry_plugin.store.postgres.connection import PostgresDatabase
 from prompt_registry_plugin.store.postgres.last_good import LastGood
+from prompt_registry_plugin.store.postgres.schema import schema_exists
 from prompt_registry_plugin.store.sql.database import Database
 from prompt_registry_plugin.store.sql.prompts import SQLPrompts
 from prompt_registry_plugin.store.sql.store import SQLStore

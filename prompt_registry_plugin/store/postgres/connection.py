@@ -8,24 +8,23 @@ server is unreachable every query fails at once, and the listener tries to recon
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import psycopg
-from psycopg import sql as names
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, PromptRegistryError, StoreUnavailable
 from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.store.postgres.address import Address
-from prompt_registry_plugin.store.postgres.migrations import IDENTITIES, MIGRATIONS
-from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
+from prompt_registry_plugin.store.postgres.migrations import IDENTITIES
+from prompt_registry_plugin.store.postgres.schema import migrate
+from prompt_registry_plugin.store.postgres.transaction import DIALECT, Connection, Transaction, translate
+from prompt_registry_plugin.store.sql.database import IntegrityError, Row
 
 logger = logging.getLogger(__name__)
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at every attempt; `_set_unreachable` warns once
@@ -36,16 +35,6 @@ _HEARTBEAT = 3.0  # seconds without a notification after which the epoch is quer
 _RETRY = (0.1, 0.2, 0.4, 0.8)  # seconds between attempts to reconnect; the last one repeats
 _WRITE_SECONDS = 60.0  # a write waits this long: writers queue for the row of the epoch
 _POOL = 10  # connections for queries, of each process
-
-DIALECT = Dialect(
-    json_list="json_agg({})::text",
-    json_object="json_object_agg({})::text",
-    like="{} LIKE ? ESCAPE ''",
-    ilike="{} ILIKE ? ESCAPE ''",
-    pattern=str,
-    has_words="{} IN (SELECT number FROM prompt_words WHERE words @> ?)",
-    words=list,
-)
 
 
 class _Stamp(NamedTuple):
@@ -58,41 +47,6 @@ class _Stamp(NamedTuple):
     state: Literal["connected", "doubtful", "unreachable"]
     connections: int  # how often the listener has connected; notifications between two connections are lost
     epoch: int = 0
-
-
-class _Connection(psycopg.Connection[Row]):
-    """A connection that gives up on a server which accepts requests and does not answer them."""
-
-    answer_within: float | None = None
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        return super().wait(gen, interval, self.answer_within if timeout is None else timeout)
-
-
-class Transaction:
-    """See `store.sql.database.Transaction`; `dirty` once anything was written."""
-
-    def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
-        self.dirty = False
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        cursor = self._connection.execute(_translate(sql), parameters)
-        if cursor.description is not None:
-            return cursor.fetchall()
-        self.dirty = self.dirty or cursor.rowcount > 0
-        return []
-
-    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        if rows:
-            self.dirty = True
-            self._connection.cursor().executemany(_translate(sql), rows)
-
-    def index_words(self, texts: Sequence[tuple[int, str]]) -> None:
-        self.execute_many(
-            "INSERT INTO prompt_words VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET words = excluded.words",
-            [(number, sorted(set(text.split()))) for number, text in texts],
-        )
 
 
 class PostgresDatabase(ForkAware):
@@ -123,7 +77,7 @@ class PostgresDatabase(ForkAware):
 
     def _read(self, sql: str, parameters: Sequence[Any], patience: float | None) -> list[Row]:
         with self._errors(), self._connection(self._address.timeout, patience) as connection:
-            return connection.execute(_translate(sql), parameters).fetchall()
+            return connection.execute(translate(sql), parameters).fetchall()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -197,7 +151,7 @@ class PostgresDatabase(ForkAware):
         self._state_lock = threading.Lock()
         self._pool = ConnectionPool(
             self._address.conninfo,
-            connection_class=_Connection,
+            connection_class=Connection,
             kwargs=self._options(),
             min_size=0,
             max_size=_POOL,
@@ -217,7 +171,7 @@ class PostgresDatabase(ForkAware):
             **self._address.defaults,
         }
 
-    def _check(self, connection: _Connection) -> None:
+    def _check(self, connection: Connection) -> None:
         """Test an idle connection, in a quarter of the time-out, so that there is time left to make another one."""
         connection.answer_within = self._address.timeout / 4
         ConnectionPool.check_connection(connection)
@@ -269,7 +223,7 @@ class PostgresDatabase(ForkAware):
         self._doubt.set()
 
     @contextmanager
-    def _connection(self, answer_within: float, patience: float | None = None) -> Iterator[_Connection]:
+    def _connection(self, answer_within: float, patience: float | None = None) -> Iterator[Connection]:
         if self._closed:
             raise StoreUnavailable(f"the registry {self._address.place} was closed")
         if self._restart:
@@ -306,9 +260,9 @@ class PostgresDatabase(ForkAware):
         attempt = 0
         while not self._stop.is_set():
             try:
-                with _Connection.connect(self._address.conninfo, **self._options()) as connection:
+                with Connection.connect(self._address.conninfo, **self._options()) as connection:
                     connection.answer_within = _WRITE_SECONDS  # another process may be migrating
-                    _migrate(connection, self._address)
+                    migrate(connection, self._address)
                     connection.answer_within = self._address.timeout
                     listens = _listen_on(connection)
                     with self._state_lock:
@@ -332,7 +286,7 @@ class PostgresDatabase(ForkAware):
                 self._stop.wait(_RETRY[min(attempt, len(_RETRY) - 1)])
                 attempt += 1
 
-    def _follow_notifications(self, connection: _Connection, heartbeat: float) -> None:
+    def _follow_notifications(self, connection: Connection, heartbeat: float) -> None:
         """Follow notifications until the connection breaks or the registry is closed."""
         quiet = 0.0
         step = 0.2
@@ -352,16 +306,7 @@ class PostgresDatabase(ForkAware):
                     self._accept_epoch(value)
 
 
-def schema_exists(address: Address) -> bool:
-    """Return whether the schema exists; True as well while the server cannot be asked."""
-    try:
-        with psycopg.connect(address.conninfo, connect_timeout=max(1, math.ceil(address.timeout))) as connection:
-            return bool(connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchall())
-    except psycopg.Error:
-        return True
-
-
-def _listen_on(connection: _Connection) -> bool:
+def _listen_on(connection: Connection) -> bool:
     try:
         connection.execute(f"LISTEN {_CHANNEL}")
     except (
@@ -373,44 +318,9 @@ def _listen_on(connection: _Connection) -> bool:
     return True
 
 
-def _migrate(connection: _Connection, address: Address) -> None:
-    # A look first: who may only read, or asks a standby, finds all there is and changes nothing.
-    if connection.execute("SELECT to_regclass('schema_migrations')").fetchall() != [(None,)] and not _pending(
-        connection, address
-    ):
-        return
-    with connection.transaction():
-        # Processes that start together wait for the first one, then find it done.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('prompt_registry_plugin'))")
-        if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchall():
-            connection.execute(names.SQL("CREATE SCHEMA {}").format(names.Identifier(address.schema)))
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at TIMESTAMPTZ DEFAULT now())"
-        )
-        for name, statements in _pending(connection, address):
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", (name,))
-
-
-def _pending(connection: _Connection, address: Address) -> list[tuple[str, tuple[str, ...]]]:
-    """The migrations that were not applied. Raises `InvalidStore` when others were."""
-    applied = {name for (name,) in connection.execute("SELECT name FROM schema_migrations")}
-    if newer := sorted(applied - {name for name, _ in MIGRATIONS}):
-        raise InvalidStore(
-            f"{address.place} was written by a newer version of prompt-registry-plugin (it knows {', '.join(newer)}); upgrade it"
-        )
-    return [(name, statements) for name, statements in MIGRATIONS if name not in applied]
-
-
-def _epoch(connection: _Connection) -> int:
+def _epoch(connection: Connection) -> int:
     row = connection.execute("SELECT value FROM registry_epoch").fetchone()
     return int(row[0]) if row else 0
-
-
-@lru_cache(maxsize=1024)
-def _translate(sql: str) -> Any:
-    return sql.replace("%", "%%").replace("?", "%s")
 
 
 def _text(error: BaseException) -> str:

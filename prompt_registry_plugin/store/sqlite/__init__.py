@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from prompt_registry_plugin.store.sql.store import SQLStore
-from prompt_registry_plugin.store.sqlite.connection import Connection, parse_url
+from prompt_registry_plugin.store.sqlite.address import parse_url
+from prompt_registry_plugin.store.sqlite.connection import Connection
 
 
 class SQLiteStore(SQLStore):

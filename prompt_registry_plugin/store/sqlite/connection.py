@@ -21,54 +21,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote
 
 from prompt_registry_plugin.concurrency import unwatched
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, StoreUnavailable
 from prompt_registry_plugin.forks import ForkAware, watch_forks
-from prompt_registry_plugin.store.sql.database import Dialect, IntegrityError, Row
+from prompt_registry_plugin.store.sql.database import IntegrityError, Row
+from prompt_registry_plugin.store.sqlite.address import check_folder, parse_url
 from prompt_registry_plugin.store.sqlite.migrations import APPLICATION_ID, migrations
+from prompt_registry_plugin.store.sqlite.transaction import DIALECT, Transaction
 
 _BUSY_SECONDS = 30.0  # a write waits this long for another process; a whole import takes seconds
-
-
-def _glob(pattern: str) -> str:
-    escaped = "".join(f"[{c}]" if c in "*?[" else c for c in pattern)
-    return escaped.replace("%", "*").replace("_", "?")
-
-
-DIALECT = Dialect(
-    json_list="json_group_array({})",
-    json_object="json_group_object({})",
-    # LIKE minds upper and lower case as it does in MLflow, so it is written with GLOB; SQLite's own LIKE is ILIKE.
-    like="{} GLOB ?",
-    ilike="{} LIKE ?",
-    pattern=_glob,
-    has_words="{} IN (SELECT rowid FROM prompt_words WHERE prompt_words MATCH ?)",
-    words=lambda words: " ".join(f'"{word}"' for word in words),
-)
-
-
-class Transaction:
-    """See `store.sql.database.Transaction`; `dirty` once anything was written."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._before = connection.total_changes
-
-    @property
-    def dirty(self) -> bool:
-        return self._connection.total_changes != self._before
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(sql, parameters).fetchall()
-
-    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._connection.executemany(sql, rows)
-
-    def index_words(self, texts: Sequence[tuple[int, str]]) -> None:
-        self._connection.executemany("DELETE FROM prompt_words WHERE rowid = ?", [(number,) for number, _ in texts])
-        self._connection.executemany("INSERT INTO prompt_words (rowid, words) VALUES (?, ?)", [text for text in texts if text[1]])
 
 
 class Connection(ForkAware):
@@ -76,7 +38,7 @@ class Connection(ForkAware):
 
     def __init__(self, url: str) -> None:
         self.path, self.read_only = parse_url(url)
-        _check_folder(self.path, url)
+        check_folder(self.path, url)
         self.dialect = DIALECT
         # A parent's connections. Using or closing one in a child can corrupt the file (sqlite.org/howtocorrupt.html, section 2.6),
         # so they are kept from being collected, too.
@@ -335,28 +297,6 @@ class _Nothing:
 
     def exists(self) -> bool:
         return False
-
-
-def parse_url(url: str) -> tuple[Path, bool]:
-    """Return the file that a registry URL names, and whether to open it read-only. Raises `InvalidStore`."""
-    body, _, query = url.removeprefix("sqlite:///").partition("?")
-    if not url.startswith("sqlite:///") or not body:
-        raise InvalidStore(f"cannot read registry URL {url!r}: write sqlite:///relative/file.db or sqlite:////absolute/file.db")
-    mode = parse_qs(query).get("mode", ["rwc"])
-    if mode not in (["rwc"], ["ro"]):
-        raise InvalidStore(f"registry URL {url!r}: mode is 'ro' or left away, not {mode[0]!r}")
-    return Path(unquote(body)).expanduser(), mode == ["ro"]
-
-
-def _check_folder(path: Path, url: str) -> None:
-    try:
-        if path.is_dir():
-            raise InvalidStore(f"registry URL {url!r} names a folder; name a file in it")
-        if not path.parent.is_dir():
-            raise InvalidStore(f"registry URL {url!r}: there is no folder {path.parent}; create it first")
-        path.exists()
-    except OSError as error:
-        raise InvalidStore(f"registry URL {url!r}: {error.strerror}") from error
 
 
 def _advice(message: str) -> str:
