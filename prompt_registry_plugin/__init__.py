@@ -39,10 +39,9 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.errors import StoreUnavailable as StoreUnavailable
     from prompt_registry_plugin.errors import TargetFailed as TargetFailed
     from prompt_registry_plugin.errors import UserError as UserError
-    from prompt_registry_plugin.evaluation.compare import Comparison as Comparison
-    from prompt_registry_plugin.evaluation.compare import Variant as Variant
     from prompt_registry_plugin.evaluation.compare import acompare as acompare
     from prompt_registry_plugin.evaluation.compare import compare as compare
+    from prompt_registry_plugin.evaluation.comparison import Comparison as Comparison
     from prompt_registry_plugin.evaluation.evaluate import EvaluationResult as EvaluationResult
     from prompt_registry_plugin.evaluation.evaluate import aevaluate as aevaluate
     from prompt_registry_plugin.evaluation.evaluate import evaluate as evaluate
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.evaluation.playground import atry_prompts as atry_prompts
     from prompt_registry_plugin.evaluation.playground import load_table as load_table
     from prompt_registry_plugin.evaluation.playground import try_prompts as try_prompts
+    from prompt_registry_plugin.evaluation.variant import Variant as Variant
     from prompt_registry_plugin.frameworks.enabling import disable as disable
     from prompt_registry_plugin.frameworks.enabling import enable as enable
     from prompt_registry_plugin.frameworks.enabling import enabled as enabled
@@ -264,7 +264,9 @@ _HOME = {
     "optimize.engine.constraints": ("Constraints",),
     "optimize.engine.pareto": ("ParetoPoint",),
     "optimize.migrate": ("MigratedPrompt", "MigrationResult", "amigrate_prompts", "migrate_prompts"),
-    "evaluation.compare": ("Comparison", "Variant", "acompare", "compare"),
+    "evaluation.compare": ("acompare", "compare"),
+    "evaluation.comparison": ("Comparison",),
+    "evaluation.variant": ("Variant",),
     "scorers.agreement": ("Agreement", "ajudge_agreement", "judge_agreement"),
     "scorers.builtin": ("Cost", "JSONSchema", "Latency", "Length", "Numeric", "Regex", "ToolCalls"),
     "scorers.equivalence": ("Equivalence",),

@@ -27,7 +27,7 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "cli.run": ("cli.run_program",),
     "cli.serving": ("cli.serve_prompt",),
     "cli.trying": ("cli.try_",),
-    "comparison": ("evaluation.compare", "evaluation.gate"),
+    "comparison": ("evaluation.compare", "evaluation.gate", "evaluation.statistics"),
     "concurrency": ("concurrency", "forks"),
     "curation": ("datasets.dataset", "registry.functions"),
     "current": ("registry.current",),

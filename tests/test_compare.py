@@ -12,7 +12,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.main import main
-from prompt_registry_plugin.evaluation.compare import holm
+from prompt_registry_plugin.evaluation.statistics import holm
 from tests import simulated_target as target
 
 QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)

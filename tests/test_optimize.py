@@ -138,6 +138,7 @@ with tempfile.TemporaryDirectory() as folder, pr.open_registry(f"sqlite:///{fold
 """
 
 
+@pytest.mark.process
 def test_same_seed_is_deterministic_in_every_process(tmp_path: Path) -> None:
     """The reflection model is asked the same in the same order, though each process hashes strings in its own way."""
     asked = [run_python(SEEDED, cwd=tmp_path, PYTHONHASHSEED=seed).stdout for seed in ("1", "2", "3")]

@@ -49,7 +49,7 @@ def evaluate_command(
     """Evaluate a target on a file of rows, with versions of a prompt side by side, and pass or fail a gate."""
     from prompt_registry_plugin.cli.display import console, make_table, print_json
     from prompt_registry_plugin.evaluation.compare import compare
-    from prompt_registry_plugin.evaluation.gate import read_gate
+    from prompt_registry_plugin.evaluation.gate import parse_gate
     from prompt_registry_plugin.evaluation.options import RunOptions
     from prompt_registry_plugin.evaluation.runner import resolve_scorers
     from prompt_registry_plugin.plugins import default_plugin_manager
@@ -61,7 +61,7 @@ def evaluate_command(
         raise UserError("--baseline needs a --prompt to compare with it")
     if gate is not None:  # what is wrong with it is told before anything is spent
         known = [scorer.name for scorer in resolve_scorers(scorers, default_plugin_manager())]
-        read_gate(gate, known, max(1, len(variants)) * max(1, len(models)))
+        parse_gate(gate, known, max(1, len(variants)) * max(1, len(models)))
     try:
         found = compare(
             predict_fn=target,

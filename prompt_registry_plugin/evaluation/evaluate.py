@@ -1,4 +1,4 @@
-"""Evaluating a target on examples, with the prompts as they are or with a candidate's."""
+"""Evaluate a target on examples, with the registry's prompts or with given ones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from prompt_registry_plugin.registry.functions import examples_of
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EvaluationResult:
-    """The rollouts, in the order of the examples, and what they add up to."""
+    """The rollouts of a target, and their totals and means."""
 
     rollouts: Sequence[Rollout]
+    """One for each example, in the order of the examples; failed ones too."""
     scorers: Sequence[str]
+    """The names of the scorers, in the order in which they were given."""
 
     def __repr__(self) -> str:
         each = ", ".join(f"{name} {score}" for name, score in self.scores.items())
@@ -33,12 +35,12 @@ class EvaluationResult:
 
     @property
     def score(self) -> Interval:
-        """The aggregated score with its 95 % interval; failed rollouts count as 0."""
+        """The mean of the aggregated scores with its 95 % interval; failed rollouts count as 0."""
         return mean_interval([rollout.score for rollout in self.rollouts])
 
     @property
     def scores(self) -> dict[str, Interval]:
-        """The same by scorer."""
+        """The mean score by scorer with its 95 % interval; failed rollouts count as 0."""
         return {
             name: mean_interval([rollout.scores[name].value if name in rollout.scores else 0.0 for rollout in self.rollouts])
             for name in self.scorers
@@ -51,17 +53,17 @@ class EvaluationResult:
 
     @property
     def seconds(self) -> Interval:
-        """The time of a rollout, in seconds."""
+        """The mean time of a rollout, in seconds, with its 95 % interval. Waiting for a slot does not count."""
         return mean_interval([rollout.seconds for rollout in self.rollouts])
 
     @property
     def usage(self) -> Usage:
-        """Tokens over all rollouts, where the framework's adapter reports them."""
+        """Tokens and model calls of the target over all rollouts, where an adapter reports them; judges do not count."""
         return usage_over(self.rollouts)
 
     @property
     def cost(self) -> float | None:
-        """US dollars over all rollouts; None when a model's price is not known."""
+        """US dollars of the target over all rollouts; None when a model's price is not known. Judges do not count."""
         return cost_over(self.rollouts)
 
 
@@ -74,11 +76,11 @@ async def aevaluate(
     aggregation: Aggregation | None = None,
     options: RunOptions | None = None,
 ) -> EvaluationResult:
-    """Runs `predict_fn` once on every row of `data` and scores each answer with every scorer.
+    """Run `predict_fn` once on every row of `data`, and score each answer with every scorer.
 
     `predict_fn` is a function of the row's inputs, an object of an installed framework, or `"module:name"`. `prompts` are templates by
-    prompt name that hold instead of the registry's. The aggregated score of a row is the mean of its scorers, or what `aggregation`
-    makes of them. A row on which the target raises is a failed rollout with a score of 0, never a scored text.
+    prompt name that are used instead of the registry's. The aggregated score of a row is the mean of its scores, or what `aggregation`
+    returns for them. A row on which the target raises is a failed rollout with a score of 0, never a scored text.
 
     Raises `InvalidExample` before anything is run, `InvalidScore` after the first rollout, `TargetFailed` when the first three
     fail, and `PromptNotRendered` when one of `prompts` was never rendered.
