@@ -13,7 +13,7 @@ from typing import Any
 from prompt_registry_plugin import PromptVersion
 from prompt_registry_plugin.errors import InvalidFilter
 from prompt_registry_plugin.records import Page, Prompt, digest
-from prompt_registry_plugin.store.filters import And, Comparison, Expression, Not, Or, parse_filter, parse_order
+from prompt_registry_plugin.store.filters import And, Expression, Not, Or, Predicate, parse_filter, parse_order
 
 Row = tuple[Prompt, PromptVersion]  # a prompt and its newest version
 Order = list[tuple[str, str]]
@@ -87,11 +87,11 @@ def _matches(expression: Expression, prompt: Prompt, newest: PromptVersion) -> b
     return _words(value) <= _words(newest.template)
 
 
-def _any_is(comparison: Comparison, texts: Sequence[str]) -> bool:
-    if comparison.operator in ("=", "!="):
-        return (comparison.value in texts) == (comparison.operator == "=")
-    pattern = "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in comparison.value)
-    flags = re.S if comparison.operator == "LIKE" else re.S | re.I
+def _any_is(predicate: Predicate, texts: Sequence[str]) -> bool:
+    if predicate.operator in ("=", "!="):
+        return (predicate.value in texts) == (predicate.operator == "=")
+    pattern = "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in predicate.value)
+    flags = re.S if predicate.operator == "LIKE" else re.S | re.I
     return any(re.fullmatch(pattern, text, flags) for text in texts)
 
 

@@ -38,15 +38,15 @@ _OPERATORS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """One comparison of a filter."""
+class Predicate:
+    """One comparison in a filter, such as `name LIKE 'support%'`."""
 
     field: str
-    """A field of prompts, such as `name`, or the key of a tag."""
+    """One of `name`, `alias`, `created_at`, `text` and `archived`, or the key of a tag."""
     operator: str
-    """`=`, `!=`, `<`, `<=`, `>`, `>=`, `LIKE`, `ILIKE` or `MATCH`."""
+    """As in SQL, in upper case; `MATCH` for `text`."""
     value: str
-    """The value to compare with, without its quotes."""
+    """Without its quotes."""
     is_tag: bool = False
     """Whether `field` is the key of a tag."""
 
@@ -78,7 +78,7 @@ class Or:
     operands: tuple[Expression, ...]
 
 
-Expression = Comparison | Not | And | Or
+Expression = Predicate | Not | And | Or
 
 
 def parse_filter(text: str) -> Expression:
@@ -156,10 +156,10 @@ class _Parser:
         kind, value, position = self.next("a quoted value")
         if kind != "string":
             self.fail(position, "a value is written in quotes")
-        comparison = Comparison(field, operator, value[1:-1].replace(value[0] * 2, value[0]), is_tag)
-        if not is_tag and (fault := _fault(comparison)):
+        predicate = Predicate(field, operator, value[1:-1].replace(value[0] * 2, value[0]), is_tag)
+        if not is_tag and (fault := _fault(predicate)):
             self.fail(position, fault)
-        return comparison
+        return predicate
 
     @contextmanager
     def deeper(self) -> Iterator[None]:
@@ -188,15 +188,15 @@ class _Parser:
         raise InvalidFilter(f"cannot read the filter: {reason}\n  {line}\n  {' ' * (position - start)}^")
 
 
-def _fault(comparison: Comparison) -> str | None:
-    """Return what is wrong with the value of a comparison, or None."""
-    if comparison.field == "archived" and comparison.value.lower() not in ("true", "false"):
+def _fault(predicate: Predicate) -> str | None:
+    """Return what is wrong with the value of a predicate, or None."""
+    if predicate.field == "archived" and predicate.value.lower() not in ("true", "false"):
         return "archived is 'true' or 'false'"
-    if comparison.field == "text" and not re.search(r"[^\W_]", comparison.value):
+    if predicate.field == "text" and not re.search(r"[^\W_]", predicate.value):
         return "MATCH needs at least one word"
-    if comparison.field == "created_at":
+    if predicate.field == "created_at":
         try:
-            comparison.moment.astimezone(UTC)
+            predicate.moment.astimezone(UTC)
         except (ValueError, OverflowError):
             return "a time is written as '2026-01-31' or '2026-01-31T12:00:00'"
     return None

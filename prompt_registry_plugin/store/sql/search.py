@@ -15,7 +15,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidFilter
 from prompt_registry_plugin.records import digest
-from prompt_registry_plugin.store.filters import And, Comparison, Expression, Not, Or, parse_filter, parse_order
+from prompt_registry_plugin.store.filters import And, Expression, Not, Or, Predicate, parse_filter, parse_order
 from prompt_registry_plugin.store.sql.database import Dialect, as_words, iso
 
 COLUMNS = "p.name, p.latest_version, p.created_at, p.archived_at"
@@ -77,14 +77,14 @@ class Query:
             word = " AND " if isinstance(expression, And) else " OR "
             sides = [self._where(operand) for operand in expression.operands]
             return "(" + word.join(sql for sql, _ in sides) + ")", [value for _, values in sides for value in values]
-        return self._where_comparison(expression)
+        return self._where_predicate(expression)
 
-    def _where_comparison(self, comparison: Comparison) -> tuple[str, list[Any]]:
-        field, operator, value = comparison.field, comparison.operator, comparison.value
-        if comparison.is_tag or field == "alias":
+    def _where_predicate(self, predicate: Predicate) -> tuple[str, list[Any]]:
+        field, operator, value = predicate.field, predicate.operator, predicate.value
+        if predicate.is_tag or field == "alias":
             inner = "=" if operator == "!=" else operator
             word = "NOT IN" if operator == "!=" else "IN"
-            sql, parameters = self._where_tag(field, inner, value) if comparison.is_tag else self._where_alias(inner, value)
+            sql, parameters = self._where_tag(field, inner, value) if predicate.is_tag else self._where_alias(inner, value)
             return f"p.name {word} ({sql})", parameters
         if field == "text":
             return self.dialect.has_words.format("p.number"), [self.dialect.words(as_words(value))]
@@ -92,7 +92,7 @@ class Query:
             shown = (value.lower() == "true") == (operator == "=")
             return f"p.archived_at IS {'NOT ' if shown else ''}NULL", []
         if field == "created_at":
-            return f"p.created_at {operator} ?", [iso(comparison.moment)]
+            return f"p.created_at {operator} ?", [iso(predicate.moment)]
         return self._where_text("p.name", operator, value)
 
     def _where_tag(self, key: str, operator: str, value: str) -> tuple[str, list[Any]]:
