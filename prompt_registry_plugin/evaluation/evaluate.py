@@ -9,7 +9,7 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.datasets.examples import Data
-from prompt_registry_plugin.evaluation.cache import KeptRollouts
+from prompt_registry_plugin.evaluation.cache import RolloutCache
 from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Aggregation, Runner, cost_over, usage_over
@@ -97,9 +97,9 @@ async def aevaluate(
         aggregation=aggregation,
     ) as runner:
         runner.check(examples, "data")
-        kept = None if options.cache is None else KeptRollouts(registry, options, predict_fn, runner.scorers, aggregation)
+        cache = None if options.cache is None else RolloutCache(registry, options, predict_fn, runner.scorers, aggregation)
         with default_progress(options.on_event) as on_event:
-            rollouts = await run_all(runner, candidate, examples, on_event, kept)
+            rollouts = await run_all(runner, candidate, examples, on_event, cache)
     return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
 
 
@@ -107,11 +107,11 @@ evaluate = blocking(aevaluate)
 
 
 async def run_all(
-    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, kept: KeptRollouts | None
+    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, cache: RolloutCache | None
 ) -> list[Rollout]:
-    """One rollout an example, in order; what is `kept` is not run again. Raises as `aevaluate` says."""
+    """Return one rollout for each example, in order; those that are cached are not run again. Raises as `aevaluate` does."""
     total, done, score = len(examples), 0, 0.0
-    rollouts: list[Rollout | None] = [None] * total if kept is None else kept.find(candidate, examples)
+    rollouts: list[Rollout | None] = [None] * total if cache is None else cache.find(candidate, examples)
     left = [i for i, rollout in enumerate(rollouts) if rollout is None]
     on_event(Event("started", "evaluate", 0, total))
 
@@ -120,25 +120,26 @@ async def run_all(
         done, score = done + 1, score + rollout.score
         on_event(Event("rollout", "evaluate", done, total, score / done))
 
-    def finished(i: int, rollout: Rollout, began: datetime) -> None:
+    def store(i: int, rollout: Rollout, began: datetime) -> None:
         rollouts[i] = rollout
-        if kept is not None:
-            kept.keep(candidate, examples[i], rollout, began)
+        if cache is not None:
+            cache.add(candidate, examples[i], rollout, began)
         count(rollout)
 
-    async def one(i: int) -> None:
+    async def run(i: int) -> None:
         began = utc_now()
-        finished(i, await runner(candidate, examples[i]), began)
+        store(i, await runner(candidate, examples[i]), began)
 
-    for known in rollouts:
-        if known is not None:
-            count(known)
+    for cached in rollouts:
+        if cached is not None:
+            count(cached)
     if left:
         began = utc_now()
+        # One by one until one succeeds, so that a mistake costs a call and not all of them.
         probed = await runner.probe(candidate, [examples[i] for i in left])
         for i, rollout in zip(left, probed, strict=False):
-            finished(i, rollout, began)
-        await all_of(one(i) for i in left[len(probed) :])
+            store(i, rollout, began)
+        await all_of(run(i) for i in left[len(probed) :])
     every = [rollout for rollout in rollouts if rollout is not None]
     if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in every)]:
         raise unrendered_error(never)

@@ -1,4 +1,4 @@
-"""Pictures and pages that need nothing but the file they are in: no script, no font, no network."""
+"""Charts and pages that consist of one file: no script, no font, no network."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _COLOURS = ("#1b6ca8", "#c0504d", "#5a8a3a", "#8064a2", "#d98c2b", "#4aa5a8")
 
 
 def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> str:
-    """An SVG text with a line for each name, through its points; a single point is a dot.
+    """Return an SVG text with a line for each name, through its points; a single point is a dot.
 
-    Charting libraries load scripts or fonts, or bring an import hook; this needs neither, and a browser's own `<title>` tells values.
+    Charting libraries load scripts or fonts, or install an import hook. The browser shows the `<title>` of a point as a tooltip.
     """
     every = [point for points in lines.values() for point in points] or [(0.0, 0.0)]
     left, right = min(0.0, *(a for a, _ in every)), max(a for a, _ in every) or 1.0
@@ -44,8 +44,8 @@ def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> st
         colour, placed = _COLOURS[i % len(_COLOURS)], [at(point) for point in points]
         route = " ".join(f"{a},{b}" for a, b in placed)
         parts.append(f'<polyline points="{route}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for (a, b), (said, value) in zip(placed, points, strict=True):
-            parts.append(f'<circle cx="{a}" cy="{b}" r="3" fill="{colour}"><title>{said:g}: {value:.3f}</title></circle>')
+        for (a, b), (position, value) in zip(placed, points, strict=True):
+            parts.append(f'<circle cx="{a}" cy="{b}" r="3" fill="{colour}"><title>{position:g}: {value:.3f}</title></circle>')
         row = _TOP + _HIGH + 58 + 18 * i
         parts.append(f'<path d="M{_LEFT} {row - 4}h18" stroke="{colour}" stroke-width="3"/>')
         parts.append(f'<text x="{_LEFT + 26}" y="{row}">{escape(name)}</text>')
@@ -56,7 +56,7 @@ def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> st
 
 
 def page(template: str, **values: Any) -> str:
-    """An HTML text from one of our own page templates; every value is escaped, and has no secrets in it."""
+    """Return an HTML page from a template in `pages`; every value is escaped, and secrets in it are masked."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -72,7 +72,7 @@ def page(template: str, **values: Any) -> str:
 
 
 def word_changes(old: str, new: str) -> list[tuple[Literal["equal", "changed"], str, str]]:
-    """How `new` came from `old`, word by word: (kind, removed, added); both are the same where nothing changed."""
+    """Return the difference of two texts, word by word, as (kind, removed, added); both are the same where nothing changed."""
     before, after = (re.findall(r"\s+|[^\s\w]|\w+", text) for text in (old, new))
     return [
         ("equal" if tag == "equal" else "changed", "".join(before[i1:i2]), "".join(after[j1:j2]))

@@ -1,4 +1,4 @@
-"""Trying a prompt: one set of values, several versions and models, side by side; what is saved becomes rows."""
+"""Try a prompt: one set of values, several versions and models, side by side. Saved trials are traces and can become examples."""
 
 from __future__ import annotations
 
@@ -31,20 +31,30 @@ _COLUMNS = ("prompt", "model", "output", "seconds", "tokens", "cost", "error", "
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one model answered to one version of a prompt. `trace_id` is None for what was not saved; `cost` where no price is known."""
+    """One answer of one model to one version of a prompt."""
 
     prompt: str
+    """The URI of the version."""
     model: str
+    """The name of the model."""
     output: str
+    """The answer; when the model failed, the part of it that came before."""
     seconds: float
+    """From the request to the end of the answer."""
     usage: Usage = field(default_factory=Usage)
+    """Tokens of the answer, as the model reports them."""
     cost: float | None = None
+    """US dollars; None when the model's price is not known."""
     error: str | None = None
+    """Why the model failed; None when it did not."""
     simulated: bool = False
+    """Whether the model is a simulated one, whose answers say nothing about real models."""
     trace_id: str | None = None
+    """The stored trace; None when the trial was not saved."""
 
 
 OnPiece = Callable[[int, str], None]
+"""Receives (index of the trial, piece of its answer) as answers arrive."""
 
 
 async def atry_prompts(
@@ -56,15 +66,17 @@ async def atry_prompts(
     save: bool = False,
     on_piece: OnPiece | None = None,
 ) -> list[Trial]:
-    """Asks every model with every version, all at once; without models, that of each prompt's `model_config`.
+    """Ask every model with every version, all at once; without `models`, the one in each prompt's `model_config`.
 
-    `params` (such as `temperature`) go to the models. With `save`, each answer is stored as a trace, which `load_table`,
-    `search_traces` and `Dataset.from_traces` give back. `on_piece` is told (number of the trial, text) as answers come in. A model
-    that fails is a trial with an error. Raises `UserError` before anything is asked.
+    `values` are the prompts' variables, `params` (such as `temperature`) go to the models. With `save`, each answer is stored as a trace,
+    which `load_table`, `search_traces` and `Dataset.from_traces` return. `on_piece` receives (index of the trial, text) as answers
+    arrive. A model that fails gives a trial with an error.
+
+    Raises `UserError`, before any model is asked, for missing values and unknown models.
     """
     named = [prompts] if isinstance(prompts, str) else list(prompts)
     registry = current_registry()
-    # What an alias points at now is what is tried, and what is noted.
+    # An alias may move while models answer. It is resolved once, so that all trials and traces name the same version.
     agents = [
         PromptAgent(registry.load_prompt(as_uri(name)).uri, model, **params) for name in named for model in models or (None,)
     ]
@@ -73,10 +85,10 @@ async def atry_prompts(
             raise UserError(problem)
         await agent.model_of(registry.load_prompt(agent.prompt)).check()
 
-    async def one(number: int, agent: PromptAgent) -> Trial:
-        return await _trial(agent, values, save, lambda piece: on_piece(number, piece) if on_piece else None)
+    async def run(index: int, agent: PromptAgent) -> Trial:
+        return await _run_trial(agent, values, save, lambda piece: on_piece(index, piece) if on_piece else None)
 
-    trials = await all_of(one(number, agent) for number, agent in enumerate(agents))
+    trials = await all_of(run(index, agent) for index, agent in enumerate(agents))
     if save:
         await asyncio.to_thread(registry.flush)
     return trials
@@ -85,7 +97,7 @@ async def atry_prompts(
 try_prompts = blocking(atry_prompts)
 
 
-async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_piece: Callable[[str], None]) -> Trial:
+async def _run_trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_piece: Callable[[str], None]) -> Trial:
     registry = current_registry()
     version = registry.load_prompt(agent.prompt)
     model, params = agent.model_of(version), agent.params_of(version)
@@ -93,8 +105,8 @@ async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_p
     run_id = digest(config)
     trace, pieces, error = TraceRecorder(_NAME, run_id=run_id if save else None), list[str](), None
     started = time.perf_counter()
-    noted = {name: value if name in ("prompt", "model") else json.dumps(value) for name, value in config.items()}
-    with tracked_run("try", agent.name, params=noted, run_id=run_id) if save else nullcontext():
+    settings = {name: value if name in ("prompt", "model") else json.dumps(value) for name, value in config.items()}
+    with tracked_run("try", agent.name, params=settings, run_id=run_id) if save else nullcontext():
         with recording(trace):
             try:
                 with span("chain", _NAME, {"inputs": dict(values), "prompt": version.uri, "model": model.name}) as span_id:
@@ -110,20 +122,21 @@ async def _trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, on_p
         if save:
             registry.store.traces.add(trace)
     calls = [s for s in with_costs(trace, registry.plugins).spans if s.kind == "llm"]
-    cost = _sum(s.attributes.get("cost") for s in calls)
+    cost = _sum_known(s.attributes.get("cost") for s in calls)
     output, usage = "".join(pieces), trace.usage
     return Trial(version.uri, model.name, output, seconds, usage, cost, error, model.simulated, trace.id if save else None)
 
 
 def load_table() -> Any:
-    """Every saved trial as a pandas frame, newest first: prompt, model, a column for each variable, the output, and what it took.
+    """Return every saved trial as a pandas frame, newest first.
 
-    A variable whose name another column has is called `inputs.` and its name. Raises `UserError` without pandas.
+    The columns are prompt, model, one for each variable, output, seconds, tokens (input and output), cost (US dollars), error, run_id
+    and trace_id. A variable with the name of another column is in `inputs.` and its name. Raises `UserError` without pandas.
     """
     rows = []
     for trace in search_traces(name=_NAME, max_results=10_000_000):
         step, attempt = step_of(trace) or (EMPTY, None), next((s for s in trace.spans if s.name == _NAME), None)
-        if attempt is None:  # a recording of somebody's own, by the same name
+        if attempt is None:  # a trace of the user's own with the same name
             continue
         calls = [s for s in trace.spans if s.kind == "llm"]
         rows.append({
@@ -133,7 +146,7 @@ def load_table() -> Any:
             "output": attempt.attributes.get("output"),
             "seconds": attempt.seconds,
             "tokens": trace.usage.input_tokens + trace.usage.output_tokens,
-            "cost": _sum(s.attributes.get("cost") for s in calls),
+            "cost": _sum_known(s.attributes.get("cost") for s in calls),
             "error": attempt.error,
             "run_id": trace.run_id,
             "trace_id": trace.id,
@@ -141,6 +154,7 @@ def load_table() -> Any:
     return frame_of(rows)
 
 
-def _sum(costs: Iterable[float | None]) -> float | None:
+def _sum_known(costs: Iterable[float | None]) -> float | None:
+    """Return the sum; None when one of them is not known, or there are none."""
     known = list(costs)
     return None if not known or None in known else sum(cost for cost in known if cost is not None)

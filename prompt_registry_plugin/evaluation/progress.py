@@ -1,4 +1,4 @@
-"""The live progress bar: rollouts, best score, elapsed and remaining time. Where there is no terminal, a few lines."""
+"""Show progress: a live bar with rollouts, best score, elapsed and remaining time; without a terminal, a few lines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Any
 from prompt_registry_plugin.evaluation.options import Event, OnEvent
 
 logger = logging.getLogger(__name__)
-_COUNT_EVERY = 10.0
+_SECONDS_BETWEEN_COUNTS = 10.0  # a log of a long run stays readable
 
 
 @contextmanager
 def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
-    """`on_event` as it is; without one, a progress bar on a terminal, and a line now and then elsewhere, on standard error."""
+    """Yield `on_event`; without one, a listener that shows progress on standard error, as a bar on a terminal and as lines elsewhere.
+
+    An exception in `on_event` is logged.
+    """
     if on_event is not None:
-        yield _guarded(on_event)
+        yield _log_exceptions(on_event)
     elif sys.stderr.isatty():
         with live_progress() as show:
             yield show
@@ -27,8 +30,8 @@ def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
         yield _Lines()
 
 
-def _guarded(on_event: OnEvent) -> OnEvent:
-    """A listener whose exceptions are logged: watching a run must not be able to end it."""
+def _log_exceptions(on_event: OnEvent) -> OnEvent:
+    """Return a listener that logs exceptions and raises none: watching a run must not be able to end it."""
 
     def listen(event: Event) -> None:
         try:
@@ -41,7 +44,7 @@ def _guarded(on_event: OnEvent) -> OnEvent:
 
 @contextmanager
 def live_progress() -> Iterator[OnEvent]:
-    """A progress bar for each task on standard error, and below it what a search has spent and is at work on."""
+    """Yield a listener that shows a bar for each task on standard error, and below it what a search has spent and is working on."""
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -68,22 +71,22 @@ def live_progress() -> Iterator[OnEvent]:
             if event.task not in tasks:
                 tasks[event.task] = progress.add_task(event.task, total=event.total, best="–")
             if event.kind in ("rollout", "finished", "started"):
-                # A search may end before its budget: then what was done is all there is.
+                # A search may end before its budget is spent: the bar is full then, too.
                 total = event.done if event.kind == "finished" else event.total
                 progress.update(tasks[event.task], completed=event.done, total=total)
             if event.best is not None:
                 interval = event.detail.get("interval")
-                said = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-                progress.update(tasks[event.task], best=f"{event.best:.3f}{said}")
-            below.plain = "\n".join(_lines_of(event.detail))
+                bounds = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+                progress.update(tasks[event.task], best=f"{event.best:.3f}{bounds}")
+            below.plain = "\n".join(_describe_search(event.detail))
             if event.text:
                 console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
 
         yield show
 
 
-def _lines_of(detail: Mapping[str, Any]) -> list[str]:
-    """What a search has spent and is at work on, in at most six lines."""
+def _describe_search(detail: Mapping[str, Any]) -> list[str]:
+    """Return what a search has spent and is working on, in at most six lines; nothing for an evaluation."""
     if "reflections" not in detail:
         return []
     money = f", ${detail['dollars']:.4f}" if detail["dollars"] else ""
@@ -93,7 +96,7 @@ def _lines_of(detail: Mapping[str, Any]) -> list[str]:
 
 
 class _Lines:
-    """Writes texts to standard error as they come, and counts every ten seconds."""
+    """Writes the text of events to standard error as they come, and a count every ten seconds."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -101,7 +104,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         if event.text:
             self._write(f"{event.task}: {event.text}")
-        elif event.total and time.monotonic() - self._last > _COUNT_EVERY:
+        elif event.total and time.monotonic() - self._last > _SECONDS_BETWEEN_COUNTS:
             best = "" if event.best is None else f", score {event.best:.3f}"
             self._write(f"{event.task}: {event.done} of {event.total} rollouts{best}")
 

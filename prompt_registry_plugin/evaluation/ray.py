@@ -1,8 +1,8 @@
-"""Rollouts on a Ray cluster (the extra `ray`): `RunOptions(executor="ray")`.
+"""Run rollouts on a Ray cluster (the extra `ray`): `RunOptions(executor="ray")`.
 
-The cluster that `RAY_ADDRESS` names is used, or one that is running here already, else a local one is started. Workers import the
-target and the scorers by name, from the folder that the run was started in, and open the same registry: a SQLite file has to be on a
-file system that all nodes share; PostgreSQL is made for this.
+It uses the cluster that `RAY_ADDRESS` names, or one that runs on this machine already, and else starts a local one. Workers import the
+target and the scorers by name, from the folder that the run was started in, and open the same registry. A SQLite file has to be on a file
+system that all nodes share; prefer PostgreSQL.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from prompt_registry_plugin.protocols import Executor
 
 
 class RayExecutor:
-    """One Ray task for each rollout; a worker process keeps what it has set up for the next one."""
+    """Runs each rollout as a Ray task. A worker process keeps what it has set up for the next one."""
 
     def __init__(self) -> None:
         if find_spec("ray") is None:
             raise PluginError("Ray is not installed: pip install 'prompt-registry-plugin[ray]'")
         import ray
 
-        self._began = not ray.is_initialized()
-        if self._began:
+        self._started_cluster = not ray.is_initialized()
+        if self._started_cluster:
             ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
         # A rollout mostly waits for models; Ray would otherwise run one for each core.
         self._perform: Any = ray.remote(num_cpus=0.05, max_retries=0)(_perform)
 
     async def run(self, work: str, candidate: str, example: str) -> str:
-        """See `Executor`."""
+        """Return the rollout as JSON text; see `Executor`."""
         done: str = await self._perform.remote(work, candidate, example)
         return done
 
     def close(self) -> None:
-        """Stops the local cluster, if it was started for this."""
-        if self._began:
+        """Stop the local cluster, if this executor started it."""
+        if self._started_cluster:
             import ray
 
             ray.shutdown()
@@ -50,5 +50,5 @@ def _perform(work: str, candidate: str, example: str) -> str:
 
 @hookimpl
 def prompt_registry_executor(name: str) -> Executor | None:
-    """`ray`."""
+    """Return the executor `ray`."""
     return RayExecutor() if name == "ray" else None
