@@ -59,7 +59,7 @@ class RolloutCache:
         registry.store.runs.forget_kept(utc_now() - _LIFETIME)
 
     def find(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout | None]:
-        """Return the cached rollouts, in the order of the examples; None where there is none that may be used."""
+        """Return the cached rollouts, in the order of the examples; None where none may be used."""
         keys = [self._key(candidate, example) for example in examples]
         stored = self._registry.store.runs.kept(list(dict.fromkeys(keys))) if self._is_usable else {}
         valid = {
@@ -88,7 +88,7 @@ class RolloutCache:
 
         A key cannot say that: which prompts are loaded is only known after the run. Any change of a prompt counts, since a new version or
         a moved alias may be served instead. A prompt that the candidate replaces is an exception, as long as its settings are the same.
-        Version 0 stands for a prompt that was looked for and did not exist.
+        Version 0 means that the prompt was looked for and did not exist.
         """
         for name, version in rollout.prompts.items():
             if name not in self._last_changes:

@@ -155,6 +155,6 @@ def load_table() -> Any:
 
 
 def _sum_known(costs: Iterable[float | None]) -> float | None:
-    """Return the sum; None when one of them is not known, or there are none."""
+    """Return the sum; None when one of them is not known, or the list is empty."""
     known = list(costs)
     return None if not known or None in known else sum(cost for cost in known if cost is not None)

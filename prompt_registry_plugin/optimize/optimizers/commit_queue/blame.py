@@ -24,7 +24,7 @@ class Blame:
     """Sorts the feedback on rollouts into clusters: failures of one kind that one component is responsible for.
 
     `components` are the texts to improve, by key. `listed` returns the items that were listed for a rollout whose scorers wrote prose,
-    or None where there are none.
+    or None.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Blame:
         if rollout.error is None:
             return self._checks(rollout, ok=False)
         found: Checks = defaultdict(list)
-        # A transient error is no prompt's doing: an edit aimed at it would be wasted.
+        # No prompt causes a transient error: an edit aimed at it would be wasted.
         if not _TRANSIENT.search(rollout.error):
             kind = rollout.error.partition(":")[0]
             for component in self.components:

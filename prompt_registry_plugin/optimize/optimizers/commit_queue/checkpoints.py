@@ -18,14 +18,14 @@ from prompt_registry_plugin.optimize.optimizers.commit_queue.tally import blende
 from prompt_registry_plugin.records import Candidate, Rollout
 
 # Commits between two checks. The prototype checked after 2. With 3, checks take fewer of the rollouts; three is also few enough
-# that a bundle that fails mostly fails through one edit. Adopted in the simulated development worlds, no figure was kept.
+# that a bundle that fails mostly fails through one edit. Adopted in the simulated development worlds; no figure was kept.
 _COMMITS_PER_CHECK = 3
-# Examples in one block of a check, and blocks at most: 48 examples in all. The prototype used 16 and 3, the same number. Smaller
-# blocks end clear cases earlier.
+# Examples in one block of a check, and blocks at most: 48 examples in all. An earlier version used 16 and 3, the same number.
+# Smaller blocks end clear cases earlier.
 _BLOCK_EXAMPLES = 12
 _MAX_BLOCKS = 4
 # A check ends when the probability that the head is better leaves this range. Wide enough that a clear case takes one block, as
-# a wrong decision is repaired: the next check, or the final race, compares again.
+# a wrong decision is repaired: the next check, or the final race, compares again. Chosen, not measured.
 _CLEARLY_WORSE = 0.15
 _CLEARLY_BETTER = 0.85
 # The probability of being better from which a head becomes a checkpoint. Even odds suffice: each of its edits passed a test.

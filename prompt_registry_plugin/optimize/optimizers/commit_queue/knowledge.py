@@ -33,7 +33,7 @@ class Observation:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether everything was right and no check says so: many scorers list mistakes only."""
+        """Whether everything was right and no item confirms it: many scorers list mistakes only."""
         return not self.failing and not self.passing and self.rollout.error is None
 
     @property

@@ -17,7 +17,7 @@ def merge(base: str, ours: str, theirs: str) -> str | None:
 def merge_lines(base: str, ours: str, theirs: str) -> str | None:
     """Return the merge of two texts that kept the order of the base's lines, or None in case of a conflict.
 
-    Lines that both insert at one place are all kept, ours first: the order of rules rarely matters. git would report a conflict.
+    Lines that both insert at one place are all kept, those of `ours` first: the order of rules rarely matters. git would report a conflict.
     """
     lines = base.splitlines()
     a, b = _changes(lines, ours.splitlines()), _changes(lines, theirs.splitlines())

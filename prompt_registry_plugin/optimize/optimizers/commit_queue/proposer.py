@@ -15,9 +15,10 @@ from prompt_registry_plugin.optimize.optimizers.reflection import Evidence
 from prompt_registry_plugin.records import Candidate
 
 # Proposals in a row that cannot be used before the search ends. Each costs two reflections, which a budget in rollouts does not
-# bound. A choice: with a model that answers at all, so long a series was never seen.
+# bound. Chosen, not measured.
 _MAX_UNUSABLE = 12
-# Failed reflections in a row that end the run. Each was retried already, so the model is unreachable and not merely busy.
+# Failed reflections in a row that end the run. Each was retried already, so the model is unreachable rather than busy.
+# Chosen, not measured.
 _MAX_FAILED = 5
 
 

@@ -12,6 +12,7 @@ from prompt_registry_plugin.optimize.optimizers.commit_queue.tally import blende
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 # Checkpoints that take part, with the head. More of them share the same tenth of the budget, so each would get fewer examples.
+# Carried over from the prototype; other numbers were not measured.
 _FINALISTS = 3
 # The probability of being better from which a later version wins against an earlier one. It is below one half, since every edit in
 # the later version passed a test: it takes some evidence to prefer the earlier one. A choice, not measured.

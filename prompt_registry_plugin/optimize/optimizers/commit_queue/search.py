@@ -189,7 +189,7 @@ class _Search:
             await self.head_check.check_if_due()
 
     async def _gather(self, observations: Sequence[Observation], *, many: bool) -> bool:
-        """Run the head on more examples; return False when there are none, or when another worker is at it.
+        """Run the head on more examples; return False when all were run, or another worker is gathering.
 
         Examples that no version ran on come first, then those whose newest rollout lacks most of the edits. Those whose rollout is
         under way come last: it arrives anyway.

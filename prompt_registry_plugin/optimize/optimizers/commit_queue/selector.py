@@ -26,10 +26,10 @@ _MAX_CLUSTERS = 4
 # what an edit under way teaches is worth more than an edit of little promise. Measured in a simulated world (600 rollouts,
 # 24 seeds), twelve edits at once closed 0.93, 0.73 and 0.86 of the gap, and one at a time 0.97, 0.73 and 0.90.
 _MIN_PROMISE = 0.2
-# Edits aimed at one failure before other failures come first. Noise makes a good edit fail about once.
+# Edits aimed at one failure before other failures come first: the first edit may have failed by chance. Chosen, not measured.
 _FIRST_PATIENCE = 2
 # Edits aimed at one failure before it counts as beyond repair. It bounds the reflections of a search that gets nowhere:
-# a budget in rollouts does not.
+# a budget in rollouts does not. Chosen, not measured.
 _MAX_PATIENCE = 10
 
 

@@ -19,10 +19,10 @@ _PRIOR_AIMED = 3.0
 _PRIOR_BROKEN = 0.3
 _PRIOR_RIGHT = 6.0
 # Rollouts before the effect on all other checks counts by half. Nothing was aimed at them, so most of what a handful of rollouts
-# shows there is noise. The first value was 8; 60 was better in the simulated development worlds.
+# shows there is noise. 60 replaced 8 in the simulated development worlds; no figure was kept.
 _PRIOR_ROLLOUTS = 60.0
-# The standard deviation of a bundle's true effect on the score, before anything is seen. It shrinks the mean of a few examples:
-# bundles rarely move a score by more than twice this.
+# The standard deviation of a bundle's true effect on the score, before anything is seen: a change by more than twice this is a
+# surprise. It shrinks the mean of a few examples. Carried over from the first version, not measured.
 _BUNDLE_EFFECT = 0.15
 # The least standard deviation of paired differences that is believed. A handful of examples that all differ alike would
 # otherwise count as certainty.

@@ -17,12 +17,12 @@ from prompt_registry_plugin.records import CandidateStatus
 # Failures of the first part of a test: those that the model was shown. An edit that fixes none of them is not tested further.
 _FIRST_EXAMPLES = 3
 # A test is made in two parts while more than one edit in this many fixes nothing. Otherwise both parts run at once: waiting for
-# the first one costs time, and saves rollouts only when the edit is rejected there.
+# the first one costs time, and saves rollouts only when the edit is rejected there. Chosen, not measured.
 _EDITS_PER_INEFFECTIVE = 5
 # Failures of the kind that the model was not shown, so that a rule made for the shown cases alone is not accepted.
 _UNSEEN_EXAMPLES = 4
-# Examples in which the kind goes right and has to stay right. Four instead of eight left more rollouts for edits, and was better
-# in all simulated development worlds.
+# Examples in which the kind goes right and has to stay right. Four instead of eight left more rollouts for edits in all
+# simulated development worlds.
 _GUARD_EXAMPLES = 4
 # The share of the targeted failures that an edit has to fix: about one in three. Below it, the fixes may be noise, as a failure
 # often goes away on a second run. Carried over from the prototype; the neighboring values were not measured.
