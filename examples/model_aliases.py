@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,16 @@ def right_label(outputs: str, expectations: dict[str, Any]) -> Any:
     return mlflow.entities.Feedback(value=outputs == wanted, rationale=f"the answer should be {wanted}")
 
 
+@cache
+def client() -> openai.OpenAI:
+    """One client for all calls: it keeps its connections."""
+    return openai.OpenAI()
+
+
 def ask(model: str, reference: str, query: str) -> str:
     """What a model answers to a version of the prompt."""
     messages = mlflow.genai.load_prompt(reference).format(query=query)
-    with openai.OpenAI() as client:
-        said = client.chat.completions.create(model=model, messages=messages)
+    said = client().chat.completions.create(model=model, messages=messages)
     return said.choices[0].message.content or ""
 
 
@@ -100,7 +106,7 @@ def notebook() -> None:
     ]
     prompt = mlflow.genai.register_prompt(name=LOCATION, template=template, commit_message="as it was written first")
     print(f"{prompt.uri}: {ask('gpt-5', prompt.uri, SENTENCES['METHODS'][0])!r}")
-    client = mlflow.MlflowClient()
+    registry = mlflow.MlflowClient()
     for alias, model in MODELS.items():
         result = mlflow.genai.optimize_prompts(
             predict_fn=lambda query, model=model: ask(model, prompt.uri, query),
@@ -110,7 +116,7 @@ def notebook() -> None:
             scorers=[right_label],
         )
         version = result.optimized_prompts[0].version
-        client.set_registered_prompt_alias(LOCATION, alias, version)
+        registry.set_registered_prompt_alias(LOCATION, alias, version)
         print(
             f"{LOCATION}@{alias} is version {version}: {result.initial_eval_score:.2f} -> {result.final_eval_score:.2f}, {result.because}"
         )
@@ -148,6 +154,7 @@ def main() -> None:
         os.environ["PROMPT_REGISTRY_URL"] = f"sqlite:///{folder}/prompts.db"
         notebook()
         configuration(Path(folder))
+        client().close()
         current_registry().close()
 
 

@@ -17,7 +17,7 @@ from tests.stores import postgres_url
 
 pytestmark = pytest.mark.process
 
-PROCESSES, EACH, KILLS = 8, 200, 50
+PROCESSES, EACH, MOVES, KILLS = 8, 200, 40, 50
 
 # Each program forks its processes from one that has imported everything, so that they start together.
 FORK = """
@@ -117,16 +117,16 @@ def test_processes_register_the_same_prompt(url: str) -> None:
 
 
 def test_processes_move_one_alias_by_compare_and_set(url: str) -> None:
-    """8 processes move one alias 200 versions further each, by `expected_version`: no move is lost, none is made twice."""
+    """8 processes move one alias 40 versions further each, by `expected_version`: no move is lost, none is made twice."""
     with pr.open_registry(url) as registry:
-        registry.register_prompts([pr.NewVersion("shared", str(i)) for i in range(PROCESSES * EACH + 1)])
+        registry.register_prompts([pr.NewVersion("shared", str(i)) for i in range(PROCESSES * MOVES + 1)])
         registry.set_prompt_alias("shared", "at", 1)
-    run(COMPARE_AND_SET, url, PROCESSES, EACH)
+    run(COMPARE_AND_SET, url, PROCESSES, MOVES)
     with pr.open_registry(url) as registry:
         moves = registry.store.prompts.moves("shared", "at")
-        assert registry.load_prompt("prompts:/shared@at").version == PROCESSES * EACH + 1
-    assert [move.to_version for move in moves] == list(range(1, PROCESSES * EACH + 2))
-    assert [move.from_version for move in moves] == [None, *range(1, PROCESSES * EACH + 1)]
+        assert registry.load_prompt("prompts:/shared@at").version == PROCESSES * MOVES + 1
+    assert [move.to_version for move in moves] == list(range(1, PROCESSES * MOVES + 2))
+    assert [move.from_version for move in moves] == [None, *range(1, PROCESSES * MOVES + 1)]
 
 
 def test_killed_writers_leave_whole_versions_only(url: str) -> None:

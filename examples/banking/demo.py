@@ -209,6 +209,8 @@ def _dollars(evaluation: Any) -> str:
 
 def _start_empty(options: argparse.Namespace) -> None:
     """An empty .demo/ that remembers which model this run uses."""
+    if options.budget < 20:  # known now, rather than after the baseline
+        raise pr.UserError(f"--budget {options.budget} is too small; give 20 or more")
     provider, _, name = options.model.partition(":")
     simulated = provider == "offline"
     if not simulated and provider != "openai":
