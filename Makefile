@@ -1,18 +1,25 @@
-# Two commands for a fresh machine; each makes its own environment in .venv.
+# `make demo`, `make check` and `make test` make their own environment in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker for each processor, but no more than four: PostgreSQL has a hundred connections for all of them.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test lowest upstream format clean
+.PHONY: demo check test style lowest upstream format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the main job, end to end, with the simulated model
 	$(BIN)/python -m examples.banking.demo
 
-test: .venv/installed ## everything that has to pass: style, types, tests
+check: style ## after each change, in less than a minute: style, types, and the tests that need neither a process nor a server
+	$(PYTEST) -q -m "not process and not server and not postgres"
+
+test: style ## everything that has to pass: style, types, all tests
+	$(PYTEST)
+
+style: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 lowest: .venv-lowest/installed ## the adapters' tests with the lowest versions of the frameworks
 	.venv-lowest/bin/python -m pytest tests/test_adapters.py tests/test_dropin.py tests/test_silent.py tests/test_langchain.py

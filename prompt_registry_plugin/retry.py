@@ -19,6 +19,7 @@ _PASSING_NAMES = {
     "TransportError", "ConnectTimeout", "ReadTimeout", "DeadlineExceeded", "ServerDisconnectedError", "ClientConnectionError",
     *_RATE_LIMIT_NAMES,
 }  # fmt: skip
+FIRST_WAIT = (0.2, 0.6)  # seconds, at random in between: what failed together should not come back together
 _LONGEST = 60.0  # seconds that a server may ask us to wait
 
 
@@ -43,7 +44,7 @@ async def patiently(
         waited = wait(error) if attempts > 1 else False
         if waited is False:
             raise
-    await asyncio.sleep(random.uniform(0.2, 0.6) if waited is True else waited)  # noqa: S311
+    await asyncio.sleep(random.uniform(*FIRST_WAIT) if waited is True else waited)  # noqa: S311
 
     from stamina import retry_context
 

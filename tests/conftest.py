@@ -12,12 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import stamina
+from hypothesis import HealthCheck, settings
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin import retry
 from prompt_registry_plugin.registry import current
+from tests.waiting import HANG
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ("tests.markers",)
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
@@ -69,7 +77,15 @@ def openai_environment(model_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return model_url
 
 
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Transient errors are retried at once."""
+    monkeypatch.setattr(retry, "FIRST_WAIT", (0.0, 0.0))
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+
+
 def run_python(code: str, *, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs `code` in a fresh interpreter."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=env, timeout=120)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=env, timeout=HANG)

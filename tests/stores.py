@@ -30,8 +30,11 @@ def why_no_postgres() -> str | None:
 
 
 @contextmanager
-def postgres_url(parameters: str = "") -> Iterator[str]:
-    """The URL of an empty registry in PostgreSQL, which is dropped afterwards. Skips the test when there is no server."""
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty registry in PostgreSQL, which is dropped afterwards. Skips the test when there is no server.
+
+    Its time-out is long, so that a busy machine is not taken for a lost server; who appends `&timeout=…` has another one.
+    """
     need("postgres", "PostgreSQL")
     if reason := why_no_postgres():
         pytest.skip(reason)
@@ -39,7 +42,7 @@ def postgres_url(parameters: str = "") -> Iterator[str]:
 
     schema = f"t_{secrets.token_hex(6)}"
     try:
-        yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}schema={schema}{parameters}"
+        yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}schema={schema}&timeout=60"
     finally:
         with psycopg.connect(POSTGRES, autocommit=True) as connection:
             connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

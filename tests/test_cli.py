@@ -15,6 +15,7 @@ import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.main import cli, main
 from tests import simulated_target as target
 from tests.conftest import ROOT
+from tests.waiting import HANG
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -294,7 +295,7 @@ def test_a_program_that_does_not_know_us_is_run(tmp_path: Any) -> None:
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "prompt_registry_plugin", "run", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=HANG)
 
     done = call("--enable", "langchain", "--adopt", "agent.py", "Ann")
     assert done.returncode == 0, done.stderr

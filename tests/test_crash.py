@@ -14,6 +14,7 @@ import pytest
 import prompt_registry_plugin as pr
 from tests.conftest import ROOT
 from tests.stores import postgres_url
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.process
 
@@ -102,7 +103,7 @@ def run(program: str, url: str, count: int, each: int) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.process
 
@@ -20,7 +21,7 @@ def run_demo(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment}
     env.pop("PROMPT_REGISTRY_URL", None)
     command = [sys.executable, "-m", "examples.banking.demo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, timeout=150)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, timeout=HANG)
 
 
 def test_the_main_job_end_to_end(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.process
 
@@ -24,7 +25,7 @@ def run(module: str, folder: Path) -> str:
         env={**environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
@@ -22,10 +22,8 @@ TEMPLATE_PARTS = ["{{", "}}", "{", "}", "a", " ", "{{a}}", "{{ a.b }}", "{{> p}}
 near_filters = st.lists(st.sampled_from(FILTER_WORDS), max_size=12).map(" ".join)
 near_uris = st.lists(st.sampled_from(URI_PARTS), max_size=6).map("".join)
 near_templates = st.lists(st.sampled_from(TEMPLATE_PARTS), max_size=10).map("".join)
-slow = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
-@slow
 @given(anything | near_filters)
 @example("(" * 300)
 @example("NOT " * 300 + "name = 'x'")
@@ -49,7 +47,7 @@ def test_filters_mean_the_same_in_both_stores(tmp_path: Path, monkeypatch: pytes
             registry.set_prompt_alias("x", "x", 1)
             registry.archive_prompt("xa_")
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=150)
         @given(near_filters)
         def same(text: str) -> None:
             answers = []
@@ -63,7 +61,6 @@ def test_filters_mean_the_same_in_both_stores(tmp_path: Path, monkeypatch: pytes
         same()
 
 
-@slow
 @given(anything | near_uris, st.none() | anything | st.integers())
 def test_uris(text: str, version: str | int | None) -> None:
     """A reference that reads back as itself, or `InvalidURI` or `InvalidName`."""
@@ -76,7 +73,6 @@ def test_uris(text: str, version: str | int | None) -> None:
         pr.load_prompt(text, version)
 
 
-@slow
 @given(anything, anything)
 def test_names_and_aliases(name: str, alias: str) -> None:
     """What is accepted loads by its URI."""
@@ -88,7 +84,6 @@ def test_names_and_aliases(name: str, alias: str) -> None:
     assert pr.load_prompt(f"prompts:/{name}@{alias}").version == version.version
 
 
-@slow
 @given(anything | near_templates, st.sampled_from(["double_brace", "jinja2"]))
 def test_templates(text: str, template_format: str) -> None:
     """What is accepted renders, once it is given its variables, or says what is wrong."""

@@ -14,6 +14,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from tests.conftest import ROOT
+from tests.waiting import HANG
 
 ROWS = [{"inputs": {"q": str(i)}, "expectations": {"expected_response": f"answer {i}"}} for i in range(10)]
 OPTIONS = pr.RunOptions(concurrency=1, cache="nightly")
@@ -207,7 +208,7 @@ print(pr.evaluate(predict_fn=agent, data=rows, scorers=["exact_match"], options=
     def asked(seed: str) -> int:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.count("asked")
@@ -278,7 +279,7 @@ pr.compare(predict_fn=agent, data=[{"inputs": {"q": "a"}}], scorers=["length"], 
     def asked() -> int:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PROMPT_REGISTRY_URL": f"sqlite:///{tmp_path}/own.db"}
         done = subprocess.run(
-            [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.count("asked")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
-import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.protocols import NewMove, PromptTable, Store
+from tests.waiting import HANG, until
 
 
 def test_what_is_missing_may_be_none() -> None:
@@ -47,24 +51,23 @@ async def test_a_fallback_is_served_when_the_registry_cannot_be_opened(
 
 
 class CountedPrompts:
-    """The prompts of a store, with a look at how often they were fetched, and how slowly."""
+    """The prompts of a store, with a count of fetches. A fetch has its answer, then waits for `before_it_returns`."""
 
     def __init__(self, prompts: PromptTable) -> None:
         self.prompts = prompts
         self.fetches = 0
         self.fail = False
-        self.delay = 0.05
+        self.before_it_returns: Callable[[], object] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.prompts, name)
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
         self.fetches += 1
+        found = None if self.fail else self.prompts.get(*args, **kwargs)
+        self.before_it_returns()
         if self.fail:
-            time.sleep(self.delay)
             raise pr.StoreUnavailable("away")
-        found = self.prompts.get(*args, **kwargs)
-        time.sleep(self.delay)  # an answer on its way: what it says may be old when it arrives
         return found
 
 
@@ -110,9 +113,23 @@ def in_threads(count: int, work: Any) -> list[Any]:
     return results
 
 
+def others_wait(count: int) -> Callable[[], None]:
+    """Return a function that returns once `count` other threads wait for what this one fetches."""
+
+    def waits(frame: FrameType | None) -> bool:
+        while frame is not None:
+            if frame.f_code is Future.result.__code__:
+                return True
+            frame = frame.f_back
+        return False
+
+    return lambda: until(lambda: sum(map(waits, sys._current_frames().values())) >= count)
+
+
 def test_32_threads_need_one_cold_fetch(counted: Any) -> None:
     """They get the same object; an outage fails them all after one attempt, and is not remembered."""
     registry, prompts = counted
+    prompts.before_it_returns = others_wait(31)
     prompts.fail = True
     errors = in_threads(32, lambda: registry.load_prompt("p"))
     assert {type(error) for error in errors} == {pr.StoreUnavailable}
@@ -126,6 +143,7 @@ def test_32_threads_need_one_cold_fetch(counted: Any) -> None:
 async def test_async_loads_share_the_cache_and_the_fetch(counted: Any) -> None:
     """Tasks and threads alike; a cached load stays on the event loop."""
     registry, prompts = counted
+    prompts.before_it_returns = others_wait(3)
     found = await asyncio.gather(*(registry.aload_prompt("p") for _ in range(20)))
     assert len({id(version) for version in found}) == 1
     assert prompts.fetches == 1
@@ -145,16 +163,15 @@ def test_a_load_does_not_wait_for_a_writer(registry: pr.PromptRegistry) -> None:
         with registry.store.database.write() as transaction:  # type: ignore[attr-defined]
             transaction.execute("UPDATE prompts SET archived_at = NULL")
             entered.set()
-            leave.wait(5)
+            leave.wait(HANG)
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        assert entered.wait(5)
-        started = time.monotonic()
+        assert entered.wait(HANG)
         assert registry.load_prompt("p").template == "x"
         assert registry.load_prompt("p", 1).template == "x"
-        assert time.monotonic() - started < 1
+        assert thread.is_alive(), "it is still writing"
     finally:
         leave.set()
         thread.join()
@@ -165,13 +182,15 @@ def test_what_was_fetched_before_a_change_does_not_outlive_it(counted: Any) -> N
     registry, prompts = counted
     registry.register_prompt("p", "y")
     registry.set_prompt_alias("p", "production", 1)
-    prompts.delay = 0.3
+    fetched, moved = threading.Event(), threading.Event()
+    prompts.before_it_returns = lambda: (fetched.set(), moved.wait(HANG))
     slow = threading.Thread(target=lambda: registry.load_prompt("prompts:/p@production"))
     slow.start()
-    time.sleep(0.1)
-    prompts.delay = 0
+    assert fetched.wait(HANG)
+    prompts.before_it_returns = lambda: None
     prompts.prompts.move_alias(NewMove("p", "production", 2, "me"))
     assert registry.load_prompt("prompts:/p@production").version == 2
+    moved.set()
     slow.join()
     assert registry.load_prompt("prompts:/p@production").version == 2
 

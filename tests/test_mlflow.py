@@ -29,6 +29,7 @@ from prompt_registry_plugin.mlflow.genai.optimize import (
 )
 from prompt_registry_plugin.mlflow.genai.scorers import Correctness, Guidelines, RegexMatch, ResponseLength, Safety, scorer
 from tests.conftest import ROOT, run_python
+from tests.waiting import HANG
 
 GOOD = """Which is it: card or loan? Answer with the label only.
 
@@ -536,7 +537,7 @@ def test_documents_run_unedited(tmp_path: Path) -> None:
     path = tmp_path / "guide.md"
     path.write_text(DOCUMENT)
     command = [sys.executable, "-m", "examples.documents", str(path), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=HANG)
     assert done.returncode == 1, done.stderr
     outcomes = json.loads(done.stdout)
     assert [o["state"] for o in outcomes] == ["ok", "ok", "no program", "ok", "no program", "failed"]

@@ -53,7 +53,7 @@ async def test_gepa_can_be_stopped_and_goes_on_for_free(registry: pr.PromptRegis
 
     options = pr.RunOptions(concurrency=8, on_event=count)
     task = asyncio.create_task(pr.aoptimize_prompts(**{**arguments, "optimizer": "gepa", "options": options}))
-    while done < 120:
+    while done < 120 and not task.done():
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

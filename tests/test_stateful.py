@@ -221,7 +221,6 @@ def check(open_all: Callable[[ExitStack], list[pr.PromptRegistry]], examples: in
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
@@ -189,7 +189,6 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 config = st.dictionaries(st.text(max_size=5), scalars, max_size=3)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text | st.lists(messages, min_size=1, max_size=4), st.none() | config, st.sampled_from(["double_brace", "jinja2"]))
 def test_every_version_comes_back_from_its_file(template: Any, model_config: Any, template_format: Any) -> None:
     """Whatever stands in it: the content's hash is the same."""

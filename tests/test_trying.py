@@ -22,6 +22,7 @@ import pytest
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.main import main
 from tests.conftest import ROOT
+from tests.waiting import HANG
 
 GOOD = "Which is it: card or loan? Answer with the label only.\n\n- card: plastic\n- loan: interest\n\nText: {{text}}"
 
@@ -202,7 +203,7 @@ def ask(url: str, body: Any, **headers: str) -> tuple[int, Any]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
-        with urlopen(Request(url, data=data, headers=names), timeout=120) as response:
+        with urlopen(Request(url, data=data, headers=names), timeout=HANG) as response:
             return response.status, json.load(response)
     except HTTPError as error:
         with error:
@@ -221,7 +222,7 @@ def test_a_prompt_is_served(prompt: pr.PromptVersion) -> None:
             "predictions": ["loan"]
         }
         assert ask(invocations, {"inputs": {"text": "interest"}})[1] == ask(invocations, {"instances": rows[1:]})[1]
-        with urlopen(f"{url}/health", timeout=120) as response:
+        with urlopen(f"{url}/health", timeout=HANG) as response:
             assert json.load(response) == {"status": "ok", "prompt": "prompts:/p/1", "model": "offline:task", "simulated": True}
         for body, message in (
             (b"{", "not JSON"),
@@ -256,7 +257,7 @@ def test_a_token_is_asked_for(prompt: pr.PromptVersion, capsys: pytest.CaptureFi
         assert ask(f"{url}/invocations", body)[0] == 401
         assert ask(f"{url}/invocations", body, Authorization="Bearer another")[0] == 401
         assert ask(f"{url}/invocations", body, Authorization="Bearer a secret") == (200, {"predictions": ["loan"]})
-        with urlopen(f"{url}/health", timeout=120) as response:
+        with urlopen(f"{url}/health", timeout=HANG) as response:
             assert response.status == 200
 
 
@@ -264,7 +265,7 @@ def test_a_model_that_is_away_is_an_answer(prompt: pr.PromptVersion, openai_envi
     """502 with what went wrong, and the server goes on; a model that is away from the start is told at once."""
     away = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-simulated-key-000000000000"}
     command = [sys.executable, "-m", "prompt_registry_plugin", "serve-prompt", "p", "--model", "openai:gpt-x", "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **away}, cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **away}, cwd=ROOT, timeout=HANG)
     assert (done.returncode, "127.0.0.1:9" in done.stderr) == (1, True)
     with served("p", "--model", "openai:gpt-x") as url:
         code, said = ask(f"{url}/invocations", {"inputs": {"text": "x" * 1_100_000}})
@@ -288,7 +289,7 @@ def keys(arguments: list[str], pressed: list[str], until: str = " left", **envir
 
         def read(until: str) -> None:
             nonlocal shown
-            end, seen = time.monotonic() + 120, ""
+            end, seen = time.monotonic() + HANG, ""
             while until not in seen and time.monotonic() < end:
                 if select.select([master], [], [], 0.2)[0]:
                     try:
@@ -304,7 +305,7 @@ def keys(arguments: list[str], pressed: list[str], until: str = " left", **envir
             os.write(master, key.encode())
         read(until)
         try:
-            process.wait(120)
+            process.wait(HANG)
         finally:
             process.kill()
     os.close(master)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import HANG
 
 FOLDER = Path(__file__).with_name("upgrade")
 RESUMED = ("resumed", "repeated", "repeated_after_resuming", "repeated_from_a_checkout")
@@ -22,7 +23,7 @@ def shown() -> dict[str, Any]:
     """Return what the present version shows of the file. A process of its own: runs resume in the folder where they were started."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")])}
     done = subprocess.run(
-        [sys.executable, str(FOLDER / "show.py")], cwd="/", env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, str(FOLDER / "show.py")], cwd="/", env=environment, capture_output=True, text=True, timeout=HANG
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
