@@ -80,7 +80,9 @@ def fill(registry: pr.PromptRegistry, prompts: int, versions: int) -> float:
     for start in range(0, prompts, step):
         registry.register_prompts(
             [
-                pr.NewVersion(f"p{i}", f"{TEXT} {i} {n}", tags={"team": "care" if i % (prompts // 10) == 0 else f"t{i % 97}"})
+                pr.protocols.NewVersion(
+                    f"p{i}", f"{TEXT} {i} {n}", tags={"team": "care" if i % (prompts // 10) == 0 else f"t{i % 97}"}
+                )
                 for i in range(start, min(start + step, prompts))
                 for n in range(versions)
             ]
@@ -98,7 +100,7 @@ def compare(folder: Path, postgres: str | None) -> list[tuple[str, dict[str, flo
     fill(ours, 1000, 20)
     shared = pr.open_registry(postgres) if postgres else None
     if shared is not None:
-        shared.register_prompts([pr.NewVersion("p1", f"{TEXT} {i}") for i in range(20)])
+        shared.register_prompts([pr.protocols.NewVersion("p1", f"{TEXT} {i}") for i in range(20)])
         shared.set_prompt_alias("p1", "production", 20)
     uri, reference = "prompts:/p1@production", PromptURI("p1", alias="production")
     loaded: Contest = {"ours": (lambda: ours.load_prompt(uri), 2000)}

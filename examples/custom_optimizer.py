@@ -9,6 +9,8 @@ from statistics import fmean
 
 import prompt_registry_plugin as pr
 from examples.simulated import a_model
+from prompt_registry_plugin.optimize import Problem
+from prompt_registry_plugin.protocols import OptimizationResult
 
 VAGUE = "Classify the message. Answer with the label only. Labels: card_lost, transfer, fees"
 TEXTS = {
@@ -25,7 +27,7 @@ class OneByOne:
     reflects = True  # it asks the reflection model
     needs_data = True  # it learns from training examples
 
-    async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+    async def optimize(self, problem: Problem) -> OptimizationResult:
         best, rows = problem.baseline, problem.validation[:20]
         score = fmean(r.score for r in await problem.evaluate(best, rows))
         runs = await problem.evaluate(best, problem.train[:20])
@@ -46,7 +48,7 @@ class OneByOne:
             gained = fmean(r.score for r in await problem.evaluate(child, rows))
             problem.decide(child, "accepted" if gained > score else "rejected", f"{key}: {score:.3f} → {gained:.3f}")
             best, score = (child, gained) if gained > score else (best, score)
-        return pr.OptimizationResult(best, score)
+        return OptimizationResult(best, score)
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ class Document:
     def _stand_in(self, error: pr.PromptRegistryError) -> str | None:
         """Makes what an error says is missing; gives what it made, or None where it is no such error."""
         message = str(error)
-        if isinstance(error, pr.PromptNotRendered):
+        if isinstance(error, pr.errors.PromptNotRendered):
             with pr.record() as trace:
                 self.namespace["predict_fn"]("anything")
             used = trace.prompts[0].name if trace.prompts else None

@@ -22,7 +22,8 @@ import openai
 
 import prompt_registry_plugin.mlflow as mlflow
 from examples.simulated import simulated_models
-from prompt_registry_plugin import AppConfig, current_registry
+from prompt_registry_plugin import current_registry
+from prompt_registry_plugin.config import AppConfig
 from prompt_registry_plugin.mlflow.genai.datasets import create_dataset
 from prompt_registry_plugin.mlflow.genai.optimize import GepaPromptOptimizer
 from prompt_registry_plugin.mlflow.genai.scorers import scorer

@@ -24,6 +24,7 @@ from prompt_registry_plugin.forks import (
     call_before_fork,
     watch_forks,
 )
+from prompt_registry_plugin.moved import forward_old_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -305,3 +306,6 @@ def _in_thread(coroutine: Coroutine[Any, Any, R], threads: int) -> R:
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+forward_old_names(__name__)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, Optimizer, PromptStore, Scorer, Target
-from prompt_registry_plugin.records import AliasMove, Usage
-from prompt_registry_plugin.tracing.trace import Trace
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # every plugin imports this module, and plugins are loaded in programs that may use none of them
     import click
+
+    from prompt_registry_plugin.prompts.version import PromptVersion
+    from prompt_registry_plugin.protocols import Adapter, Executor, Importer, Model, Optimizer, PromptStore, Scorer, Target
+    from prompt_registry_plugin.records import AliasMove, Usage
+    from prompt_registry_plugin.tracing.trace import Trace
 
 PROJECT = "prompt_registry_plugin"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from prompt_registry_plugin.frozen import FrozenDict, FrozenList
+from prompt_registry_plugin.moved import forward_old_names
 
 _SENSITIVE_NAME = (
     r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|passphrase|\bpwd\b|set-cookie|secret|credential"
@@ -160,3 +161,6 @@ def holds_secrets(reference: str) -> bool:
     except ValueError:
         data = None
     return clean(reference) != reference or Masker().data(data) != data
+
+
+forward_old_names(__name__)

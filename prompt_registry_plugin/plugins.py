@@ -24,8 +24,7 @@ BUILT_IN = (
     "prompt_registry_plugin.optimize.optimizers.plugin",
     "prompt_registry_plugin.server.plugin",
     "prompt_registry_plugin.transfer.formats.plugin",
-    "prompt_registry_plugin.recording.otel",
-    "prompt_registry_plugin.recording.costs",
+    "prompt_registry_plugin.recording.plugin",
     "prompt_registry_plugin.evaluation.ray",
     "prompt_registry_plugin.registry.audit",
 )

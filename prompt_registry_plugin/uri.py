@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prompt_registry_plugin.errors import InvalidName, InvalidURI
+from prompt_registry_plugin.moved import forward_old_names
 
 SCHEME = "prompts:/"
 LATEST = "latest"
@@ -159,3 +160,6 @@ def _with_version(reference: PromptURI, version: int | str | None) -> PromptURI:
     if not 1 <= number < 2**63:
         raise InvalidURI(f"version {version} of prompt {reference.name!r}: versions count from 1")
     return PromptURI(reference.name, version=number)
+
+
+forward_old_names(__name__)

@@ -245,14 +245,14 @@ def test_a_prompt_that_cannot_be_put_together_can_be_looked_at(run: Run) -> None
     pr.register_prompt("footer", "Bye")
     pr.set_prompt_alias("footer", "production", 1)
     pr.register_prompt("p", "Hi. {{> footer@production}}")
-    with pytest.raises(pr.AliasConflict, match="prompt 'p' includes 'footer'"):
-        pr.delete_prompt("footer", confirm=True)
-    pr.delete_prompt_alias("footer", "production")
+    with pytest.raises(pr.errors.AliasConflict, match="prompt 'p' includes 'footer'"):
+        pr.current_registry().delete_prompt("footer", confirm=True)
+    pr.current_registry().delete_prompt_alias("footer", "production")
     assert run("show", "p")[0] == 2
     code, out, _ = run("show", "p", "--source")
     assert code == 0
     assert "{{> footer@production}}" in out
-    with pytest.raises(pr.InvalidTemplate):
+    with pytest.raises(pr.errors.InvalidTemplate):
         pr.set_prompt_alias("p", "production", 1)
 
 
@@ -310,25 +310,6 @@ def test_a_program_that_does_not_know_us_is_run(tmp_path: Any) -> None:
     assert call("nowhere.py").returncode == 2
 
 
-def test_adapters_attach_when_their_framework_is_imported(tmp_path: Any) -> None:
-    """`PROMPT_REGISTRY_ENABLE` asks for it; a process that imports no framework loads none, and none that it does not ask."""
-    from tests.conftest import run_python
-
-    start = (ROOT / "prompt_registry_enable.pth").read_text()
-    look = "import sys; print(sorted({'langchain_core', 'agents', 'prompt_registry_plugin.frameworks.adapter'} & set(sys.modules)))\n"
-    assert run_python(start + look).stdout == "[]\n"
-    assert run_python(start + look, PROMPT_REGISTRY_ENABLE="all").stdout == "[]\n"
-    use = "import langchain_core.prompts as p, prompt_registry_plugin as pr; print(pr.enabled(), p.PromptTemplate.format.__module__)\n"
-    done = run_python(start + use, PROMPT_REGISTRY_ENABLE="all")
-    assert done.stdout == "['langchain'] langchain_core.prompts.prompt\n", done.stderr
-    assert run_python(start + use, PROMPT_REGISTRY_ENABLE="openai_agents").stdout.startswith("[]")
-    looked = "import importlib.util as u; u.find_spec('langchain_core'); " + use
-    assert run_python(start + looked, PROMPT_REGISTRY_ENABLE="all").stdout.startswith("['langchain']"), "looking is not importing"
-    graph = "from langgraph.graph import StateGraph; import prompt_registry_plugin as pr; print(pr.enabled())\n"
-    assert run_python(start + graph, PROMPT_REGISTRY_ENABLE="langgraph").stdout == "['langchain', 'langgraph']\n"
-    assert "nonsense is not enabled" in run_python(start + look, PROMPT_REGISTRY_ENABLE="nonsense").stderr
-
-
 @pytest.mark.parametrize("command", ["push", "status"])
 def test_a_folder_that_is_not_there_is_told(run: Run, command: str, support: None) -> None:
     """Rather than taken as empty."""
@@ -358,7 +339,7 @@ def test_a_run_that_is_not_finished_is_a_page_too(run: Run, registry: pr.PromptR
     stored = registry.store.runs.create(config, {"train": [pr.Example({"q": "<script>"})]})
     parent = None
     for n in range(400):
-        candidate = pr.Candidate({"p": f"text {n} <b>"}, parent)
+        candidate = pr.records.Candidate({"p": f"text {n} <b>"}, parent)
         registry.store.runs.add_candidate(stored.id, CandidateRecord(candidate, "proposed", {"text": f"<i>{n}"}))
         parent = candidate.id
     assert run("runs", "show", stored.id, "--html", str(tmp_path / "run.html"))[0] == 0

@@ -61,7 +61,7 @@ def work(registry, i):
         try:
             registry.set_prompt_alias("shared", "at", current + 1, expected_version=current, reason=str(i))
             done += 1
-        except pr.AliasConflict:
+        except pr.errors.AliasConflict:
             pass
 children(work)
 """
@@ -120,7 +120,7 @@ def test_processes_register_the_same_prompt(url: str) -> None:
 def test_processes_move_one_alias_by_compare_and_set(url: str) -> None:
     """8 processes move one alias 40 versions further each, by `expected_version`: no move is lost, none is made twice."""
     with pr.open_registry(url) as registry:
-        registry.register_prompts([pr.NewVersion("shared", str(i)) for i in range(PROCESSES * MOVES + 1)])
+        registry.register_prompts([pr.protocols.NewVersion("shared", str(i)) for i in range(PROCESSES * MOVES + 1)])
         registry.set_prompt_alias("shared", "at", 1)
     run(COMPARE_AND_SET, url, PROCESSES, MOVES)
     with pr.open_registry(url) as registry:

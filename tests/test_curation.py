@@ -43,11 +43,11 @@ def test_a_data_set_has_versions_and_each_row_once() -> None:
     assert pr.load_dataset("datasets:/qa").version == pr.load_dataset("qa", 2).version == 2
     assert [(s.name, s.version, s.rows) for s in pr.list_datasets()] == [("qa", 2, 2)]
     assert [pr.register_dataset("other", second).summary.content_hash] == [second.summary.content_hash]  # type: ignore[union-attr]
-    with pytest.raises(pr.DatasetNotFound, match="did you mean 'other'"):
+    with pytest.raises(pr.errors.DatasetNotFound, match="did you mean 'other'"):
         pr.load_dataset("othr")
-    with pytest.raises(pr.DatasetNotFound, match="'qa' has no version 9"):
+    with pytest.raises(pr.errors.DatasetNotFound, match="'qa' has no version 9"):
         pr.load_dataset("datasets:/qa/9")
-    with pytest.raises(pr.InvalidName, match="data set name"):
+    with pytest.raises(pr.errors.InvalidName, match="data set name"):
         pr.register_dataset("no spaces", second)
 
 
@@ -86,9 +86,9 @@ def test_splits_are_seeded_stratified_and_leak_nothing() -> None:
     assert not {e.inputs["q"].strip("?") for e in rest} & {e.inputs["q"].strip("?") for e in held_out}
     again = pr.load_dataset("qa").split(0.3, seed=1, stratify="label")[1]
     assert [e.id for e in again] == [e.id for e in held_out] != [e.id for e in dataset.split(0.3, seed=2, stratify="label")[1]]
-    with pytest.raises(pr.InvalidExample, match="no expectation 'other'"):
+    with pytest.raises(pr.errors.InvalidExample, match="no expectation 'other'"):
         dataset.split(stratify="other")
-    with pytest.raises(pr.InvalidExample, match="two rows"):
+    with pytest.raises(pr.errors.InvalidExample, match="two rows"):
         dataset[:1].split()
     with pytest.raises(pr.UserError, match="share"):
         dataset.split(1.5)
@@ -111,7 +111,7 @@ def test_a_held_out_row_that_only_looks_different_is_told(caplog: pytest.LogCapt
 
     optimize("why then")
     assert "1 of 1 held-out examples are training examples in other case" in caplog.text
-    with pytest.raises(pr.InvalidExample, match="are in both"):
+    with pytest.raises(pr.errors.InvalidExample, match="are in both"):
         optimize("Why, then?")
 
 
@@ -139,7 +139,7 @@ def test_traces_are_found_by_what_they_did() -> None:
     between = datetime.fromtimestamp((first.started_at + second.started_at) / 2, UTC)
     assert found(until=between) == ["production"]
     assert found(since=between.replace(tzinfo=None)) == ["broken", "test"]
-    with pytest.raises(pr.PromptNotFound):
+    with pytest.raises(pr.errors.PromptNotFound):
         pr.search_traces(prompt="prompts:/nobody/1")
 
 
@@ -164,7 +164,7 @@ def test_production_traces_become_examples_with_what_people_said() -> None:
     reviewed = pr.Dataset.from_traces(traces, only="reviewed")
     assert rows_of(reviewed)[-1] == ({"question": 0}, {"expected_response": "∞"})
     assert pr.register_dataset("production", reviewed).version == 1
-    with pytest.raises(pr.InvalidExample, match="make no row"):
+    with pytest.raises(pr.errors.InvalidExample, match="make no row"):
         pr.Dataset.from_traces([])
 
 
@@ -185,7 +185,7 @@ def test_merging_keeps_rows_that_ask_the_same() -> None:
     pr.register_dataset("qa", [{"inputs": {"q": "a"}, "expectations": {"x": n}} for n in (1, 2)])
     merged = pr.merge_records("qa", [{"inputs": {"q": "b"}}, {"inputs": {"q": "a"}, "expectations": {"x": 3}}])
     assert rows_of(merged) == [({"q": "a"}, {"x": 1}), ({"q": "a"}, {"x": 2}), ({"q": "b"}, {}), ({"q": "a"}, {"x": 3})]
-    with pytest.raises(pr.InvalidExample, match="two different rows have the id 'one'"):
+    with pytest.raises(pr.errors.InvalidExample, match="two different rows have the id 'one'"):
         pr.register_dataset("other", [pr.Example({"q": 1}, id="one"), pr.Example({"q": 2}, id="one")])
 
 

@@ -33,9 +33,9 @@ def test_a_csv_file_has_a_column_for_each_input(tmp_path: Path) -> None:
         ({"question": "Why"}, {"expected_response": "no", "expected_facts": ["c"]}),
     ]
     path.write_text("a,b\n1\n")
-    with pytest.raises(pr.InvalidExample, match="another number of cells"):
+    with pytest.raises(pr.errors.InvalidExample, match="another number of cells"):
         load_examples(path)
-    with pytest.raises(pr.InvalidExample, match="cannot read"):
+    with pytest.raises(pr.errors.InvalidExample, match="cannot read"):
         load_examples(tmp_path / "none.csv")
 
 
@@ -61,7 +61,7 @@ def test_tables_are_rows() -> None:
 
     rows = Hugging([{"inputs": {"q": 1}, "outputs": "x"}, {"inputs": '{"q": 2}', "outputs": "y"}])
     assert loaded(rows) == [({"q": 1}, {"expected_response": "x"}), ({"q": 2}, {"expected_response": "y"})]
-    with pytest.raises(pr.InvalidExample, match="is not JSON"):
+    with pytest.raises(pr.errors.InvalidExample, match="is not JSON"):
         load_examples(Hugging([{"inputs": "{", "outputs": "x"}]))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.templates.convert import to_mustache, to_single_brace
+from prompt_registry_plugin.templates.convert import to_double_brace, to_mustache, to_single_brace
 from prompt_registry_plugin.templates.text import to_source
 
 # --- Jinja -----------------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def test_jinja_in_chats_and_its_own_partial() -> None:
 )
 def test_jinja_faults_are_told_at_registration(template: str, said: str) -> None:
     """With the line; nothing is written."""
-    with pytest.raises(pr.InvalidTemplate, match=said):
+    with pytest.raises(pr.errors.InvalidTemplate, match=said):
         pr.register_prompt("p", template, template_format="jinja2")
     assert pr.search_prompts() == []
 
@@ -60,13 +60,13 @@ def test_jinja_faults_are_told_at_registration(template: str, said: str) -> None
 )
 def test_jinja_output_is_limited(bomb: str) -> None:
     """A template that would fill the memory is stopped."""
-    with pytest.raises(pr.InvalidTemplate):
+    with pytest.raises(pr.errors.InvalidTemplate):
         pr.register_prompt("p", bomb, template_format="jinja2").format()
 
 
 def test_formats_that_do_not_exist_are_refused() -> None:
     """By name."""
-    with pytest.raises(pr.InvalidTemplate, match="'double_brace' or 'jinja2', not 'handlebars'"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="'double_brace' or 'jinja2', not 'handlebars'"):
         pr.register_prompt("p", "x", template_format="handlebars")  # type: ignore[arg-type]
 
 
@@ -127,24 +127,24 @@ def test_includes_in_chats_and_by_every_kind_of_reference() -> None:
 
 def test_cycles_depth_and_what_cannot_be_included() -> None:
     """Told at registration where they are there already, at load where an alias made them."""
-    with pytest.raises(pr.InvalidTemplate, match="no prompt 'nobody'"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="no prompt 'nobody'"):
         pr.register_prompt("p", "{{> nobody}}")
     pr.register_prompt("a", "x")
-    with pytest.raises(pr.InvalidTemplate, match="includes itself"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="includes itself"):
         pr.register_prompt("a", "{{> a}}")
     pr.register_prompt("b", "{{> a}}")
-    with pytest.raises(pr.InvalidTemplate, match="includes itself"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="includes itself"):
         pr.register_prompt("a", "y {{> b}}")
     pr.register_prompt("chat", [{"role": "user", "content": "x"}])
     pr.register_prompt("jinja", "x", template_format="jinja2")
     for name in ("chat", "jinja"):
-        with pytest.raises(pr.InvalidTemplate, match="only texts in double braces"):
+        with pytest.raises(pr.errors.InvalidTemplate, match="only texts in double braces"):
             pr.register_prompt("p", f"{{{{> {name}}}}}")
     pr.register_prompt("n0", "end")
     for i in range(1, 11):
         pr.register_prompt(f"n{i}", f"{{{{> n{i - 1}}}}}")
     assert pr.load_prompt("n10").template == "end"
-    with pytest.raises(pr.InvalidTemplate, match="more than 10 deep"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="more than 10 deep"):
         pr.register_prompt("n11", "{{> n10}}")
 
 
@@ -157,7 +157,7 @@ def test_a_cycle_that_an_alias_makes_is_refused_at_load() -> None:
     pr.register_prompt("b", "{{> a@at}}")
     pr.set_prompt_alias("a", "at", 2)
     pr.set_prompt_alias("b", "at", 2)
-    with pytest.raises(pr.InvalidTemplate, match="includes itself, by way of prompts:/a/2 → prompts:/b/2 → prompts:/a/2"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="includes itself, by way of prompts:/a/2 → prompts:/b/2 → prompts:/a/2"):
         pr.load_prompt("prompts:/a@at")
     assert pr.load_prompt("a", 1).template == "x"
 
@@ -167,10 +167,10 @@ def test_an_included_text_cannot_turn_into_what_cannot_be_included() -> None:
     pr.register_prompt("footer", "one")
     pr.register_prompt("footer", "two")
     pr.register_prompt("p", "{{> footer/1}} {{> footer}}")
-    with pytest.raises(pr.AliasConflict, match="'p' includes 'footer': only texts"):
+    with pytest.raises(pr.errors.AliasConflict, match="'p' includes 'footer': only texts"):
         pr.register_prompt("footer", [{"role": "user", "content": "x"}])
-    with pytest.raises(pr.AliasConflict, match="'p' includes 'footer'"):
-        pr.delete_version("footer", 1, confirm=True)
+    with pytest.raises(pr.errors.AliasConflict, match="'p' includes 'footer'"):
+        pr.current_registry().delete_version("footer", 1, confirm=True)
     registry = pr.current_registry()
     registry.store.prompts.delete("footer", 1, by="somebody", reason=None)
     assert pr.load_prompt("p", fallback="F").served_from == "fallback"
@@ -178,7 +178,7 @@ def test_an_included_text_cannot_turn_into_what_cannot_be_included() -> None:
 
 def test_a_batch_may_include_what_it_brings() -> None:
     """As an import does, whatever the order and though no alias is set yet."""
-    pr.register_prompts([pr.NewVersion("p", "{{> footer@production}}"), pr.NewVersion("footer", "Bye")])
+    pr.register_prompts([pr.protocols.NewVersion("p", "{{> footer@production}}"), pr.protocols.NewVersion("footer", "Bye")])
     pr.set_prompt_alias("footer", "production", 1)
     assert pr.load_prompt("p").template == "Bye"
 
@@ -209,11 +209,11 @@ def test_typed_variables_are_checked_when_a_prompt_is_rendered() -> None:
         ({"n": "3", "tags": []}, "'3' is not of type 'integer'"),
         ({"n": 3, "tags": ["a", 5]}, r"variable 'tags'\[1\] is not"),
     ):
-        with pytest.raises(pr.InvalidVariable, match=said):
+        with pytest.raises(pr.errors.InvalidVariable, match=said):
             prompt.format(values, free="")
-    with pytest.raises(pr.InvalidVariable), pr.override_prompts({"p": "{{n}}"}, unrendered="ignore"):
+    with pytest.raises(pr.errors.InvalidVariable), pr.override_prompts({"p": "{{n}}"}, unrendered="ignore"):
         pr.load_prompt("p").format(n=0)
-    with pytest.raises(pr.MissingVariable):
+    with pytest.raises(pr.errors.MissingVariable):
         prompt.format(n=3)
 
 
@@ -236,21 +236,21 @@ def test_types_are_part_of_the_content() -> None:
 )
 def test_wrong_types_are_told_at_registration(variables: Any, said: str) -> None:
     """And nothing is written."""
-    with pytest.raises(pr.InvalidTemplate, match=said):
+    with pytest.raises(pr.errors.InvalidTemplate, match=said):
         pr.register_prompt("p", "{{n}}", variables=variables)
     assert pr.search_prompts() == []
 
 
 def test_a_schema_fetches_nothing() -> None:
     """A reference to elsewhere is refused; one within the schema works, and one that leads nowhere is an error in words."""
-    with pytest.raises(pr.InvalidTemplate, match="only references within it"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="only references within it"):
         pr.register_prompt("p", "{{n}}", variables={"n": {"allOf": [{"$ref": "http://127.0.0.1:9/schema.json"}]}})
     inner = {"$ref": "#/$defs/small", "$defs": {"small": {"maximum": 3}}}
     prompt = pr.register_prompt("p", "{{n}}", variables={"n": inner})
     assert prompt.format(n=2) == "2"
-    with pytest.raises(pr.InvalidVariable, match="maximum of 3"):
+    with pytest.raises(pr.errors.InvalidVariable, match="maximum of 3"):
         prompt.format(n=4)
-    with pytest.raises(pr.InvalidTemplate, match="leads nowhere"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="leads nowhere"):
         pr.register_prompt("q", "{{n}}", variables={"n": {"$ref": "#/$defs/gone"}})
 
 
@@ -279,10 +279,10 @@ def test_conversions_render_the_same_in_langchain(parts: list[tuple[str, str | N
 
 def test_langchain_texts_and_messages_are_read() -> None:
     """Both formats, both ways, through the public names; a chat keeps its other fields."""
-    assert pr.to_double_brace("Hi {a}, {{json}}", "f-string") == "Hi {{a}}, {json}"
-    assert pr.to_double_brace("Hi {{a}} {{{ b }}} {{&c}} {json}", "mustache") == "Hi {{a}} {{b}} {{c}} {json}"
+    assert to_double_brace("Hi {a}, {{json}}", "f-string") == "Hi {{a}}, {json}"
+    assert to_double_brace("Hi {{a}} {{{ b }}} {{&c}} {json}", "mustache") == "Hi {{a}} {{b}} {{c}} {json}"
     chat = [{"role": "user", "name": "n", "content": "{a}"}, {"type": "placeholder", "name": "history"}]
-    converted = pr.to_double_brace(chat, "f-string")
+    converted = to_double_brace(chat, "f-string")
     assert converted == [{"role": "user", "name": "n", "content": "{{a}}"}, {"type": "placeholder", "name": "history"}]
     prompt = pr.register_prompt("p", converted)
     assert prompt.to_single_brace_format() == chat
@@ -296,11 +296,11 @@ def test_langchain_texts_and_messages_are_read() -> None:
 )  # fmt: skip
 def test_what_has_no_counterpart_is_refused(text: str, template_format: Any) -> None:
     """Instead of meaning something else."""
-    with pytest.raises(pr.InvalidTemplate):
-        pr.to_double_brace(text, template_format)
+    with pytest.raises(pr.errors.InvalidTemplate):
+        to_double_brace(text, template_format)
 
 
 def test_jinja_prompts_are_not_converted() -> None:
     """A program has no counterpart."""
-    with pytest.raises(pr.InvalidTemplate, match="only double_brace"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="only double_brace"):
         pr.register_prompt("p", "{{ x|upper }}", template_format="jinja2").to_single_brace_format()

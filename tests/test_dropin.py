@@ -49,7 +49,7 @@ def test_a_text_template_follows_its_alias() -> None:
         assert other.invoke({}).to_string() == "You help Bob."
     promote("support", "You serve {{name}} in {{language}}.")
     assert chain.invoke({"name": "Ann", "language": "French"}).content == "You serve Ann in French."
-    with pytest.raises(pr.MissingVariable, match="'language'"):
+    with pytest.raises(pr.errors.MissingVariable, match="'language'"):
         chain.invoke({"name": "Ann"})
 
 
@@ -61,7 +61,7 @@ async def test_a_chat_template_follows_its_alias() -> None:
     assert prompt.invoke({"name": "Ann", "history": history}).to_messages() == [SystemMessage("S Ann"), *history]
     promote("chat", [{"role": "system", "content": "T {{name}}"}])
     assert (await nested.ainvoke({"name": "Ann", "question": "?"})).to_messages() == [SystemMessage("T Ann"), HumanMessage("?")]
-    with pytest.raises(pr.InvalidTemplate, match="use RegistryChatPrompt"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="use RegistryChatPrompt"):
         RegistryPrompt("prompts:/chat@production").invoke({"name": "Ann"})
 
 
@@ -78,14 +78,16 @@ def test_a_version_without_langchain_says_how_to_install_it(monkeypatch: pytest.
     version = pr.load_prompt("support")
     monkeypatch.delitem(sys.modules, "prompt_registry_adapters.langchain.prompts")
     monkeypatch.setitem(sys.modules, "langchain_core.prompts", None)
-    with pytest.raises(pr.PluginError, match=r"LangChain is not installed: pip install 'prompt-registry-plugin\[langchain\]'"):
+    with pytest.raises(
+        pr.errors.PluginError, match=r"LangChain is not installed: pip install 'prompt-registry-plugin\[langchain\]'"
+    ):
         version.to_langchain()
 
 
 def test_templates_can_be_made_before_their_prompt_exists() -> None:
     """A module that makes them has to be importable; whoever renders one is told."""
     prompt = RegistryPrompt("prompts:/later@production")
-    with pytest.raises(pr.PromptNotFound, match="later"):
+    with pytest.raises(pr.errors.PromptNotFound, match="later"):
         prompt.format()
 
 
@@ -131,7 +133,7 @@ async def test_pydantic_ai_instructions_by_name(deps: Any, by_uri: bool) -> None
     assert (await agent.run("hi", deps=deps)).output == "You help Ann."
     promote("support", "You serve {{name}}.")
     assert (await agent.run("hi", deps=deps)).output == "You serve Ann."
-    with pytest.raises(pr.MissingVariable):
+    with pytest.raises(pr.errors.MissingVariable):
         await agent.run("hi")
 
 
@@ -336,7 +338,9 @@ async def test_openai_agents_tools_and_handoffs_are_described_by_name() -> None:
             raise NotImplementedError
 
     pr.enable("openai_agents")
-    pr.register_prompts([pr.NewVersion("tools/search", "Searches."), pr.NewVersion("handoffs/expert", "Knows more.")])
+    pr.register_prompts(
+        [pr.protocols.NewVersion("tools/search", "Searches."), pr.protocols.NewVersion("handoffs/expert", "Knows more.")]
+    )
     search = function_tool(lambda: "found", name_override="search", description_override="prompts:/tools/search")
     expert = Agent(name="expert", handoff_description="prompts:/handoffs/expert")
     agent = Agent(name="front", model=Reader(), tools=[search], handoffs=[expert])

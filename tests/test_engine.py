@@ -13,6 +13,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.concurrency import AdaptiveLimit
+from prompt_registry_plugin.evaluation.options import Event
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.retry import is_passing, is_rate_limit, retry_after
@@ -44,7 +45,7 @@ async def counted(messages: Sequence[Mapping[str, Any]]) -> Reply:
         text = "\n".join(lines)
     else:
         text = await target.reflect(messages)
-    return Reply(text, pr.Usage(len(str(messages[0]["content"])) // 4, len(text) // 4, 1))
+    return Reply(text, pr.records.Usage(len(str(messages[0]["content"])) // 4, len(text) // 4, 1))
 
 
 async def metered(text: str) -> dict[str, str]:
@@ -84,7 +85,7 @@ def test_a_budget_in_tokens_is_never_overshot(registry: pr.PromptRegistry) -> No
 
 def test_a_budget_in_dollars_is_never_overshot(registry: pr.PromptRegistry) -> None:
     """By the prices that are given; the rollouts' cost is stored with them."""
-    prices = {"m": pr.Price(10, 30), "counted": pr.Price(10, 30)}
+    prices = {"m": pr.records.Price(10, 30), "counted": pr.records.Price(10, 30)}
     options = pr.RunOptions(concurrency=8, prices=prices, on_event=lambda event: None)
     result = run(budget=pr.Budget(dollars=0.2), options=options)
     spent = [r.cost for r in registry.store.runs.rollouts(result.run_id, "train")]
@@ -114,10 +115,10 @@ def test_a_budget_that_cannot_be_measured_is_told_at_once() -> None:
         run(predict_fn=target.predict, budget=pr.Budget(tokens=10_000))
     with pytest.raises(pr.UserError, match=r"the price of the reflection model is not known"):
         run(budget=pr.Budget(dollars=1.0))
-    priced = pr.RunOptions(on_event=lambda event: None, prices={"counted": pr.Price(1, 1)})
+    priced = pr.RunOptions(on_event=lambda event: None, prices={"counted": pr.records.Price(1, 1)})
     with pytest.raises(pr.UserError, match=r"in dollars, but the price of a model of the target.*Set it"):
         run(budget=pr.Budget(dollars=1.0), options=priced)
-    with pytest.raises(pr.BudgetTooSmall, match=r"500 tokens does not pay for the baseline"):
+    with pytest.raises(pr.errors.BudgetTooSmall, match=r"500 tokens does not pay for the baseline"):
         run(budget=pr.Budget(tokens=500))
 
 
@@ -136,19 +137,19 @@ def test_what_judges_ask_is_paid_from_the_budget(registry: pr.PromptRegistry) ->
     """It is kept apart from what the target took."""
 
     async def model(messages: Sequence[Mapping[str, Any]]) -> Reply:
-        return Reply('{"rationale": "as it is", "verdict": "yes"}', pr.Usage(400, 20, 1))
+        return Reply('{"rationale": "as it is", "verdict": "yes"}', pr.records.Usage(400, 20, 1))
 
-    judge = pr.Judge("Is it fine?", model=model, name="fine")
+    judge = pr.scorers.Judge("Is it fine?", model=model, name="fine")
     result = run(budget=pr.Budget(tokens=20_000), scorers=[target.right, judge])
     stored = registry.store.runs.rollouts(result.run_id, "train")
-    assert {rollout.judging for rollout in stored} == {pr.Usage(400, 20, 1)}
+    assert {rollout.judging for rollout in stored} == {pr.records.Usage(400, 20, 1)}
     assert all(rollout.usage.input_tokens < 150 for rollout in stored)
     assert result.rollouts <= 20_000 / 500
 
 
 def test_a_run_of_models_that_cost_nothing_keeps_to_its_dollars() -> None:
     """Free is a price like another."""
-    free = {"m": pr.Price(0, 0), "counted": pr.Price(0, 0)}
+    free = {"m": pr.records.Price(0, 0), "counted": pr.records.Price(0, 0)}
     options = pr.RunOptions(concurrency=8, prices=free, on_event=lambda event: None)
     assert run(budget=pr.Budget(rollouts=60, dollars=1.0), options=options).rollouts > 40
 
@@ -322,7 +323,7 @@ async def test_a_resumed_run_keeps_its_budget_and_what_was_listed(registry: pr.P
     target.register()
     done = 0
 
-    def count(event: pr.Event) -> None:
+    def count(event: Event) -> None:
         nonlocal done
         done = max(done, event.done)
 
@@ -345,7 +346,7 @@ async def test_a_resumed_run_keeps_its_budget_and_what_was_listed(registry: pr.P
     assert after[: len(before)] == before
     used = [r.usage for r in registry.store.runs.rollouts(result.run_id, "train")]
     assert sum(u.input_tokens + u.output_tokens for u in (*used, *(r.usage for r in after))) <= 30_000
-    assert result.reflection_usage == sum((r.usage for r in after), pr.Usage())
+    assert result.reflection_usage == sum((r.usage for r in after), pr.records.Usage())
     listed = [tuple(key) for r in after if r.purpose == "listing" for key in r.detail["runs"]]
     assert listed
     assert len(listed) == len(set(listed))
@@ -367,9 +368,9 @@ def test_judges_and_agents_are_made_again_where_a_run_goes_on() -> None:
 
     model = ModelWithParams("offline:judge", temperature=0.5)
     for made in (
-        pr.Judge("Is it?", model=model, name="mine"),
+        pr.scorers.Judge("Is it?", model=model, name="mine"),
         pr.PromptAgent("p", "offline:task", temperature=0),
-        pr.Regex("a+"),
+        pr.scorers.Regex("a+"),
     ):
         reference = reference_to(made)
         assert reference is not None
@@ -377,7 +378,7 @@ def test_judges_and_agents_are_made_again_where_a_run_goes_on() -> None:
         assert type(again) is type(made)
         assert reference_to(again) == reference
     assert again._pattern.pattern == "a+"
-    assert reference_to(pr.Judge("Is it?", model=lambda messages: "yes")) is None
+    assert reference_to(pr.scorers.Judge("Is it?", model=lambda messages: "yes")) is None
     assert reference_to(pr.PromptAgent("p", temperature=(1, 2))) is None
     keyed = pr.PromptAgent("p", "offline:task", extra_headers={"Authorization": "Bearer sk-abcdefghijklmnopqrstuvwx"})
     assert reference_to(keyed) is None  # which would be stored, and shown

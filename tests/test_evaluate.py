@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.evaluation.options import Event
 from tests.waiting import HANG
 
 ROWS = [{"inputs": {"n": i}, "expectations": {"expected_response": str(i * 2)}} for i in range(30)]
@@ -105,7 +106,7 @@ def test_a_target_that_always_fails_costs_three_calls() -> None:
         calls.append(n)
         raise ValueError("no route to model")
 
-    with pytest.raises(pr.TargetFailed, match=r"failed on 3 examples.*no route to model"):
+    with pytest.raises(pr.errors.TargetFailed, match=r"failed on 3 examples.*no route to model"):
         pr.evaluate(predict_fn=broken, data=ROWS, scorers=["exact_match"])
     assert len(calls) == 3
 
@@ -123,7 +124,7 @@ def test_a_scorer_that_returns_no_number_costs_one_call(value: object) -> None:
     def odd(outputs: str) -> object:
         return value
 
-    with pytest.raises(pr.InvalidScore, match="'odd'"):
+    with pytest.raises(pr.errors.InvalidScore, match="'odd'"):
         pr.evaluate(predict_fn=target, data=ROWS, scorers=[odd])
     assert len(calls) == 1
 
@@ -135,7 +136,7 @@ def test_a_scorer_that_raises() -> None:
     def always(outputs: str) -> float:
         raise KeyError("label")
 
-    with pytest.raises(pr.InvalidScore, match=r"'always'.*KeyError"):
+    with pytest.raises(pr.errors.InvalidScore, match=r"'always'.*KeyError"):
         pr.evaluate(predict_fn=double, data=ROWS, scorers=[always])
 
     @pr.scorer
@@ -196,7 +197,7 @@ def test_bad_scorers_are_told(scorers: Any, reason: str) -> None:
 )
 def test_bad_rows_are_told(data: Any, reason: str) -> None:
     """With their number, before anything is run."""
-    with pytest.raises(pr.InvalidExample, match=reason):
+    with pytest.raises(pr.errors.InvalidExample, match=reason):
         pr.evaluate(predict_fn=double, data=data, scorers=["exact_match"])
 
 
@@ -206,7 +207,7 @@ def test_rows_from_a_file_and_from_outputs(tmp_path: Path) -> None:
     path.write_text('{"inputs": {"n": 2}, "outputs": "4"}\n\n{"inputs": {"n": 3}, "outputs": "7"}\n')
     assert pr.evaluate(predict_fn=double, data=path, scorers=["exact_match"]).score.mean == 0.5
     path.write_text('{"inputs": {"n": 2}}\n{oops\n')
-    with pytest.raises(pr.InvalidExample, match="line 2"):
+    with pytest.raises(pr.errors.InvalidExample, match="line 2"):
         pr.evaluate(predict_fn=double, data=str(path), scorers=["exact_match"])
 
 
@@ -217,9 +218,9 @@ def test_prompts_that_the_target_never_renders_are_an_error() -> None:
     def target(n: int) -> str:
         return str(prompt.format(n=n))
 
-    with pytest.raises(pr.PromptNotRendered, match="'unused' never rendered"):
+    with pytest.raises(pr.errors.PromptNotRendered, match="'unused' never rendered"):
         pr.evaluate(predict_fn=target, data=ROWS, scorers=[half_point], prompts={"used": "x", "unused": "y"})
-    with pytest.raises(pr.PromptNotRendered, match="'unused' never rendered"):
+    with pytest.raises(pr.errors.PromptNotRendered, match="'unused' never rendered"):
         pr.evaluate(predict_fn=target, data=ROWS, scorers=[half_point], prompts={"unused": "y"})
 
 
@@ -237,7 +238,7 @@ async def test_sync_evaluate_works_inside_a_running_loop() -> None:
 
 def test_events_count_up() -> None:
     """Whoever listens gets every rollout."""
-    events: list[pr.Event] = []
+    events: list[Event] = []
     pr.evaluate(predict_fn=double, data=ROWS, scorers=["exact_match"], options=pr.RunOptions(on_event=events.append))
     assert [event.done for event in events if event.kind == "rollout"] == list(range(1, 31))
     assert (events[0].kind, events[-1].kind, events[-1].best) == ("started", "finished", 1.0)

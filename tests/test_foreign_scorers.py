@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.plugins import create_plugin_manager
 
 ROWS = [
     {"inputs": {"q": "a"}, "expectations": {"expected_response": "A"}},
@@ -43,7 +44,7 @@ def test_pydantic_evals_evaluators() -> None:
     assert [(item.text, item.ok) for item in said.items] == [("same: compared", False), ("short: True", True)]
     assert said.rationale is not None
     assert "tone: calm" in said.rationale
-    with pytest.raises(pr.InvalidScore, match="labels only"):
+    with pytest.raises(pr.errors.InvalidScore, match="labels only"):
         pr.evaluate(predict_fn=answer, data=ROWS, scorers=[Label()])
     with pytest.raises(pr.UserError, match=r"pass IsInstance\(…\)"):
         pr.evaluate(predict_fn=answer, data=ROWS, scorers=[evaluators.IsInstance])
@@ -90,7 +91,7 @@ def test_what_counts_as_a_verdict(said: Any, score: float) -> None:
 @pytest.mark.parametrize("said", ["perhaps", None, []])
 def test_what_is_no_verdict(said: Any) -> None:
     """Other texts, and nothing, are told at once."""
-    with pytest.raises(pr.InvalidScore, match="strange"):
+    with pytest.raises(pr.errors.InvalidScore, match="strange"):
         pr.evaluate(predict_fn=answer, data=ROWS, scorers=[Strange(said)])
 
 
@@ -98,13 +99,13 @@ def test_cost() -> None:
     """The share of a run's cost that is within bounds; an unknown price, and no model call, are told."""
     agent = pr.PromptAgent("p", "offline:task")
     pr.register_prompt("p", "Answer with yes or no. {{q}}")
-    prices = {"offline:task": pr.Price(1e6, 0)}
-    one = pr.evaluate(predict_fn=agent, data=ROWS[:1], scorers=[pr.Cost(1)], options=pr.RunOptions(prices=prices))
+    prices = {"offline:task": pr.records.Price(1e6, 0)}
+    one = pr.evaluate(predict_fn=agent, data=ROWS[:1], scorers=[pr.scorers.Cost(1)], options=pr.RunOptions(prices=prices))
     assert one.score.mean == pytest.approx(1 / one.usage.input_tokens)
     assert one.cost == one.usage.input_tokens
     for target, match in ((agent, "price of 'offline:task'"), (answer, "no model call")):
-        with pytest.raises(pr.InvalidScore, match=match):
-            pr.evaluate(predict_fn=target, data=ROWS, scorers=[pr.Cost(1)])
+        with pytest.raises(pr.errors.InvalidScore, match=match):
+            pr.evaluate(predict_fn=target, data=ROWS, scorers=[pr.scorers.Cost(1)])
 
 
 def test_a_plugin_brings_scorers_of_its_own_kind(registry: pr.PromptRegistry) -> None:
@@ -115,6 +116,6 @@ def test_a_plugin_brings_scorers_of_its_own_kind(registry: pr.PromptRegistry) ->
         def prompt_registry_as_scorer(self, obj: Any) -> Any:
             return pr.scorer(lambda outputs: float(obj["least"] <= len(outputs))) if isinstance(obj, dict) else None
 
-    plugins = pr.create_plugin_manager(Plugin())
+    plugins = create_plugin_manager(Plugin())
     with pr.PromptRegistry(registry.url, plugins=plugins) as own, pr.use_registry(own):
         assert pr.evaluate(predict_fn=answer, data=ROWS, scorers=[{"least": 2}]).score.mean == 0

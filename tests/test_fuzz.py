@@ -32,7 +32,7 @@ def test_filters(text: str) -> None:
     said = ""
     try:
         pr.search_prompts(text)
-    except pr.InvalidFilter as error:
+    except pr.errors.InvalidFilter as error:
         said = str(error)
     assert not said or said.rstrip().endswith("^")
 
@@ -42,7 +42,9 @@ def test_filters_mean_the_same_in_both_stores(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PROMPT_REGISTRY_CACHE", str(tmp_path))
     with postgres_url() as url, pr.open_registry(url) as postgres, pr.open_registry(f"sqlite:///{tmp_path}/x.db") as sqlite:
         for registry in (postgres, sqlite):
-            registry.register_prompts([pr.NewVersion(name, f"{name} x y", tags={"k": "x"}) for name in ("a", "xa_", "Y/b", "x")])
+            registry.register_prompts(
+                [pr.protocols.NewVersion(name, f"{name} x y", tags={"k": "x"}) for name in ("a", "xa_", "Y/b", "x")]
+            )
             registry.set_prompt_tag("a", "a_b", "it's")
             registry.set_prompt_alias("x", "x", 1)
             registry.archive_prompt("xa_")
@@ -54,7 +56,7 @@ def test_filters_mean_the_same_in_both_stores(tmp_path: Path, monkeypatch: pytes
             for registry in (postgres, sqlite):
                 try:
                     answers.append([prompt.name for prompt in registry.search_prompts(text)])
-                except pr.InvalidFilter as error:
+                except pr.errors.InvalidFilter as error:
                     answers.append([str(error)])
             assert answers[0] == answers[1], text
 
@@ -66,10 +68,10 @@ def test_uris(text: str, version: str | int | None) -> None:
     """A reference that reads back as itself, or `InvalidURI` or `InvalidName`."""
     try:
         parsed = uri.parse(text, version)
-    except (pr.InvalidURI, pr.InvalidName):
+    except (pr.errors.InvalidURI, pr.errors.InvalidName):
         return
     assert uri.parse(str(parsed)) == parsed
-    with pytest.raises(pr.PromptNotFound):
+    with pytest.raises(pr.errors.PromptNotFound):
         pr.load_prompt(text, version)
 
 
@@ -79,7 +81,7 @@ def test_names_and_aliases(name: str, alias: str) -> None:
     try:
         version = pr.register_prompt(name, "x")
         pr.set_prompt_alias(name, alias, 1)
-    except (pr.InvalidName, pr.AliasConflict):
+    except (pr.errors.InvalidName, pr.errors.AliasConflict):
         return
     assert pr.load_prompt(f"prompts:/{name}@{alias}").version == version.version
 
@@ -89,11 +91,11 @@ def test_templates(text: str, template_format: str) -> None:
     """What is accepted renders, once it is given its variables, or says what is wrong."""
     try:
         prompt = pr.register_prompt("fuzzed", text, template_format=template_format)  # type: ignore[arg-type]
-    except pr.InvalidTemplate:
+    except pr.errors.InvalidTemplate:
         return
     try:
         rendered = prompt.format(dict.fromkeys(prompt.variables, "{{a}}"))
-    except (pr.InvalidTemplate, pr.MissingVariable):
+    except (pr.errors.InvalidTemplate, pr.errors.MissingVariable):
         assert template_format == "jinja2"
         return
     assert isinstance(rendered, str)

@@ -15,11 +15,11 @@ import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
 
 TEXT = "You are {{who}}. " + "Answer briefly. " * 1000
-DRAFTS: dict[str, Callable[[int], pr.NewVersion]] = {
-    "prompts": lambda i: pr.NewVersion(f"team/p{i}", f"Number {i}: {{{{q}}}}", tags={"team": "care"}),
-    "versions of one prompt": lambda i: pr.NewVersion("p", f"Number {i}: {{{{q}}}}"),
-    "chats": lambda i: pr.NewVersion(f"chat{i}", [{"role": "user", "content": f"Number {i}: {{{{q}}}}"}]),
-    "prompts that include another": lambda i: pr.NewVersion(f"p{i}", f"Number {i} {{{{> footer@production}}}}"),
+DRAFTS: dict[str, Callable[[int], pr.protocols.NewVersion]] = {
+    "prompts": lambda i: pr.protocols.NewVersion(f"team/p{i}", f"Number {i}: {{{{q}}}}", tags={"team": "care"}),
+    "versions of one prompt": lambda i: pr.protocols.NewVersion("p", f"Number {i}: {{{{q}}}}"),
+    "chats": lambda i: pr.protocols.NewVersion(f"chat{i}", [{"role": "user", "content": f"Number {i}: {{{{q}}}}"}]),
+    "prompts that include another": lambda i: pr.protocols.NewVersion(f"p{i}", f"Number {i} {{{{> footer@production}}}}"),
 }
 
 
@@ -61,7 +61,7 @@ def bytes_read(registry: pr.PromptRegistry) -> Iterator[list[int]]:
 def with_versions(folder: Path, count: int) -> pr.PromptRegistry:
     """Return a registry with one prompt of so many long versions, of which the last two were promoted."""
     registry = pr.open_registry(f"sqlite:///{folder}/{count}.db")
-    registry.register_prompts([pr.NewVersion("p", f"{i} {TEXT}") for i in range(count)])
+    registry.register_prompts([pr.protocols.NewVersion("p", f"{i} {TEXT}") for i in range(count)])
     registry.set_prompt_alias("p", "production", count - 1)
     registry.set_prompt_alias("p", "production", count)
     return registry
@@ -109,7 +109,7 @@ def test_a_history_in_the_terminal_reads_no_template(
         assert "production: 59 → 60" in shown
         assert 60 * 10 < read[0] < len(TEXT)
         for missing in ("prompts:/p/99", "prompts:/p@prodution"):
-            with bytes_read(registry) as read, pytest.raises(pr.PromptNotFound):
+            with bytes_read(registry) as read, pytest.raises(pr.errors.PromptNotFound):
                 registry.load_prompt(missing)
             assert read[0] < 1000
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.evaluation.options import Event
 from tests.conftest import ROOT
 from tests.waiting import HANG
 
@@ -50,7 +51,7 @@ def test_nothing_is_paid_for_twice() -> None:
 async def test_a_stopped_evaluation_goes_on() -> None:
     """Stopped after four rows: the next time those that were finished are not run."""
 
-    def stopping(event: pr.Event) -> None:
+    def stopping(event: Event) -> None:
         if event.kind == "rollout" and event.done == 4:
             task.cancel()
 
@@ -112,8 +113,8 @@ def test_another_function_scorer_or_argument_is_another_evaluation() -> None:
     assert run(made("answer"))[1] == 1
     assert run(made("no")) == ([str(i) for i in range(10)], 0.0)
     assert run(made("answer")) == ([], 1.0)
-    assert len(run(made("answer"), scorers=[pr.Regex("a")])[0]) == 10
-    assert len(run(made("answer"), scorers=[pr.Regex("b")])[0]) == 10
+    assert len(run(made("answer"), scorers=[pr.scorers.Regex("a")])[0]) == 10
+    assert len(run(made("answer"), scorers=[pr.scorers.Regex("b")])[0]) == 10
     assert len(run(made("answer"), scorers=[pr.scorer(lambda outputs: 1.0)])[0]) == 10
     assert len(run(made("answer"), scorers=[pr.scorer(lambda outputs: 0.5)])[0]) == 10
     assert len(run(made("answer"), aggregation=min_of)[0]) == 10
@@ -322,7 +323,7 @@ def test_globals_prices_and_misses() -> None:
             predict_fn=agent_of_ours,
             data=ROWS[:2],
             scorers=["length"],
-            options=pr.RunOptions(cache="nightly", prices={"offline:task": pr.Price(price, 0)}),
+            options=pr.RunOptions(cache="nightly", prices={"offline:task": pr.records.Price(price, 0)}),
         ).cost
         for price in (1, 1000)
     ]

@@ -70,7 +70,7 @@ def test_a_chat_template_is_discovered_with_variables_and_text() -> None:
     ]
     model = next(span for span in trace.spans if span.kind == "llm")
     assert [trace.spans[i].id for i in range(len(trace.spans)) if trace.spans[i].kind == "prompt"] == model.attributes["prompts"]
-    assert trace.usage == pr.Usage(3, 2, 1)
+    assert trace.usage == pr.records.Usage(3, 2, 1)
 
 
 def test_an_adopted_template_renders_the_same_and_then_what_the_alias_says() -> None:
@@ -213,7 +213,7 @@ def test_adopting_twice_and_name_clashes() -> None:
     with pr.record() as again:
         changed.invoke(INPUT)
     pr.register_prompt(again.prompts[0].proposed_name, "somebody else's")
-    with pytest.raises(pr.PromptExists, match="if this is its next version, say so"):
+    with pytest.raises(pr.errors.PromptExists, match="if this is its next version, say so"):
         pr.adopt(again)
     with pytest.raises(pr.UserError, match="no discovered prompt is called 'nope'"):
         pr.adopt(trace, names={"nope": "x"})
@@ -231,7 +231,7 @@ def test_a_lost_alias_falls_back_to_the_agents_own_text(caplog: pytest.LogCaptur
     """With one warning, not one a call."""
     template = chat()
     adopt(template, INPUT)
-    pr.delete_prompt_alias("support/answer", "production")
+    pr.current_registry().delete_prompt_alias("support/answer", "production")
     with caplog.at_level(logging.WARNING):
         assert [template.invoke(INPUT).to_string() for _ in range(3)][-1].startswith("System: Answer as")
     assert sum("own text is used" in record.message for record in caplog.records) == 1
@@ -287,8 +287,8 @@ async def test_a_chain_is_a_target_and_a_chat_model_is_a_model() -> None:
     data = [{"inputs": INPUT, "expectations": {"expected_response": BASELINE}}]
     result = await pr.aevaluate(predict_fn=chain, data=data, scorers=["exact_match"])
     assert result.score.mean == 1.0
-    assert result.usage == pr.Usage(3, 2, 1)
-    with pytest.raises(pr.InvalidExample, match="'question'"):
+    assert result.usage == pr.records.Usage(3, 2, 1)
+    with pytest.raises(pr.errors.InvalidExample, match="'question'"):
         await pr.aevaluate(predict_fn=chain, data=[{"inputs": {"style": "x"}}], scorers=["exact_match"])
     from prompt_registry_plugin.models.resolve import resolve_model
 
@@ -298,7 +298,7 @@ async def test_a_chain_is_a_target_and_a_chat_model_is_a_model() -> None:
 
 def test_unknown_and_missing_frameworks_are_told() -> None:
     """By name."""
-    with pytest.raises(pr.PluginError, match=r"no adapter is called 'langchian'; did you mean 'langchain'"):
+    with pytest.raises(pr.errors.PluginError, match=r"no adapter is called 'langchian'; did you mean 'langchain'"):
         pr.enable("langchian")
 
 
@@ -349,7 +349,7 @@ def test_a_version_of_the_other_kind_is_used_or_told_never_ignored() -> None:
         assert template.invoke(INPUT).to_messages() == [HumanMessage("CANDIDATE why {not}?")]
     with (
         pr.override_prompts({"say": [{"role": "user", "content": "x"}]}, unrendered="ignore"),
-        pytest.raises(pr.InvalidTemplate, match="'say'"),
+        pytest.raises(pr.errors.InvalidTemplate, match="'say'"),
     ):
         text.format(word="x")
 
@@ -361,7 +361,7 @@ def test_adopting_is_checked_before_anything_is_written() -> None:
         template.invoke(INPUT)
     proposed = trace.prompts[0].proposed_name
     pr.adopt(trace)
-    with pytest.raises(pr.PromptExists, match="already adopted as"):
+    with pytest.raises(pr.errors.PromptExists, match="already adopted as"):
         pr.adopt(trace, names={proposed: "other"})
     assert [prompt.name for prompt in pr.search_prompts()] == [proposed]
 

@@ -110,7 +110,7 @@ async def test_a_graph_is_a_target(graph: Any) -> None:
     result = await pr.aevaluate(predict_fn=graph, data=data, scorers=["exact_match"])
     assert result.score.mean == 1.0
     assert result.usage.calls == 2
-    with pytest.raises(pr.InvalidExample, match=r"row 1 .* no input 'massage'; its state has"):
+    with pytest.raises(pr.errors.InvalidExample, match=r"row 1 .* no input 'massage'; its state has"):
         await pr.aevaluate(predict_fn=graph, data=[{"inputs": {"massage": "x"}}], scorers=["exact_match"])
 
 
@@ -127,7 +127,7 @@ async def test_a_graph_with_a_node_cache_is_refused() -> None:
     builder.add_node("node", lambda state: state, cache_policy=CachePolicy())
     builder.add_edge(START, "node")
     pr.enable("langgraph")
-    with pytest.raises(pr.InvalidExample, match="caches its answers"):
+    with pytest.raises(pr.errors.InvalidExample, match="caches its answers"):
         await pr.aevaluate(
             predict_fn=builder.compile(cache=InMemoryCache()), data=[{"inputs": {"x": "1"}}], scorers=["exact_match"]
         )

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.protocols import NewMove, PromptTable, Store
 from tests.waiting import HANG, until
 
@@ -26,9 +27,9 @@ def test_what_is_missing_may_be_none() -> None:
     for reference in ("nobody", "prompts:/p/7", "prompts:/p@nobody"):
         assert pr.load_prompt(reference, allow_missing=True) is None
     assert pr.load_prompt("p", allow_missing=True) == pr.load_prompt("p")
-    with pytest.raises(pr.InvalidURI):
+    with pytest.raises(pr.errors.InvalidURI):
         pr.load_prompt("prompts:/", allow_missing=True)
-    with pytest.raises(pr.PromptNotFound):
+    with pytest.raises(pr.errors.PromptNotFound):
         pr.load_prompt("nobody", fallback="a missing prompt is no outage")
 
 
@@ -37,16 +38,16 @@ async def test_a_fallback_is_served_when_the_registry_cannot_be_opened(
 ) -> None:
     """A file that is not there yet, say; texts, chats, async; the log and the trace say so; a broken fallback is told."""
     monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path}/not-mounted.db?mode=ro")
-    with pytest.raises(pr.StoreUnavailable):
+    with pytest.raises(pr.errors.StoreUnavailable):
         pr.load_prompt("p")
     prompt = pr.load_prompt("prompts:/p@production", fallback="Hi {{name}}")
     assert (prompt.name, prompt.version, prompt.served_from, prompt.format(name="A")) == ("p", 0, "fallback", "Hi A")
     assert "the fallback text is used for prompt 'p'" in caplog.text
     chat = await pr.aload_prompt("p", fallback=[{"role": "user", "content": "{{q}}"}])
     assert chat.format(q="?") == [{"role": "user", "content": "?"}]
-    with pytest.raises(pr.StoreUnavailable):
+    with pytest.raises(pr.errors.StoreUnavailable):
         await pr.aload_prompt("p")
-    with pytest.raises(pr.InvalidTemplate):
+    with pytest.raises(pr.errors.InvalidTemplate):
         pr.load_prompt("p", fallback="{{ broken")
 
 
@@ -67,7 +68,7 @@ class CountedPrompts:
         found = None if self.fail else self.prompts.get(*args, **kwargs)
         self.before_it_returns()
         if self.fail:
-            raise pr.StoreUnavailable("away")
+            raise pr.errors.StoreUnavailable("away")
         return found
 
 
@@ -88,7 +89,7 @@ def counted(tmp_path: Path) -> Any:
             store.prompts = counters[0]  # type: ignore[assignment]
             return store
 
-    with pr.PromptRegistry(f"counted:///{tmp_path}/x.db", plugins=pr.create_plugin_manager(Plugin())) as registry:
+    with pr.PromptRegistry(f"counted:///{tmp_path}/x.db", plugins=create_plugin_manager(Plugin())) as registry:
         registry.register_prompt("p", "x")
         counters[0].fetches = 0
         yield registry, counters[0]
@@ -132,7 +133,7 @@ def test_32_threads_need_one_cold_fetch(counted: Any) -> None:
     prompts.before_it_returns = others_wait(31)
     prompts.fail = True
     errors = in_threads(32, lambda: registry.load_prompt("p"))
-    assert {type(error) for error in errors} == {pr.StoreUnavailable}
+    assert {type(error) for error in errors} == {pr.errors.StoreUnavailable}
     assert prompts.fetches == 1
     prompts.fail, prompts.fetches = False, 0
     found = in_threads(32, lambda: registry.load_prompt("p"))
@@ -239,11 +240,11 @@ def test_a_full_disk_leaves_the_registry_whole(tmp_path: Path) -> None:
     try:
         with pr.open_registry(f"sqlite:///{mount}/prompts.db") as registry:
             written = 1
-            with contextlib.suppress(pr.StoreUnavailable):
+            with contextlib.suppress(pr.errors.StoreUnavailable):
                 while written < 1000:
                     registry.register_prompt("p", f"{written} " + "x" * 20_000)
                     written += 1
-            with pytest.raises(pr.StoreUnavailable, match="free some space"):
+            with pytest.raises(pr.errors.StoreUnavailable, match="free some space"):
                 registry.register_prompt("p", "y" * 100_000)
             assert written < 100
             assert written > 5

@@ -77,7 +77,7 @@ def test_traces_of_the_old_model_are_examples(arguments: dict[str, Any]) -> None
     assert pr.load_prompt("prompts:/name@after").version == 1
     with pr.record() as empty:
         pass
-    with pytest.raises(pr.InvalidExample, match="without a step whose inputs and output are known"):
+    with pytest.raises(pr.errors.InvalidExample, match="without a step whose inputs and output are known"):
         pr.migrate_prompts(**{**arguments, "train_data": [empty]})
 
 
@@ -89,7 +89,7 @@ def test_mistakes_are_told_at_once(arguments: dict[str, Any]) -> None:
         pr.migrate_prompts(**{**arguments, "from_model": "openai:gpt-5", "to_model": "azure:gpt-5"})
     with pytest.raises(pr.UserError, match="alias"):
         pr.migrate_prompts(**{**arguments, "aliases": ("ok", "not ok")})
-    with pytest.raises(pr.InvalidExample, match="model"):
+    with pytest.raises(pr.errors.InvalidExample, match="model"):
         pr.migrate_prompts(**{**arguments, "predict_fn": target.predict})
 
     def failing(text: str, model: str) -> str:
@@ -97,7 +97,7 @@ def test_mistakes_are_told_at_once(arguments: dict[str, Any]) -> None:
             raise ValueError("out of order")
         return predict(text, model)["kind"]
 
-    with pytest.raises(pr.TargetFailed, match=r"openai:wise failed on 8 of 128 rows.*out of order"):
+    with pytest.raises(pr.errors.TargetFailed, match=r"openai:wise failed on 8 of 128 rows.*out of order"):
         pr.migrate_prompts(**{**arguments, "predict_fn": failing})
 
 
@@ -112,7 +112,7 @@ def test_mistakes_are_told_at_once(arguments: dict[str, Any]) -> None:
 )
 async def test_equivalence_without_a_judge(expected: Any, got: Any, score: float) -> None:
     """Equal but for case, space and punctuation; else the share of words."""
-    said = await pr.Equivalence()(inputs={}, outputs=got, expectations={"expected_response": expected}, trace=None)
+    said = await pr.scorers.Equivalence()(inputs={}, outputs=got, expectations={"expected_response": expected}, trace=None)
     assert said.score == pytest.approx(score)
 
 
@@ -124,7 +124,7 @@ async def test_equivalence_with_a_judge() -> None:
         asked.append(messages)
         return "Yes: both say that it is late." if "late" in str(messages) else "No, one is about money."
 
-    equivalence = pr.Equivalence(judge)
+    equivalence = pr.scorers.Equivalence(judge)
     for got, score in (("It is late", 1.0), ("it's late by now", 1.0), ("give me money", 0.0)):
         said = await equivalence(inputs={}, outputs=got, expectations={"expected_response": "it is late"}, trace=None)
         assert said.score == score or "money" in got

@@ -377,7 +377,7 @@ def test_aggregation_and_scorers_as_the_guides_write_them(prompt: pr.PromptVersi
     assert result.initial_eval_score is not None  # of training rows: there are too few to hold some out
     assert result.final_eval_score is not None
     assert "no held-out examples" in result.because or "baseline is the best" in result.because
-    with pytest.raises(pr.InvalidScore, match="no attribute 'strange'"):
+    with pytest.raises(pr.errors.InvalidScore, match="no attribute 'strange'"):
         mlflow.genai.evaluate(data=ROWS, predict_fn=classify, scorers=[scorer(lambda expectations: expectations.strange)])
     with pytest.raises(pr.UserError, match="aggregations"):
         scorer(aggregations=["mean"])
@@ -424,7 +424,7 @@ def test_evaluating(prompt: pr.PromptVersion) -> None:
     assert mlflow.genai.evaluate(data=pandas.DataFrame(rows), scorers=scorers).metrics["regex_match/mean"] == 0.5
     alike = [{"inputs": {"q": 1}, "outputs": said} for said in ("card", "something else")]
     assert [r.outputs for r in mlflow.genai.evaluate(data=alike, scorers=scorers).result.rollouts] == ["card", "something else"]
-    with pytest.raises(pr.InvalidExample, match="row 1 has no outputs"):
+    with pytest.raises(pr.errors.InvalidExample, match="row 1 has no outputs"):
         mlflow.genai.evaluate(data=ROWS, scorers=scorers)
     traced = mlflow.trace(classify)
     traced("my plastic was stolen")

@@ -123,7 +123,7 @@ async def test_latency_and_errors_as_configured() -> None:
     for _ in range(300):
         try:
             await model([{"role": "user", "content": "x"}])
-        except pr.ModelUnavailable:
+        except pr.errors.ModelUnavailable:
             failed += 1
     assert 60 < failed < 120
     started = time.monotonic()
@@ -226,7 +226,7 @@ async def test_an_unreachable_model_is_told_by_a_free_call(monkeypatch: pytest.M
     """Before anything is spent."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(pr.ModelUnavailable, match=r"gpt-x.*127.0.0.1:9"):
+    with pytest.raises(pr.errors.ModelUnavailable, match=r"gpt-x.*127.0.0.1:9"):
         await resolve_model("openai:gpt-x").check()
 
 

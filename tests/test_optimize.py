@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.optimize import Problem
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.constraints import fault_of
 from prompt_registry_plugin.optimize.optimizers.commit_queue.merge import merge_lines
 from prompt_registry_plugin.optimize.optimizers.reflection import proposed_text
+from prompt_registry_plugin.protocols import OptimizationResult
 from tests import simulated_target as target
 from tests.conftest import ROOT, run_python
 from tests.waiting import HANG
@@ -184,7 +186,7 @@ def test_a_reflection_model_that_is_gone_ends_the_run_resumably(registry: pr.Pro
     def gone(messages: Sequence[Any]) -> str:
         raise ConnectionError("no route")
 
-    with pytest.raises(pr.ModelUnavailable, match="no route"):
+    with pytest.raises(pr.errors.ModelUnavailable, match="no route"):
         pr.optimize_prompts(**{**arguments, "reflection_model": gone})
     (run,) = registry.store.runs.newest()
     assert (run.status, "no route" in str(run.error)) == ("failed", True)
@@ -238,12 +240,12 @@ def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
     class Greedy:
         name = "greedy"
 
-        async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
-            with pytest.raises(pr.BudgetExhausted, match="rollouts were asked for"):
-                await problem.evaluate(pr.Candidate({**problem.baseline.templates, "sort": "x"}), problem.train)
+        async def optimize(self, problem: Problem) -> OptimizationResult:
+            with pytest.raises(pr.errors.BudgetExhausted, match="rollouts were asked for"):
+                await problem.evaluate(pr.records.Candidate({**problem.baseline.templates, "sort": "x"}), problem.train)
             taught = problem.baseline.replace("sort", target.SORT + "\n- plant: " + ", ".join(sorted(target.PLANTS)))
             rollouts = await problem.evaluate(taught, problem.train[:20])
-            return pr.OptimizationResult(taught, sum(r.score for r in rollouts) / 20)
+            return OptimizationResult(taught, sum(r.score for r in rollouts) / 20)
 
     result = pr.optimize_prompts(**{**arguments, "optimizer": Greedy(), "budget": 60})
     assert result.optimizer_name == "greedy"
@@ -254,21 +256,25 @@ def test_an_optimizer_of_ones_own(arguments: Optimize) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "reason"),
     [
-        ({"budget": 5}, pr.BudgetTooSmall, "20 or more"),
+        ({"budget": 5}, pr.errors.BudgetTooSmall, "20 or more"),
         ({"budget": 0}, pr.UserError, "positive whole number"),
         ({"budget": "many"}, pr.UserError, "positive whole number"),
         ({"prompt_uris": []}, pr.UserError, "at least one"),
         ({"prompt_uris": "prompts:/sort/1"}, pr.UserError, "list"),
         ({"prompt_uris": ["prompts:/sort/1", "prompts:/sort/1"]}, pr.UserError, "twice"),
-        ({"prompt_uris": ["prompts:/sotr/1"]}, pr.PromptNotFound, "did you mean 'sort'"),
-        ({"train_data": [{"inputs": {"txt": "a"}}]}, pr.InvalidExample, r"row 1 of train_data does not fit: predict\(text"),
-        ({"eval_data": target.rows(1)}, pr.InvalidExample, "both train_data and eval_data"),
+        ({"prompt_uris": ["prompts:/sotr/1"]}, pr.errors.PromptNotFound, "did you mean 'sort'"),
+        (
+            {"train_data": [{"inputs": {"txt": "a"}}]},
+            pr.errors.InvalidExample,
+            r"row 1 of train_data does not fit: predict\(text",
+        ),
+        ({"eval_data": target.rows(1)}, pr.errors.InvalidExample, "both train_data and eval_data"),
         ({"scorers": []}, pr.UserError, "at least one scorer"),
         ({"optimizer": "comit_queue"}, pr.UserError, "did you mean 'commit_queue'"),
         ({"optimizer": 5}, pr.UserError, "An optimizer is"),
         ({"register": "yes"}, pr.UserError, "register is one of"),
         ({"reflection_model": "nobody:knows"}, pr.UserError, "no installed plugin knows"),
-        ({"reflection_model": "openai:gpt-x"}, pr.ModelUnavailable, "gpt-x"),
+        ({"reflection_model": "openai:gpt-x"}, pr.errors.ModelUnavailable, "gpt-x"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_spent(
@@ -291,7 +297,7 @@ def test_a_prompt_that_the_agent_never_uses_is_told_after_a_few_rollouts(
     """Not after the whole budget."""
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     unused = pr.register_prompt("unused", "This prompt is never used by anybody.").uri
-    with pytest.raises(pr.PromptNotRendered, match="'unused' never rendered"):
+    with pytest.raises(pr.errors.PromptNotRendered, match="'unused' never rendered"):
         pr.optimize_prompts(**{**arguments, "prompt_uris": [*arguments["prompt_uris"], unused]})
     assert len((tmp_path / "calls").read_text().splitlines()) <= 20
 
@@ -421,11 +427,12 @@ def test_components_of_text_and_chat_prompts() -> None:
     ]
     templates = {"text": "Say {{x}} now please, all of it.", "chat": chat, "one": chat[:3]}
     assert sorted(components(templates)) == ["chat#1", "chat#4", "one", "text"]
-    changed = with_component(pr.Candidate(templates), "chat#4", "New.", "note")
+    changed = with_component(pr.records.Candidate(templates), "chat#4", "New.", "note")
     assert changed.templates["chat"][3] == {"role": "developer", "content": "New."}
     assert changed.templates["chat"][:3] == chat[:3]
     assert (
-        with_component(pr.Candidate(templates), "one", "New {{bank}}.", "note").templates["one"][0]["content"] == "New {{bank}}."
+        with_component(pr.records.Candidate(templates), "one", "New {{bank}}.", "note").templates["one"][0]["content"]
+        == "New {{bank}}."
     )  # type: ignore[index]
 
 
@@ -467,7 +474,7 @@ def test_an_outage_stops_the_run_and_is_not_believed_afterwards(
     """Twenty failures in a row end it; they are forgotten, so the resumed run finds what it would have found."""
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("OUTAGE", "90")
-    with pytest.raises(pr.TargetFailed, match=r"in a row failed.*no route"):
+    with pytest.raises(pr.errors.TargetFailed, match=r"in a row failed.*no route"):
         pr.optimize_prompts(**{**arguments, "options": ONCE})
     (run,) = registry.store.runs.newest()
     assert run.status == "failed"
@@ -504,7 +511,7 @@ def test_a_component_that_is_no_prompt_is_told_at_once(arguments: Optimize) -> N
     def typo(outputs: Any) -> pr.Feedback:
         return pr.Feedback(0, [pr.Item("wrong", False, component="sotr")])
 
-    with pytest.raises(pr.InvalidScore, match="'sotr', but there is no such prompt; did you mean 'sort'"):
+    with pytest.raises(pr.errors.InvalidScore, match="'sotr', but there is no such prompt; did you mean 'sort'"):
         pr.optimize_prompts(**{**arguments, "scorers": [typo]})
 
 

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.evaluation.options import Event
+from prompt_registry_plugin.optimize import Problem
 from prompt_registry_plugin.optimize.engine.constraints import fault_of
 from prompt_registry_plugin.optimize.optimizers.mlflow import PromptOptimizerOutput
+from prompt_registry_plugin.plugins import create_plugin_manager
+from prompt_registry_plugin.protocols import OptimizationResult, Optimizer
 from tests import simulated_target as target
 from tests.test_examples import run as run_example
 
@@ -47,7 +51,7 @@ async def test_gepa_can_be_stopped_and_goes_on_for_free(registry: pr.PromptRegis
     asked: list[str] = []
     done = 0
 
-    def count(event: pr.Event) -> None:
+    def count(event: Event) -> None:
         nonlocal done
         done = max(done, event.done)
 
@@ -92,7 +96,7 @@ def test_metaprompt_needs_no_data(registry: pr.PromptRegistry) -> None:
     assert "no proven gain" in result.registered_because
     registered = pr.optimize_prompts(**arguments, register="always").optimized_prompts
     assert [str(version.template).endswith("Think of its nature.") for version in registered] == [True, True]
-    with pytest.raises(pr.InvalidExample, match="learns from examples"):
+    with pytest.raises(pr.errors.InvalidExample, match="learns from examples"):
         pr.optimize_prompts(**{**arguments, "optimizer": "commit_queue"})
     with pytest.raises(pr.UserError, match="predict_fn is needed"):
         pr.optimize_prompts(**{**arguments, "train_data": target.rows(2)})
@@ -226,8 +230,8 @@ class Undeclared:
 
     name = "undeclared"
 
-    async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
-        return pr.OptimizationResult(problem.baseline)
+    async def optimize(self, problem: Problem) -> OptimizationResult:
+        return OptimizationResult(problem.baseline)
 
 
 class Declared(Undeclared):
@@ -254,7 +258,7 @@ def test_an_optimizer_that_never_reflects_is_told_to_declare_it(arguments: dict[
 def test_an_optimizer_that_needs_no_examples_declares_it(arguments: dict[str, Any]) -> None:
     """The same for examples."""
     arguments = {**arguments, "train_data": None, "eval_data": None}
-    with pytest.raises(pr.InvalidExample, match=r"If it needs no examples, set `needs_data = False` on it"):
+    with pytest.raises(pr.errors.InvalidExample, match=r"If it needs no examples, set `needs_data = False` on it"):
         pr.optimize_prompts(**{**arguments, "optimizer": Undeclared()})
     assert pr.optimize_prompts(**{**arguments, "optimizer": Declared()}).rollouts == 0
 
@@ -269,7 +273,7 @@ def test_a_trait_is_true_or_false(arguments: dict[str, Any]) -> None:
 
 def test_the_built_in_optimizers_declare_their_traits() -> None:
     """Nothing is assumed about them."""
-    for listed in pr.create_plugin_manager().hook.prompt_registry_optimizers():
+    for listed in create_plugin_manager().hook.prompt_registry_optimizers():
         for made in listed.values():
             assert {"reflects", "needs_data"} <= vars(made).keys(), made
 
@@ -278,7 +282,7 @@ def test_the_old_names_of_a_problem_still_work(arguments: dict[str, Any]) -> Non
     """Those of version 0.1.0; each says its new name."""
 
     class Old(Declared):
-        async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+        async def optimize(self, problem: Problem) -> OptimizationResult:
             example = problem.train[0]
             await problem.evaluate(problem.baseline, [example])
             with pytest.warns(DeprecationWarning, match=r"Problem\.seen is called Problem\.result now"):
@@ -287,7 +291,7 @@ def test_the_old_names_of_a_problem_still_work(arguments: dict[str, Any]) -> Non
                 assert problem.on(example) == problem.for_example(example) != []
             with pytest.warns(DeprecationWarning, match=r"has_started"):
                 assert problem.started(problem.baseline, example)
-            return pr.OptimizationResult(problem.baseline)
+            return OptimizationResult(problem.baseline)
 
     assert pr.optimize_prompts(**{**arguments, "optimizer": Old(), "eval_data": []}).winner.note == "baseline"
 
@@ -305,7 +309,7 @@ def test_an_object_of_another_library_is_an_optimizer_by_a_hook(registry: pr.Pro
 
     with pytest.raises(pr.UserError, match="An optimizer is a name or an object with"):
         pr.optimize_prompts(**{**arguments, "optimizer": Recipe()})
-    manager = pr.create_plugin_manager(Cook())
+    manager = create_plugin_manager(Cook())
     with pr.PromptRegistry(registry.url, plugins=manager) as cooking, pr.use_registry(cooking):
         assert pr.optimize_prompts(**{**arguments, "optimizer": Recipe(), "eval_data": []}).optimizer_name == "declared"
 
@@ -416,12 +420,12 @@ def by_prompt(text: str) -> dict[str, str]:
     return {**said, "sort": said["kind"], "name": said["size"]}
 
 
-class Repeating(pr.Optimizer):
+class Repeating(Optimizer):
     """An optimizer of one's own that can be imported, and stopped."""
 
     name = "repeating"
 
-    async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+    async def optimize(self, problem: Problem) -> OptimizationResult:
         """Runs the baseline."""
         await problem.evaluate(problem.baseline, problem.train[:30])
         if not problem.reflections:
@@ -430,7 +434,7 @@ class Repeating(pr.Optimizer):
         assert "secret={{secret}}" in await problem.reflect(
             "```\nsay 'kind should be 'x''\n``` token: {{token}} secret={{secret}}"
         )
-        return pr.OptimizationResult(problem.baseline)
+        return OptimizationResult(problem.baseline)
 
 
 async def echo(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -456,7 +460,7 @@ def test_gepa_says_that_the_reflection_model_is_gone(arguments: dict[str, Any]) 
     def gone(messages: Sequence[Mapping[str, Any]]) -> str:
         raise RuntimeError("401 bad key")
 
-    with pytest.raises(pr.ModelUnavailable, match="401 bad key"):
+    with pytest.raises(pr.errors.ModelUnavailable, match="401 bad key"):
         pr.optimize_prompts(**{**arguments, "optimizer": "gepa", "reflection_model": gone})
 
 
@@ -483,7 +487,7 @@ def test_an_optimizer_that_runs_into_its_budget_keeps_what_it_decided(arguments:
     class Endless:
         name = "endless"
 
-        async def optimize(self, problem: pr.Problem) -> pr.OptimizationResult:
+        async def optimize(self, problem: Problem) -> OptimizationResult:
             child = problem.replace(problem.baseline, "sort", target.SORT + "\n- plant: " + ", ".join(sorted(target.PLANTS)))
             problem.decide(child, "accepted", "better")
             with pytest.raises(pr.UserError, match="did you mean 'sort'"):
@@ -497,7 +501,7 @@ def test_an_optimizer_that_runs_into_its_budget_keeps_what_it_decided(arguments:
     assert "gain proven" in result.registered_because
 
     class Nameless:
-        async def optimize(self, problem: pr.Problem) -> Any:
+        async def optimize(self, problem: Problem) -> Any:
             return None
 
     with pytest.raises(pr.UserError, match="An optimizer has a `name`"):

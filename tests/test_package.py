@@ -5,9 +5,16 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.frameworks.adapter import FrameworkAdapter
 from tests.conftest import ROOT, run_python
 
 PACKAGE = ROOT / "prompt_registry_plugin"
@@ -54,27 +61,44 @@ def test_a_package_imports_lower_layers_only() -> None:
             assert f"from {framework}" not in text, path
 
 
-def test_adapters_use_core_names_and_their_own_framework_only() -> None:
-    """An adapter imports the core, its framework and the standard library, never another adapter."""
-    allowed = {
-        "langchain": {"langchain", "langchain_core"},
-        "langgraph": {"langgraph"},
-        "pydantic_ai": {"pydantic_ai"},
-        "openai_agents": {"agents"},
-    }
-    import sys
+def _adapters() -> dict[str, FrameworkAdapter]:
+    """The adapters of the package by their folder, which has their name."""
+    folders = sorted(path.parent.name for path in (ROOT / "adapters" / "prompt_registry_adapters").glob("*/plugin.py"))
+    found = {name: import_module(f"prompt_registry_adapters.{name}.plugin").prompt_registry_adapters()[0] for name in folders}
+    assert all(adapter.name == name for name, adapter in found.items())
+    return found
 
-    for path in (ROOT / "adapters" / "prompt_registry_adapters").rglob("*/*.py"):
-        own = path.parent.name
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in names:
-                top = name.split(".")[0]
-                if top == "prompt_registry_adapters":
-                    assert name.split(".")[1] == own, f"{path}: {name}"
-                else:
-                    assert top in {"prompt_registry_plugin", *allowed[own]} | sys.stdlib_module_names, f"{path}: {name}"
+
+def test_adapters_use_core_names_and_their_own_framework_only() -> None:
+    """An adapter imports the core, the packages that it declares, and the standard library, never another adapter."""
+    for own, adapter in _adapters().items():
+        declared = {adapter.framework.module.partition(".")[0], *adapter.framework.also_imports}
+        for path in (ROOT / "adapters" / "prompt_registry_adapters" / own).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                for name in names:
+                    top = name.split(".")[0]
+                    if top == "prompt_registry_adapters":
+                        assert name.split(".")[1] == own, f"{path}: {name}"
+                    else:
+                        assert top in {"prompt_registry_plugin", *declared} | sys.stdlib_module_names, f"{path}: {name}"
+
+
+def test_what_is_installed_agrees_with_what_an_adapter_declares() -> None:
+    """Its entry point, its extra, and the versions that `make lowest` tries."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    tried = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().splitlines() if "==" in line)
+    for name, adapter in _adapters().items():
+        framework = adapter.framework
+        assert project["entry-points"]["prompt_registry_plugin"][name] == f"prompt_registry_adapters.{name}.plugin"
+        [lowest] = [
+            wanted.split(">=")[1]
+            for wanted in project["optional-dependencies"][framework.extra]
+            if wanted.startswith(f"{framework.distribution}>=")
+        ]
+        assert lowest.startswith(framework.lowest)
+        assert tried[framework.distribution].startswith(lowest)
 
 
 def test_there_is_no_package_called_adapters() -> None:
@@ -83,21 +107,19 @@ def test_there_is_no_package_called_adapters() -> None:
 
 
 def test_importing_is_light() -> None:
-    """The import loads no framework, HTTP client, pydantic or database, and few modules at all, of our own and of Python's."""
+    """The import loads four modules of the package, and few of the standard library: no `typing` even, since every start may pay."""
     code = """
-import sys
+import os, sys
 before = set(sys.modules)
 import prompt_registry_plugin
-loaded = set(sys.modules) - before
-heavy = {'langchain_core', 'langgraph', 'openai', 'httpx', 'httpx2', 'pydantic', 'sqlite3', 'sqlite_utils', 'rich', 'click', 'pluggy'}
-print(sorted(heavy & set(sys.modules)))
-print(sorted(name for name in loaded if name.startswith('prompt_registry_plugin')))
-print(len(loaded))
+print(*sorted(set(sys.modules) - before))
 """
-    heavy, ours, count = run_python(code).stdout.splitlines()
-    assert heavy == "[]"
-    assert len(ast.literal_eval(ours)) <= 5, ours
-    assert int(count) <= 50
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = done.stdout.split()
+    own = [name for name in loaded if name.startswith("prompt_registry_plugin.")]
+    assert [name.partition(".")[2] for name in own] == ["lazy_names", "moved", "prompts", "prompts.conversion"]
+    assert len(loaded) < 30, loaded
+    assert "typing" not in loaded
 
 
 def test_using_the_registry_loads_no_framework(tmp_path: Path) -> None:
@@ -115,10 +137,48 @@ print(sorted({{'langchain_core', 'langgraph', 'openai', 'httpx', 'pydantic', 'ri
 
 
 def test_public_names_are_sorted_and_there() -> None:
-    """`__all__` is sorted and every name in it resolves; unknown names fail as usual."""
+    """`__all__` is sorted and every name in it resolves; unknown names fail as usual; a newcomer can read the list."""
     assert pr.__all__ == sorted(pr.__all__)
     assert all(getattr(pr, name) is not None for name in pr.__all__)
+    assert set(pr.__all__) <= set(dir(pr))
     assert not hasattr(pr, "no_such_name")
+    assert len(pr.__all__) <= 75
+
+
+def test_the_rest_is_in_four_modules() -> None:
+    """They need no import of their own."""
+    code = "import prompt_registry_plugin as pr; print(pr.errors.PromptNotFound, pr.records.Page, pr.scorers.Regex, pr.protocols.Reply)"
+    done = run_python(code)
+    assert done.stdout.count("<class") == 4, done.stderr
+
+
+def test_stubs_are_true() -> None:
+    """What a type checker sees is what there is: each line of a stub names a thing in the module that it names."""
+    stubs = [*PACKAGE.rglob("*.pyi"), *(ROOT / "adapters").rglob("*.pyi")]
+    assert len(stubs) >= 6
+    for stub in stubs:
+        package = ".".join(stub.parent.relative_to(ROOT / "adapters" if "adapters" in stub.parts else ROOT).parts)
+        for node in ast.parse(stub.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and node.module and node.names[0].name != "*":
+                assert [alias.asname for alias in node.names] == [alias.name for alias in node.names]
+                module = import_module(f"{package}.{node.module}")
+                assert all(hasattr(module, alias.name) for alias in node.names), f"{stub}: {node.module}"
+
+
+def test_names_that_left_the_front_door_say_where_they_are() -> None:
+    """They resolve for a release."""
+    for name, place in {
+        "InvalidTemplate": "prompt_registry_plugin.errors.InvalidTemplate",
+        "Regex": "prompt_registry_plugin.scorers.Regex",
+        "Page": "prompt_registry_plugin.records.Page",
+        "archive_prompt": "prompt_registry_plugin.registry.functions.archive_prompt",
+    }.items():
+        with pytest.warns(DeprecationWarning, match=f"^prompt_registry_plugin.{name} is now {place};") as caught:
+            value = getattr(pr, name)
+        assert caught[0].filename == __file__
+        module, _, _ = place.rpartition(".")
+        assert value is getattr(import_module(module), name)
+        assert name not in pr.__all__
 
 
 def test_public_functions_have_async_twins_where_they_wait() -> None:

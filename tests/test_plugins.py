@@ -15,6 +15,7 @@ import pytest
 import prompt_registry_plugin as pr
 from prompt_registry_plugin import errors, hookspecs, plugins, protocols, testing
 from prompt_registry_plugin.frameworks import adapter
+from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.protocols import Reply
 from tests.conftest import ROOT, run_python
 
@@ -44,7 +45,7 @@ def test_every_name_in_the_documentation_of_hooks_exists() -> None:
 
 def test_every_hook_has_a_first_user() -> None:
     """One of our own parts, or the adapters, implements it."""
-    manager = pr.create_plugin_manager()
+    manager = create_plugin_manager()
     for name in HOOKS:
         assert getattr(manager.hook, name).get_hookimpls(), name
 
@@ -77,7 +78,7 @@ def test_a_broken_plugin_is_skipped_with_its_reason(tmp_path: Path, monkeypatch:
         entry("d", "good_plugin"),
     ]
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
-    manager = pr.create_plugin_manager()
+    manager = create_plugin_manager()
     skipped = {info.name: info.skipped for info in manager.infos if info.origin == "prompt-registry-test"}
     assert "at import" in str(skipped["a"])
     assert "no_such_plugin" in str(skipped["b"])
@@ -89,10 +90,10 @@ def test_a_broken_plugin_is_skipped_with_its_reason(tmp_path: Path, monkeypatch:
 def test_two_distributions_with_one_plugin_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """It names both; one distribution seen twice is no clash."""
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry("x", "json", "one"), entry("x", "json", "two")])
-    with pytest.raises(pr.PluginError, match="one and two"):
-        pr.create_plugin_manager()
+    with pytest.raises(pr.errors.PluginError, match="one and two"):
+        create_plugin_manager()
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry("x", "json", "one"), entry("x", "json", "one")])
-    assert [info.name for info in pr.create_plugin_manager().infos if info.origin == "one"] == ["x"]
+    assert [info.name for info in create_plugin_manager().infos if info.origin == "one"] == ["x"]
 
 
 def test_plugins_bring_stores_models_scorers_optimizers_targets_adapters_and_commands(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_plugins_bring_stores_models_scorers_optimizers_targets_adapters_and_com
 
             return [is_beep]
 
-    manager = pr.create_plugin_manager(Everything())
+    manager = create_plugin_manager(Everything())
     with pr.PromptRegistry("mine:x.db", plugins=manager) as registry, pr.use_registry(registry):
         registry.register_prompt("p", "x")
         assert (tmp_path / "x.db").exists()
@@ -163,7 +164,7 @@ def test_a_plugin_gives_versions_as_templates_of_its_framework() -> None:
         assert version.to_template("haystack") == ["haystack", "prompts:/p/2", "Hi {{x}}"]
     finally:
         plugins.default_plugin_manager().unregister(plugin)
-    with pytest.raises(pr.PluginError, match="No installed plugin makes prompt templates of 'haystack'"):
+    with pytest.raises(pr.errors.PluginError, match="No installed plugin makes prompt templates of 'haystack'"):
         version.to_template("haystack")
 
 

@@ -123,7 +123,7 @@ def test_a_cold_start_without_a_server(through: str, proxy: Proxy, mode: str, mo
     proxy.set(mode)  # type: ignore[arg-type]
     with pr.open_registry(through + "&timeout=1") as registry:
         waited = seconds_waited_for(registry, monkeypatch)
-        with pytest.raises(pr.StoreUnavailable):
+        with pytest.raises(pr.errors.StoreUnavailable):
             registry.load_prompt("prompts:/p@production")
         assert set(waited) == {1.0}
         proxy.set("refuse")
@@ -135,7 +135,7 @@ def test_a_server_that_falls_silent_is_given_up(direct: str, through: str, proxy
         writer.register_prompt("p", "one")
         until(lambda: registry.load_prompt("p", fallback="not yet").served_from == "registry")
         proxy.set("silent")
-        with pytest.raises(pr.StoreUnavailable):
+        with pytest.raises(pr.errors.StoreUnavailable):
             registry.load_prompt("q")
         until(lambda: registry.load_prompt("p").served_from == "last_good")
         until(lambda: fails_without_asking(registry, lambda: registry.load_prompt("q")))
@@ -284,7 +284,7 @@ def test_a_role_that_may_only_read_can_load(direct: str) -> None:
             admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
             with pr.open_registry(re.sub(r"//[^@]*@", f"//{role}@", direct)) as reader:
                 assert reader.load_prompt("p").template == "x"
-                with pytest.raises(pr.StoreUnavailable, match="permission denied"):
+                with pytest.raises(pr.errors.StoreUnavailable, match="permission denied"):
                     reader.register_prompt("p", "y")
         finally:
             admin.execute(f"DROP OWNED BY {role}")
@@ -324,7 +324,7 @@ def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.Lo
     secret = through.replace("://postgres@", "://postgres:hunter2-secret@")
     proxy.set("refuse")
     with pr.open_registry(secret) as registry:
-        with pytest.raises(pr.StoreUnavailable) as error:
+        with pytest.raises(pr.errors.StoreUnavailable) as error:
             registry.load_prompt("p")
         shown = f"{error.value}{registry!r}{caplog.text}"
     assert "postgres:***@" in shown
@@ -342,14 +342,14 @@ def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.Lo
 )
 def test_urls_that_cannot_be_read(url: str, reason: str) -> None:
     """Each says what is wrong with it."""
-    with pytest.raises(pr.InvalidStore, match=reason):
+    with pytest.raises(pr.errors.InvalidStore, match=reason):
         pr.open_registry(url)
 
 
 def test_a_database_that_was_never_there_is_a_mistake(direct: str) -> None:
     """Rather than an outage that a fallback hides."""
     url = re.sub(r"/test\?", "/no_such_database?", direct)
-    with pr.open_registry(url) as registry, pytest.raises(pr.InvalidStore, match="no_such_database"):
+    with pr.open_registry(url) as registry, pytest.raises(pr.errors.InvalidStore, match="no_such_database"):
         registry.load_prompt("p", fallback="x")
 
 
@@ -377,5 +377,5 @@ def test_a_database_of_a_newer_version_is_refused(direct: str) -> None:
         schema = registry.store.database._address.schema  # type: ignore[attr-defined]
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(f"INSERT INTO {schema}.schema_migrations (name) VALUES ('p999_future')")
-    with pr.open_registry(direct) as registry, pytest.raises(pr.InvalidStore, match=r"newer version.*p999_future"):
+    with pr.open_registry(direct) as registry, pytest.raises(pr.errors.InvalidStore, match=r"newer version.*p999_future"):
         registry.load_prompt("p", fallback="x")

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.plugins import create_plugin_manager
 
 
 def test_versions_count_from_one_and_same_content_is_not_written_twice() -> None:
@@ -43,28 +44,28 @@ def test_what_is_missing_is_named_with_near_matches() -> None:
     """Prompt, version and alias."""
     pr.register_prompt("qa-v2", "x")
     pr.set_prompt_alias("qa-v2", "production", 1)
-    with pytest.raises(pr.PromptNotFound, match=r"no prompt 'qa-v1' in sqlite:.*did you mean 'qa-v2'\?"):
+    with pytest.raises(pr.errors.PromptNotFound, match=r"no prompt 'qa-v1' in sqlite:.*did you mean 'qa-v2'\?"):
         pr.load_prompt("qa-v1")
-    with pytest.raises(pr.PromptNotFound, match="no version 9; the newest is 1"):
+    with pytest.raises(pr.errors.PromptNotFound, match="no version 9; the newest is 1"):
         pr.load_prompt("qa-v2", 9)
-    with pytest.raises(pr.PromptNotFound, match=r"no alias 'prodution'; did you mean 'production'\?"):
+    with pytest.raises(pr.errors.PromptNotFound, match=r"no alias 'prodution'; did you mean 'production'\?"):
         pr.load_prompt("prompts:/qa-v2@prodution")
-    with pytest.raises(pr.PromptNotFound, match="no version 5"):
+    with pytest.raises(pr.errors.PromptNotFound, match="no version 5"):
         pr.set_prompt_alias("qa-v2", "staging", 5)
-    with pytest.raises(pr.PromptNotFound):
-        pr.delete_prompt_alias("qa-v2", "staging")
+    with pytest.raises(pr.errors.PromptNotFound):
+        pr.current_registry().delete_prompt_alias("qa-v2", "staging")
 
 
 def test_names_and_aliases_that_would_be_ambiguous_are_refused() -> None:
     """`prompts:/a/b` must not mean two things."""
     pr.register_prompt("a", "x")
     pr.set_prompt_alias("a", "b", 1)
-    with pytest.raises(pr.InvalidName, match="already means alias 'b'"):
+    with pytest.raises(pr.errors.InvalidName, match="already means alias 'b'"):
         pr.register_prompt("a/b", "y")
     pr.register_prompt("a/c", "z")
-    with pytest.raises(pr.AliasConflict, match="a prompt of its own"):
+    with pytest.raises(pr.errors.AliasConflict, match="a prompt of its own"):
         pr.set_prompt_alias("a", "c", 1)
-    with pytest.raises(pr.InvalidName, match="reserved"):
+    with pytest.raises(pr.errors.InvalidName, match="reserved"):
         pr.set_prompt_alias("a", "latest", 1)
 
 
@@ -76,11 +77,11 @@ def test_moves_are_recorded_and_rolled_back_one_by_one() -> None:
         pr.set_prompt_alias("p", "production", version, reason=f"try {version}")
     assert pr.rollback("p", "production", reason="bad").version == 2
     assert pr.rollback("p", "production").version == 1
-    with pytest.raises(pr.AliasConflict, match="no earlier version"):
+    with pytest.raises(pr.errors.AliasConflict, match="no earlier version"):
         pr.rollback("p", "production")
     pr.set_prompt_alias("p", "production", 3)
     assert pr.rollback("p", "production").version == 1
-    moves = [entry for entry in pr.prompt_history("p") if isinstance(entry, pr.AliasMove)]
+    moves = [entry for entry in pr.prompt_history("p") if isinstance(entry, pr.records.AliasMove)]
     assert [(m.from_version, m.to_version, m.rollback) for m in moves] == [
         (None, 1, False), (1, 2, False), (2, 3, False), (3, 2, True), (2, 1, True), (1, 3, False), (3, 1, True),
     ]  # fmt: skip
@@ -93,8 +94,8 @@ def test_setting_an_alias_where_it_is_records_nothing() -> None:
     pr.register_prompt("p", "x")
     pr.set_prompt_alias("p", "production", 1)
     pr.set_prompt_alias("p", "production", 1)
-    pr.delete_prompt_alias("p", "production", reason="gone")
-    moves = [entry for entry in pr.prompt_history("p") if isinstance(entry, pr.AliasMove)]
+    pr.current_registry().delete_prompt_alias("p", "production", reason="gone")
+    moves = [entry for entry in pr.prompt_history("p") if isinstance(entry, pr.records.AliasMove)]
     assert [(m.from_version, m.to_version) for m in moves] == [(None, 1), (1, None)]
 
 
@@ -103,7 +104,7 @@ def test_a_move_can_demand_what_it_replaces() -> None:
     pr.register_prompt("p", "one")
     pr.register_prompt("p", "two")
     pr.set_prompt_alias("p", "production", 1, expected_version=None)
-    with pytest.raises(pr.AliasConflict, match="points at version 1, not at the expected 2"):
+    with pytest.raises(pr.errors.AliasConflict, match="points at version 1, not at the expected 2"):
         pr.set_prompt_alias("p", "production", 2, expected_version=2)
     assert pr.load_prompt("prompts:/p@production").version == 1
 
@@ -127,7 +128,7 @@ def test_search_by_name_tag_and_alias() -> None:
     pr.register_prompt("telco/support", "x", tags={"use_case": "technical_support"})
     pr.register_prompt("telco/sales", "x", tags={"use_case": "sales"})
     pr.register_prompt("bank", "x")
-    pr.set_prompt_tag("bank", "it's", "100%")
+    pr.current_registry().set_prompt_tag("bank", "it's", "100%")
     pr.set_prompt_alias("bank", "production", 1)
 
     def names(text: str | None = None, **options: object) -> list[str]:
@@ -163,7 +164,7 @@ def test_search_by_name_tag_and_alias() -> None:
 )
 def test_a_filter_that_cannot_be_read_shows_the_place(text: str, caret: int) -> None:
     """A caret stands under it."""
-    with pytest.raises(pr.InvalidFilter) as error:
+    with pytest.raises(pr.errors.InvalidFilter) as error:
         pr.search_prompts(text)
     assert str(error.value).splitlines()[1:] == [f"  {text}", f"  {' ' * caret}^"]
 
@@ -171,23 +172,23 @@ def test_a_filter_that_cannot_be_read_shows_the_place(text: str, caret: int) -> 
 def test_tags_of_prompts_and_versions() -> None:
     """Set, changed and removed; values are texts."""
     pr.register_prompt("p", "x", tags={"a": "1"})
-    pr.set_prompt_version_tag("p", 1, "a", "2")
-    pr.set_prompt_version_tag("p", 1, "b", "3")
-    pr.delete_prompt_version_tag("p", 1, "a")
+    pr.current_registry().set_prompt_version_tag("p", 1, "a", "2")
+    pr.current_registry().set_prompt_version_tag("p", 1, "b", "3")
+    pr.current_registry().delete_prompt_version_tag("p", 1, "a")
     assert pr.load_prompt("p").tags == {"b": "3"}
-    pr.set_prompt_tag("p", "owner", "me")
+    pr.current_registry().set_prompt_tag("p", "owner", "me")
     assert pr.search_prompts()[0].tags == {"owner": "me"}
-    pr.delete_prompt_tag("p", "owner")
+    pr.current_registry().delete_prompt_tag("p", "owner")
     assert pr.search_prompts()[0].tags == {}
-    with pytest.raises(pr.InvalidName, match="is a string"):
-        pr.set_prompt_tag("p", "k", 5)  # type: ignore[arg-type]
-    with pytest.raises(pr.PromptNotFound, match="no version 7"):
-        pr.set_prompt_version_tag("p", 7, "k", "v")
+    with pytest.raises(pr.errors.InvalidName, match="is a string"):
+        pr.current_registry().set_prompt_tag("p", "k", 5)  # type: ignore[arg-type]
+    with pytest.raises(pr.errors.PromptNotFound, match="no version 7"):
+        pr.current_registry().set_prompt_version_tag("p", 7, "k", "v")
 
 
 def test_what_is_no_json_is_refused_before_anything_is_written() -> None:
     """A model config with an object in it, say."""
-    with pytest.raises(pr.InvalidTemplate, match="model_config"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="model_config"):
         pr.register_prompt("p", "x", model_config={"client": object()})
     assert pr.search_prompts() == []
 
@@ -243,14 +244,14 @@ def test_hooks_are_told_of_versions_and_moves(tmp_path: object) -> None:
             told.append(version.uri)
 
         @pr.hookimpl
-        def prompt_registry_alias_moved(self, move: pr.AliasMove) -> None:
+        def prompt_registry_alias_moved(self, move: pr.records.AliasMove) -> None:
             told.append(f"{move.alias} {move.from_version}->{move.to_version}")
 
         @pr.hookimpl
         def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
             told.append(f"trace {trace.name}")
 
-    plugins = pr.create_plugin_manager(Plugin())
+    plugins = create_plugin_manager(Plugin())
     with pr.PromptRegistry(f"sqlite:///{tmp_path}/hooked.db", plugins=plugins) as registry:
         registry.register_prompt("p", "x")
         registry.register_prompt("p", "x")
@@ -267,14 +268,14 @@ def test_deleting_and_setting_again_can_be_taken_back() -> None:
         pr.register_prompt("p", text)
     pr.set_prompt_alias("p", "production", 1)
     pr.set_prompt_alias("p", "production", 2)
-    pr.delete_prompt_alias("p", "production")
+    pr.current_registry().delete_prompt_alias("p", "production")
     assert pr.rollback("p").version == 2
-    pr.delete_prompt_alias("p", "production")
+    pr.current_registry().delete_prompt_alias("p", "production")
     pr.set_prompt_alias("p", "production", 2)
     assert pr.rollback("p").version == 1
-    with pytest.raises(pr.AliasConflict):
+    with pytest.raises(pr.errors.AliasConflict):
         pr.rollback("p")
-    with pytest.raises(pr.InvalidURI, match="needs a version"):
+    with pytest.raises(pr.errors.InvalidURI, match="needs a version"):
         pr.set_prompt_alias("p", "production", None)  # type: ignore[arg-type]
 
 
@@ -297,9 +298,9 @@ def test_what_has_another_shape_is_told_at_registration(what: dict[str, object],
 def test_a_reference_without_its_scheme_says_what_to_write() -> None:
     """Rather than call it a bad name."""
     for reference in ("support@production", "support/1"):
-        with pytest.raises(pr.InvalidURI, match=f"write prompts:/{reference}"):
+        with pytest.raises(pr.errors.InvalidURI, match=f"write prompts:/{reference}"):
             pr.load_prompt(reference)
     with pytest.raises(pr.UserError):
         pr.search_prompts(max_results="x")  # type: ignore[arg-type]
-    with pytest.raises(pr.InvalidFilter):
+    with pytest.raises(pr.errors.InvalidFilter):
         pr.search_prompts(5)  # type: ignore[arg-type]

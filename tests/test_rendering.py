@@ -55,7 +55,7 @@ def test_extra_message_fields_are_kept() -> None:
 def test_a_missing_variable_is_an_error(template: Any, template_format: Any) -> None:
     """In texts and chats, in both dialects: never braces, never nothing."""
     prompt = pr.register_prompt("p", template, template_format=template_format)
-    with pytest.raises(pr.MissingVariable, match=r"needs a value for 'name'; it was given 'nme'\?"):
+    with pytest.raises(pr.errors.MissingVariable, match=r"needs a value for 'name'; it was given 'nme'\?"):
         prompt.format(nme="Ann")
 
 
@@ -77,7 +77,7 @@ def test_jinja_cannot_reach_code_nor_change_its_values(attack: str) -> None:
     """The sandbox refuses, and says so."""
     items = [1]
     prompt = pr.register_prompt("p", attack, template_format="jinja2")
-    with pytest.raises((pr.InvalidTemplate, pr.MissingVariable)):
+    with pytest.raises((pr.errors.InvalidTemplate, pr.errors.MissingVariable)):
         prompt.format(x="text", items=items)
     assert items == [1]
 
@@ -94,7 +94,7 @@ def test_attributes_are_never_reached_in_double_braces(template: str) -> None:
 def test_an_error_while_rendering_is_never_swallowed() -> None:
     """The raw template does not go to the model instead."""
     prompt = pr.register_prompt("p", "{{ 1 / n }}", template_format="jinja2")
-    with pytest.raises(pr.InvalidTemplate, match="ZeroDivisionError"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="ZeroDivisionError"):
         prompt.format(n=0)
 
 
@@ -114,7 +114,7 @@ def test_nothing_is_escaped_as_html(template_format: Any) -> None:
 def test_a_name_is_compared_as_a_name() -> None:
     """A key with a pattern's signs in it matches nothing but itself."""
     prompt = pr.register_prompt("p", "Hi {{ab}}")
-    with pytest.raises(pr.MissingVariable):
+    with pytest.raises(pr.errors.MissingVariable):
         prompt.format({"a.": "x", "a*": "y", ".*": "z"})
 
 

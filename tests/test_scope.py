@@ -16,6 +16,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.plugins import create_plugin_manager
 from tests.conftest import run_python
 
 
@@ -55,7 +56,7 @@ def test_scopes_nest(plan: pr.PromptVersion) -> None:
 
 def test_a_prompt_that_was_never_rendered_is_an_error() -> None:
     """The message has the likely causes; `unrendered="ignore"` leaves the judgement to the caller."""
-    with pytest.raises(pr.PromptNotRendered, match="bare thread"), pr.override_prompts({"plan": "c"}):
+    with pytest.raises(pr.errors.PromptNotRendered, match="bare thread"), pr.override_prompts({"plan": "c"}):
         pass
     with pr.override_prompts({"plan": "c"}, unrendered="ignore") as scope:
         pass
@@ -70,7 +71,7 @@ def test_an_error_inside_is_not_hidden_by_the_check() -> None:
 
 def test_invalid_candidates_are_refused_on_entry() -> None:
     """Before anything runs."""
-    with pytest.raises(pr.InvalidTemplate, match="candidate for 'plan'"), pr.override_prompts({"plan": "{{"}):
+    with pytest.raises(pr.errors.InvalidTemplate, match="candidate for 'plan'"), pr.override_prompts({"plan": "{{"}):
         pytest.fail("the block must not run")
 
 
@@ -112,7 +113,7 @@ def test_a_bare_thread_is_told_and_in_context_mends_it(plan: pr.PromptVersion) -
         thread.start()
         thread.join()
 
-    with pytest.raises(pr.PromptNotRendered), pr.override_prompts({"plan": "candidate"}):
+    with pytest.raises(pr.errors.PromptNotRendered), pr.override_prompts({"plan": "candidate"}):
         in_thread(work)
     with pr.override_prompts({"plan": "candidate"}):
         in_thread(pr.in_context(work))
@@ -239,7 +240,7 @@ def test_what_the_agent_raised_comes_out_of_a_recording(registry: pr.PromptRegis
             raise RuntimeError("plugin")
 
     with (
-        pr.PromptRegistry(f"sqlite:///{tmp_path / 'h.db'}", plugins=pr.create_plugin_manager(Broken())) as hooked,
+        pr.PromptRegistry(f"sqlite:///{tmp_path / 'h.db'}", plugins=create_plugin_manager(Broken())) as hooked,
         pytest.raises(ValueError, match="agent"),
         hooked.record(),
     ):
@@ -335,10 +336,10 @@ def test_model_calls_cost_what_their_price_says(tmp_path: Path) -> None:
 
     class Ours:
         @pr.hookimpl(tryfirst=True)
-        def prompt_registry_cost(self, model: str, usage: pr.Usage) -> float | None:
+        def prompt_registry_cost(self, model: str, usage: pr.records.Usage) -> float | None:
             return usage.input_tokens * 0.5 if model == "ours" else None
 
-    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'c.db'}", plugins=pr.create_plugin_manager(Ours())) as registry:
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'c.db'}", plugins=create_plugin_manager(Ours())) as registry:
         with registry.record() as trace:
             for model in ("ours", "gpt-4o-mini", "nobody's"):
                 trace.finish(trace.start_model(model, []), attributes={"input_tokens": 1000, "output_tokens": 100})
@@ -359,7 +360,7 @@ def test_plugins_get_what_was_stored(tmp_path: Path) -> None:
         def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
             told.append(trace)
 
-    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=pr.create_plugin_manager(Plugin())) as registry:
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=create_plugin_manager(Plugin())) as registry:
         plan = registry.register_prompt("plan", "{{x}}")
         with registry.record() as trace:
             plan.format(x="Bearer abcdef.ghijkl-mnop")
@@ -504,7 +505,7 @@ def test_a_plugin_can_neither_lose_a_trace_nor_hold_anybody_up(tmp_path: Path, c
 
     class Costs:
         @pr.hookimpl(tryfirst=True)
-        def prompt_registry_cost(self, model: str, usage: pr.Usage) -> float | None:
+        def prompt_registry_cost(self, model: str, usage: pr.records.Usage) -> float | None:
             raise KeyError(model)
 
     class Leaves:
@@ -518,7 +519,7 @@ def test_a_plugin_can_neither_lose_a_trace_nor_hold_anybody_up(tmp_path: Path, c
             registry.flush()
             told.append(registry.store.traces.newest(1)[0].name)
 
-    plugins = pr.create_plugin_manager(Costs(), Leaves(), Asks())
+    plugins = create_plugin_manager(Costs(), Leaves(), Asks())
     with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=plugins) as registry:
         for name in ("one", "two"):
             with registry.record(name) as trace:
@@ -552,7 +553,7 @@ def test_what_could_not_be_stored_is_said_once_and_told_to_nobody(tmp_path: Path
         def prompt_registry_trace_finished(self, trace: pr.Trace) -> None:
             told.append(trace.name)
 
-    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=pr.create_plugin_manager(Plugin())) as registry:
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'p.db'}", plugins=create_plugin_manager(Plugin())) as registry:
         registry.store.close()
         for _ in range(5):
             with registry.record():

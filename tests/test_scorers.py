@@ -75,7 +75,7 @@ async def test_tools_are_compared_with_the_recorded_ones() -> None:
     assert [item.text for item in said.items if not item.ok] == ["tool guess should not be called"]
     other = {"expected_tools": [{"name": "search", "arguments": {"q": "y"}}]}
     assert (await score(unordered, "", other, trace)).score == 0
-    with pytest.raises(pr.InvalidExample, match="expected_tools"):
+    with pytest.raises(pr.errors.InvalidExample, match="expected_tools"):
         await score(ordered, "", {}, trace)
 
 
@@ -93,7 +93,9 @@ async def test_latency_is_that_of_the_recorded_run() -> None:
 @pytest.mark.parametrize("name", ["normalized_match", "token_f1", "numeric", "json_equal", "edit_similarity", "equivalence"])
 def test_what_is_missing_is_told_by_name(name: str) -> None:
     """At the first row."""
-    with pytest.raises(pr.InvalidScore, match=rf"scorer '{name}' failed.*{name} needs expectations\['expected_response'\]"):
+    with pytest.raises(
+        pr.errors.InvalidScore, match=rf"scorer '{name}' failed.*{name} needs expectations\['expected_response'\]"
+    ):
         pr.evaluate(predict_fn=lambda x: x, data=[{"inputs": {"x": "1"}}], scorers=[name], options=pr.RunOptions(on_event=print))
 
 
@@ -127,7 +129,7 @@ async def test_a_judge_gives_a_verdict_and_a_reason() -> None:
 
 async def test_a_judge_that_gives_no_verdict_fails_the_rollout() -> None:
     """It is not scored as wrong."""
-    with pytest.raises(pr.ModelUnavailable, match="no verdict that can be read"):
+    with pytest.raises(pr.errors.ModelUnavailable, match="no verdict that can be read"):
         await score(judges.Safety(lambda messages: "perhaps"), "x")
 
 
@@ -146,7 +148,7 @@ async def test_facts_guidelines_and_sources_are_judged_one_by_one() -> None:
     assert (rules.score, rules.items[1].text) == (0.5, "Rhyme: because")
     assert (await score(judges.Groundedness(model), "a", context="all of it")).score == 1
     assert (await score(judges.Groundedness(model), "a", context="nothing")).score == 0
-    with pytest.raises(pr.InvalidExample, match="needs sources"):
+    with pytest.raises(pr.errors.InvalidExample, match="needs sources"):
         await score(judges.Groundedness(model), "a")
     assert (await score(judges.Relevance(model), "a", q="b")).score == 1
 
@@ -161,13 +163,13 @@ def test_agreement_with_people_is_measured() -> None:
     def says(outputs: str) -> float:
         return float(outputs)
 
-    found = pr.judge_agreement(says, rows)
+    found = pr.scorers.judge_agreement(says, rows)
     assert (found.n, found.accuracy) == (10, 0.8)
     assert found.kappa == pytest.approx(0.5833333)
     assert [(row["label"], score) for row, score in found.disagreements] == [(True, 0.0), (False, 1.0)]
-    assert pr.judge_agreement(says, rows[:2]).kappa == 1.0
-    with pytest.raises(pr.InvalidExample, match="row 1 has no 'label'"):
-        pr.judge_agreement(says, [{"outputs": "x"}])
+    assert pr.scorers.judge_agreement(says, rows[:2]).kappa == 1.0
+    with pytest.raises(pr.errors.InvalidExample, match="row 1 has no 'label'"):
+        pr.scorers.judge_agreement(says, [{"outputs": "x"}])
 
 
 def test_time_is_told_where_nothing_is_traced() -> None:
@@ -185,7 +187,7 @@ def test_time_is_told_where_nothing_is_traced() -> None:
         seen.append(trace.seconds)
         return True
 
-    result = pr.evaluate(predict_fn=slow, data=[{"inputs": {"q": "x"}}], scorers=[pr.Latency(0.1), watch])
+    result = pr.evaluate(predict_fn=slow, data=[{"inputs": {"q": "x"}}], scorers=[pr.scorers.Latency(0.1), watch])
     assert result.scores["latency"].mean < 0.6
     assert seen[0] >= 0.2
 
@@ -195,8 +197,8 @@ def test_scorers_are_named_by_their_module_too() -> None:
     rows = [{"inputs": {"q": "x"}, "expectations": {"expected_response": "x"}}]
     result = pr.evaluate(predict_fn=lambda q: q, data=rows, scorers=["prompt_registry_plugin.scorers.builtin:exact_match"])
     assert result.score.mean == 1
-    with pytest.raises(pr.InvalidExample, match="labelled rows are a list"):
-        pr.judge_agreement(pr.Judge("x?", model="offline:judge"), "rows.csv")  # type: ignore[arg-type]
+    with pytest.raises(pr.errors.InvalidExample, match="labelled rows are a list"):
+        pr.scorers.judge_agreement(pr.scorers.Judge("x?", model="offline:judge"), "rows.csv")  # type: ignore[arg-type]
 
 
 def test_a_scorer_of_ones_own_sees_costs() -> None:
@@ -209,7 +211,7 @@ def test_a_scorer_of_ones_own_sees_costs() -> None:
         seen.extend(span.attributes.get("cost") for span in trace.spans if span.kind == "llm")
         return True
 
-    options = pr.RunOptions(prices={"offline:task": pr.Price(1, 1)})
+    options = pr.RunOptions(prices={"offline:task": pr.records.Price(1, 1)})
     pr.evaluate(predict_fn=pr.PromptAgent("p", "offline:task"), data=[{"inputs": {"q": "x"}}], scorers=[cheap], options=options)
     assert len(seen) == 1
     assert seen[0] is not None

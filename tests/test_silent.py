@@ -58,7 +58,7 @@ def test_a_context_that_is_lost_is_told_and_can_be_kept(chain: Any, elsewhere: C
         return chain.invoke({"input": "hi"})
 
     with (
-        pytest.raises(pr.PromptNotRendered, match=r"'clerk' never rendered.*in_context"),
+        pytest.raises(pr.errors.PromptNotRendered, match=r"'clerk' never rendered.*in_context"),
         pr.override_prompts({"clerk": CANDIDATE}),
     ):
         elsewhere(call)
@@ -77,7 +77,7 @@ async def test_a_worker_that_was_started_earlier_is_told(chain: Any) -> None:
     worker = asyncio.create_task(work())
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     jobs.put_nowait(done)
-    with pytest.raises(pr.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
+    with pytest.raises(pr.errors.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
         await done
     worker.cancel()
     assert done.result() == "You are a clerk."
@@ -85,7 +85,7 @@ async def test_a_worker_that_was_started_earlier_is_told(chain: Any) -> None:
 
 def test_a_stream_that_is_used_after_its_scope_is_told(chain: Any) -> None:
     """LangChain begins with a chain when the first item is asked for."""
-    with pytest.raises(pr.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
+    with pytest.raises(pr.errors.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
         stream = chain.stream({"input": "hi"})
     assert "".join(chunk.content for chunk in stream) == "You are a clerk."
 
@@ -111,7 +111,7 @@ def test_a_text_that_was_put_together_before_the_run_is_told(chain: Any) -> None
     early = chain.first.format_messages(input="hi")
     longer = (chain.first + " And be brief.") | Parrot()
     for call in (lambda: Parrot().invoke(early), lambda: longer.invoke({"input": "hi"})):
-        with pytest.raises(pr.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
+        with pytest.raises(pr.errors.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
             call()
 
 
@@ -142,7 +142,7 @@ async def test_a_message_of_the_conversation_is_never_taken_for_a_prompt() -> No
 def test_a_candidate_with_a_variable_that_nobody_gives_is_told(chain: Any) -> None:
     """With the names of variable and prompt, and no half-filled text."""
     with (
-        pytest.raises(pr.MissingVariable, match="'clerk' needs a value for 'tone'"),
+        pytest.raises(pr.errors.MissingVariable, match="'clerk' needs a value for 'tone'"),
         pr.override_prompts({"clerk": "{{input}} in {{tone}}"}),
     ):
         chain.invoke({"input": "hi"})

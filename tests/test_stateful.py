@@ -38,7 +38,7 @@ class Model:
     def register(self, name: str, text: str) -> int:
         folder, _, last = name.rpartition("/")
         if last in self.aliases.get(folder, {}):
-            raise pr.InvalidName
+            raise pr.errors.InvalidName
         versions = self.versions.setdefault(name, {})
         if versions and versions[max(versions)] == text:
             return max(versions)
@@ -48,16 +48,16 @@ class Model:
 
     def move(self, name: str, alias: str, version: int | None, *, force: bool = False, rollback: bool = False) -> None:
         if not self.versions.get(name) or (version is not None and version not in self.versions[name]):
-            raise pr.PromptNotFound
+            raise pr.errors.PromptNotFound
         if version is not None and self.versions.get(f"{name}/{alias}"):
-            raise pr.AliasConflict
+            raise pr.errors.AliasConflict
         current = self.aliases.setdefault(name, {}).get(alias)
         if version is None and current is None:
-            raise pr.PromptNotFound
+            raise pr.errors.PromptNotFound
         if current == version:
             return
         if (name, alias) in self.protected and not force:
-            raise pr.AliasConflict
+            raise pr.errors.AliasConflict
         if version is None:
             del self.aliases[name][alias]
         else:
@@ -66,7 +66,7 @@ class Model:
 
     def rollback(self, name: str, alias: str) -> int:
         if not self.versions.get(name) or (name, alias) not in self.moves:
-            raise pr.PromptNotFound
+            raise pr.errors.PromptNotFound
         stack: list[int | None] = []
         for version, was_rollback in self.moves[name, alias]:
             if was_rollback:
@@ -76,16 +76,16 @@ class Model:
                 stack.append(version)
         earlier = [v for v in stack if v is not None and v != stack[-1] and v in self.versions[name]]
         if not earlier:
-            raise pr.AliasConflict
+            raise pr.errors.AliasConflict
         self.move(name, alias, earlier[-1], rollback=True)
         return earlier[-1]
 
     def delete(self, name: str, version: int | None) -> None:
         versions = self.versions.get(name)
         if not versions or (version is not None and version not in versions):
-            raise pr.PromptNotFound
+            raise pr.errors.PromptNotFound
         if any(version in (None, at) for at in self.aliases.get(name, {}).values()):
-            raise pr.AliasConflict
+            raise pr.errors.AliasConflict
         if version is None:
             self.versions[name] = {}
             self.tags.pop(name, None)
@@ -95,7 +95,7 @@ class Model:
 
     def need(self, name: str) -> None:
         if not self.versions.get(name):
-            raise pr.PromptNotFound
+            raise pr.errors.PromptNotFound
 
     def shown(self) -> dict[str, Any]:
         return {

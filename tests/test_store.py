@@ -20,7 +20,7 @@ def test_a_full_disk_fails_clearly_and_writes_nothing(registry: pr.PromptRegistr
     connection = registry.store.database._current_writer()  # type: ignore[attr-defined]
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(pr.StoreUnavailable, match="free some space"):
+    with pytest.raises(pr.errors.StoreUnavailable, match="free some space"):
         pr.register_prompt("p", "x" * 100_000)
     assert pr.load_prompt("p").template == "small"
     connection.execute("PRAGMA max_page_count = 1000000")
@@ -34,11 +34,11 @@ def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
         raw.execute("CREATE TABLE t (x)")
     raw.close()
     before = path.read_bytes()
-    with pytest.raises(pr.InvalidStore, match="another program"):
+    with pytest.raises(pr.errors.InvalidStore, match="another program"):
         pr.open_registry(f"sqlite:///{path}")
     assert path.read_bytes() == before
     (tmp_path / "text.db").write_text("this is no database, but it is long enough to look at" * 20)
-    with pytest.raises(pr.InvalidStore, match="not a SQLite database"):
+    with pytest.raises(pr.errors.InvalidStore, match="not a SQLite database"):
         pr.open_registry(f"sqlite:///{tmp_path / 'text.db'}")
 
 
@@ -49,7 +49,7 @@ def test_a_file_of_a_newer_version_is_refused(registry: pr.PromptRegistry, tmp_p
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('prompt_registry_plugin', 'm999_future', '')"
         )
     raw.close()
-    with pytest.raises(pr.InvalidStore, match=r"newer version.*m999_future"):
+    with pytest.raises(pr.errors.InvalidStore, match=r"newer version.*m999_future"):
         pr.open_registry(registry.url)
 
 
@@ -83,7 +83,7 @@ def test_older_files_are_brought_up_to_date_with_their_rows(tmp_path: Path, appl
     )
     db.conn.commit()
     db.close()
-    with pytest.raises(pr.InvalidStore, match="older schema"):
+    with pytest.raises(pr.errors.InvalidStore, match="older schema"):
         pr.open_registry(f"sqlite:///{path}?mode=ro")
     with pr.open_registry(f"sqlite:///{path}") as registry:
         assert registry.load_prompt("prompts:/old@production").template == "first"
@@ -105,7 +105,7 @@ def test_a_read_only_registry_serves_reads(registry: pr.PromptRegistry) -> None:
     pr.register_prompt("p", "x")
     with pr.open_registry(registry.url + "?mode=ro") as reader:
         assert reader.load_prompt("p").template == "x"
-        with pytest.raises(pr.StoreUnavailable, match="read-only"):
+        with pytest.raises(pr.errors.StoreUnavailable, match="read-only"):
             reader.register_prompt("p", "y")
         with reader.record():  # a trace that cannot be stored does not break the agent
             reader.load_prompt("p").format()
@@ -124,7 +124,7 @@ with pr.open_registry(sys.argv[1]) as registry:
     print(registry.load_prompt("p").template)
     try:
         registry.register_prompt("p", "y")
-    except pr.StoreUnavailable as error:
+    except pr.errors.StoreUnavailable as error:
         print("refused:", error)
 """
     with pr.open_registry(f"sqlite:///{tmp_path / 'given.db'}") as registry:
@@ -151,7 +151,7 @@ with pr.open_registry(sys.argv[1]) as registry:
 )
 def test_urls_that_cannot_be_opened(url: str, reason: str) -> None:
     """Each says what is wrong with it."""
-    with pytest.raises(pr.InvalidStore, match=reason):
+    with pytest.raises(pr.errors.InvalidStore, match=reason):
         pr.open_registry(url)
 
 
@@ -160,7 +160,7 @@ def test_a_closed_registry_says_so(registry: pr.PromptRegistry) -> None:
     other = pr.open_registry(registry.url)
     other.close()
     other.close()
-    with pytest.raises(pr.StoreUnavailable, match="was closed"):
+    with pytest.raises(pr.errors.StoreUnavailable, match="was closed"):
         other.load_prompt("p")
 
 

@@ -100,7 +100,7 @@ def test_a_full_config_is_read() -> None:
     assert (config.custom_optimizer, config.optimizer_reference) == (True, "app:mine")
     assert config.reflection_model == ModelReference(*FULL["reflection_model"])
     options = config.options()
-    assert (options.prices, options.arguments) == ({"m": pr.Price(1.0, 2.0)}, {"model": "m"})
+    assert (options.prices, options.arguments) == ({"m": pr.records.Price(1.0, 2.0)}, {"model": "m"})
     assert config.not_importable() == ""
     lost = {"predict_fn": None, "scorers": ["exact_match", None], "optimizer_object": [None], "aggregation": None}
     said = RunConfig.from_json({**FULL, **lost}).not_importable()
@@ -122,7 +122,7 @@ def test_missing_keys_have_defaults(missing: set[str]) -> None:
 @pytest.mark.parametrize("wrong", [{"budget": {"roubles": 1}}, {"models": None}, {"prices": {"m": 1}}, {"scorers": None}])
 def test_what_cannot_be_read_is_an_error_of_the_store(wrong: dict[str, Any]) -> None:
     """In words, with what is wrong."""
-    with pytest.raises(pr.InvalidStore, match="The stored settings of an optimization run cannot be read"):
+    with pytest.raises(pr.errors.InvalidStore, match="The stored settings of an optimization run cannot be read"):
         RunConfig.from_json({**FULL, **wrong})
 
 

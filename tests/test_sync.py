@@ -70,7 +70,7 @@ def test_the_whole_way_there_and_back(registry: pr.PromptRegistry, tmp_path: Pat
     assert states(registry, folder)["b"] == "file missing"
     sync.pull(registry, folder, ["b"])
     assert states(registry, folder)["b"] == "same"
-    pr.delete_prompt("b", confirm=True)
+    pr.current_registry().delete_prompt("b", confirm=True)
     assert states(registry, folder)["b"] == "deleted"
 
 
@@ -133,7 +133,7 @@ def test_a_push_that_was_overtaken_registers_nothing(
         return entries
 
     monkeypatch.setattr(sync, "status", overtaken)
-    with pytest.raises(pr.AliasConflict, match="newest version of 'a' is 2, not the expected 1"):
+    with pytest.raises(pr.errors.AliasConflict, match="newest version of 'a' is 2, not the expected 1"):
         sync.push(registry, folder)
     assert [p.name for p in pr.search_prompts()] == ["a"]
 
@@ -206,13 +206,13 @@ def test_a_push_with_an_alias_is_checked_first_and_can_be_repeated(registry: pr.
     """A protected alias stops it before anything is written; what was pushed without it gets it by pushing again."""
     pr.register_prompt("a", "one")
     pr.set_prompt_alias("a", "production", 1)
-    pr.protect_alias("a", "production")
+    pr.current_registry().protect_alias("a", "production")
     sync.pull(registry, tmp_path)
     (tmp_path / "a.prompt").write_text("two\n")
     (tmp_path / "b.prompt").write_text("new\n")
-    with pytest.raises(pr.AliasConflict, match="nothing was pushed"):
+    with pytest.raises(pr.errors.AliasConflict, match="nothing was pushed"):
         sync.push(registry, tmp_path, alias="production")
-    with pytest.raises(pr.InvalidName, match="reserved"):
+    with pytest.raises(pr.errors.InvalidName, match="reserved"):
         sync.push(registry, tmp_path, alias="latest")
     assert [(p.name, p.latest_version) for p in pr.search_prompts()] == [("a", 1)]
     sync.push(registry, tmp_path)

@@ -45,20 +45,20 @@ def test_literal_double_braces_can_be_written() -> None:
 )
 def test_empty_and_unbalanced_templates_are_refused(template: str) -> None:
     """The error shows where."""
-    with pytest.raises(pr.InvalidTemplate):
+    with pytest.raises(pr.errors.InvalidTemplate):
         compile_template(template, "prompt 'p'")
 
 
 def test_the_place_of_a_fault_is_shown() -> None:
     """Line and column count from one."""
-    with pytest.raises(pr.InvalidTemplate, match="line 2, column 4"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="line 2, column 4"):
         compile_template("fine {{a}}\nno {{ this", "it")
 
 
 def test_a_missing_variable_names_itself_and_the_prompt() -> None:
     """And says what was given that looks like it."""
     pr.register_prompt("greet", "Hi {{name}}, {{place}}")
-    with pytest.raises(pr.MissingVariable) as error:
+    with pytest.raises(pr.errors.MissingVariable) as error:
         pr.load_prompt("greet").format(nmae="x", place="y")
     assert str(error.value) == "prompt 'greet' needs a value for 'name'; it was given 'nmae'?"
 
@@ -117,7 +117,7 @@ def test_single_brace_templates_convert_both_ways(template: str) -> None:
 @pytest.mark.parametrize("template", ["{0}", "{}", "{a.b!r}", "{a:>10}", "{a[0]}", "{"])
 def test_single_brace_fields_without_counterpart_are_refused(template: str) -> None:
     """Positional fields, conversions and formats cannot be carried over silently."""
-    with pytest.raises(pr.InvalidTemplate):
+    with pytest.raises(pr.errors.InvalidTemplate):
         from_single_brace(template, "it")
 
 
@@ -149,9 +149,9 @@ def test_chat_messages_parts_and_unknown_fields() -> None:
 def test_placeholders_take_lists_and_may_be_optional() -> None:
     """A missing history is an error unless it is optional; a text in its place always is."""
     pr.register_prompt("strict", [{"type": "placeholder", "name": "h"}, {"role": "user", "content": "x"}])
-    with pytest.raises(pr.MissingVariable, match="'h'"):
+    with pytest.raises(pr.errors.MissingVariable, match="'h'"):
         pr.load_prompt("strict").format()
-    with pytest.raises(pr.InvalidTemplate, match="takes a list of messages"):
+    with pytest.raises(pr.errors.InvalidTemplate, match="takes a list of messages"):
         pr.load_prompt("strict").format(h="{{oops}}")
     pr.register_prompt("lax", [{"type": "placeholder", "name": "h", "optional": True}, {"role": "user", "content": "x"}])
     assert pr.load_prompt("lax").format() == [{"role": "user", "content": "x"}]
@@ -164,7 +164,7 @@ def test_placeholders_take_lists_and_may_be_optional() -> None:
 )  # fmt: skip
 def test_malformed_chat_templates_are_refused(template: object) -> None:
     """Nothing of a refused template is written."""
-    with pytest.raises(pr.InvalidTemplate):
+    with pytest.raises(pr.errors.InvalidTemplate):
         pr.register_prompt("bad", template)  # type: ignore[arg-type]
     assert pr.search_prompts() == []
 

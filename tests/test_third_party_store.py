@@ -13,7 +13,7 @@ import prompt_registry_plugin as pr
 from examples.third_party_store import plugin
 from prompt_registry_plugin.cli import main
 from prompt_registry_plugin.errors import UnsupportedByStore
-from prompt_registry_plugin.plugins import default_plugin_manager
+from prompt_registry_plugin.plugins import create_plugin_manager, default_plugin_manager
 from prompt_registry_plugin.protocols import PromptStore
 from prompt_registry_plugin.registry.current import registry_exists, use_registry
 from prompt_registry_plugin.registry.tracked_runs import begin_run
@@ -195,7 +195,7 @@ class _WithoutSummaries:
 
 def test_a_store_for_version_0_1_0_still_works(tmp_path: Path) -> None:
     """What is new in the interface is not asked of it."""
-    with pr.PromptRegistry(f"older:///{tmp_path}/old.db", plugins=pr.create_plugin_manager(_Older())) as registry:
+    with pr.PromptRegistry(f"older:///{tmp_path}/old.db", plugins=create_plugin_manager(_Older())) as registry:
         registry.register_prompt("p", "one")
         registry.register_prompt("p", "two")
         registry.set_prompt_alias("p", "production", 1)

@@ -15,6 +15,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
+from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.transfer.archive import export_registry, read_prompts, restore_registry
 from prompt_registry_plugin.transfer.archive import import_prompts as import_read
 from tests.stores import postgres_url
@@ -118,7 +119,7 @@ def test_mlflow(kind: str, mlflow_file: str, mlflow_server: str, registry: pr.Pr
 def test_mlflow_versions_that_clash_are_refused(mlflow_file: str, registry: pr.PromptRegistry) -> None:
     """And nothing is written."""
     pr.register_prompt("support", "something else")
-    with pytest.raises(pr.PromptExists, match="version 1 of 'support' is here with another text"):
+    with pytest.raises(pr.errors.PromptExists, match="version 1 of 'support' is here with another text"):
         import_prompts(registry, mlflow_file, "mlflow")
     assert [prompt.name for prompt in pr.search_prompts()] == ["support"]
 
@@ -192,7 +193,7 @@ def test_malformed_rows_are_told_in_words(format_name: str, data: Any, tmp_path:
 )
 def test_an_export_from_elsewhere_is_not_trusted(row: Any, registry: pr.PromptRegistry) -> None:
     """Names, tables and contents are checked; nothing is written."""
-    with pytest.raises(pr.InvalidStore, match=r"do(?:es)? not|cannot be read"):
+    with pytest.raises(pr.errors.InvalidStore, match=r"do(?:es)? not|cannot be read"):
         registry.store.restore([row])
     assert list(registry.store.dump()) == []
 
@@ -330,12 +331,16 @@ def test_an_importer_of_a_plugin_is_found(tmp_path: Path) -> None:
     class Plugin:
         @pr.hookimpl
         def prompt_registry_importers(self) -> dict[str, Any]:
-            return {"mine": lambda source: [pr.ImportedPrompt("p", [pr.NewVersion("p", source)], {"a": 1}, {"k": "v"})]}
+            return {
+                "mine": lambda source: [
+                    pr.protocols.ImportedPrompt("p", [pr.protocols.NewVersion("p", source)], {"a": 1}, {"k": "v"})
+                ]
+            }
 
-    with pr.PromptRegistry(f"sqlite:///{tmp_path}/x.db", plugins=pr.create_plugin_manager(Plugin())) as registry:
+    with pr.PromptRegistry(f"sqlite:///{tmp_path}/x.db", plugins=create_plugin_manager(Plugin())) as registry:
         import_prompts(registry, "the text", "mine")
         assert registry.load_prompt("prompts:/p@a").template == "the text"
-        with pytest.raises(pr.PluginError, match="did you mean 'mlflow'"):
+        with pytest.raises(pr.errors.PluginError, match="did you mean 'mlflow'"):
             import_prompts(registry, "x", "mlfow")
 
 
@@ -353,7 +358,7 @@ def test_an_export_and_back_loses_nothing(registry: pr.PromptRegistry, tmp_path:
         lines = path.read_text().splitlines(keepends=True)
         for broken in (lines[:-1], lines[:-3] + lines[-1:], lines[1:], ["{}"], ["x"], []):
             (tmp_path / "broken.jsonl").write_text("".join(broken))
-            with pytest.raises(pr.InvalidStore):
+            with pytest.raises(pr.errors.InvalidStore):
                 restore_registry(back, tmp_path / "broken.jsonl")
         assert list(back.store.dump()) == []
         restore_registry(back, path)
@@ -362,7 +367,7 @@ def test_an_export_and_back_loses_nothing(registry: pr.PromptRegistry, tmp_path:
         with (tmp_path / "again.jsonl").open("w") as file:
             export_registry(back, file)
         assert (tmp_path / "again.jsonl").read_text() == path.read_text()
-        with pytest.raises(pr.InvalidStore, match="empty"):
+        with pytest.raises(pr.errors.InvalidStore, match="empty"):
             restore_registry(back, path)
 
 

@@ -53,7 +53,7 @@ def test_an_agent_of_a_prompt_and_a_model(prompt: pr.PromptVersion) -> None:
     assert pr.PromptAgent("q").predict({"text": "interest"}) == "loan"
     with pytest.raises(pr.UserError, match="says no model"):
         pr.PromptAgent("p").predict({"text": "x"})
-    with pytest.raises(pr.InvalidExample, match="needs 'text'"):
+    with pytest.raises(pr.errors.InvalidExample, match="needs 'text'"):
         pr.evaluate(predict_fn=agent, data=[{"inputs": {"other": 1}}], scorers=["length"])
 
 

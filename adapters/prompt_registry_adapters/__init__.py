@@ -1,1 +1,1 @@
-"""Framework adapters: thin layers that meet prompts where each framework loads them. The semantics live in the core."""
+"""Framework adapters: one thin folder for each framework. What they have in common is in `prompt_registry_plugin.frameworks`."""

@@ -30,7 +30,7 @@ from prompt_registry_plugin.models.resolve import resolve_model
 MESSAGE = "I made a transfer yesterday and it still has not arrived, what is going on?"
 NAMES = ("banking/route", "banking/classify")
 # Prices of a small hosted model, so that the table has a cost; with a real model, give its own.
-PRICE = pr.Price(input=0.25, output=2.0)
+PRICE = pr.records.Price(input=0.25, output=2.0)
 
 # Where this environment's commands are, to be shown in hints.
 BIN = os.path.relpath(Path(sys.executable).parent)

@@ -2,57 +2,68 @@
 
 [project.entry-points.prompt_registry_plugin]
 tiny = "third_party_plugin.plugin"
+
+Nothing here imports the framework before it is used: the plugin is loaded in programs that have no `TinyAgent`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
-from examples.third_party_plugin.framework import TinyAgent
 from prompt_registry_plugin import hookimpl
+from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
 from prompt_registry_plugin.frameworks.prompts import text_here, user_text
 from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.protocols import Adapter, Target
 from prompt_registry_plugin.tracing.recorder import span
 
+if TYPE_CHECKING:
+    from examples.third_party_plugin.framework import TinyAgent
 
-class TinyAdapter:
+
+class TinyAdapter(FrameworkAdapter):
     """Wraps the two methods through which every run of a `TinyAgent` goes."""
 
     name = "tiny"
-    requires: tuple[str, ...] = ()
+    framework = Framework("Tiny", "examples.third_party_plugin.framework", "tiny-agents", lowest="1.0", below="2")
 
-    def __init__(self) -> None:
-        self._originals: tuple[Any, Any] | None = None
+    def seams(self) -> Iterable[Seam]:
+        """Return the methods to replace."""
+        from examples.third_party_plugin.framework import TinyAgent
 
-    def enable(self) -> None:
-        """Attaches; does nothing when attached."""
-        if self._originals is None:
-            self._originals = TinyAgent.system_text, TinyAgent.ask
-            system_text = TinyAgent.system_text
+        return [(TinyAgent, "system_text", wrap_system_text), (TinyAgent, "ask", wrap_ask)]
 
-            def our_system_text(agent: TinyAgent) -> str:
-                return text_here(system_text(agent), {}, Place(node="instructions", graph=agent.name))
 
-            def our_ask(agent: TinyAgent, text: str) -> str:
-                with span("agent", agent.name, {"inputs": text}):
-                    recorder = current_recorder()
-                    system = agent.system_text()
-                    messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-                    model = recorder.start_model("tiny-model", messages) if recorder else None
-                    answer = agent.model(system, text)
-                    if recorder:
-                        recorder.finish(model, attributes={"output": answer})
-                    return answer
+def wrap_system_text(original: Callable[[TinyAgent], str]) -> Callable[[TinyAgent], str]:
+    """Record or replace the instructions."""
 
-            TinyAgent.system_text, TinyAgent.ask = our_system_text, our_ask  # type: ignore[method-assign]
+    @wraps(original)
+    def system_text(agent: TinyAgent) -> str:
+        return text_here(original(agent), {}, Place(node="instructions", graph=agent.name))
 
-    def disable(self) -> None:
-        """Restores both methods."""
-        if self._originals is not None:
-            TinyAgent.system_text, TinyAgent.ask = self._originals  # type: ignore[method-assign]
-            self._originals = None
+    return system_text
+
+
+def wrap_ask(original: Callable[[TinyAgent, str], str]) -> Callable[[TinyAgent, str], str]:
+    """Make spans of a run and of its one model call."""
+
+    @wraps(original)
+    def ask(agent: TinyAgent, text: str) -> str:
+        recorder = current_recorder()
+        if recorder is None:
+            return original(agent, text)
+        with span("agent", agent.name, {"inputs": text}):
+            system = agent.system_text()
+            messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+            model = recorder.start_model("tiny-model", messages)
+            answer = agent.model(system, text)
+            recorder.finish(model, attributes={"output": answer})
+            return answer
+
+    return ask
 
 
 class TinyTarget:
@@ -63,21 +74,22 @@ class TinyTarget:
         self.name = agent.name
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        """The agent's answer."""
+        """Return the agent's answer."""
         return self._agent.ask(user_text(inputs)[0] or "")
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
-        """Why these inputs cannot be given to the agent, or None."""
+        """Return why these inputs cannot be given to the agent, or None."""
         return None if user_text(inputs)[0] is not None else f"{self.name} needs a text"
 
 
 @hookimpl
 def prompt_registry_adapters() -> Sequence[Adapter]:
-    """The adapter."""
+    """Return the adapter."""
     return [TinyAdapter()]
 
 
 @hookimpl
 def prompt_registry_as_target(obj: Any) -> Target | None:
-    """A `TinyAgent` is a target."""
-    return TinyTarget(obj) if isinstance(obj, TinyAgent) else None
+    """Return the target for a `TinyAgent`."""
+    framework = sys.modules.get("examples.third_party_plugin.framework")  # nobody has an agent before this was imported
+    return TinyTarget(obj) if framework is not None and isinstance(obj, framework.TinyAgent) else None

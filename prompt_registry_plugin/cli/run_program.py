@@ -33,7 +33,7 @@ def run(names: str | None, record: bool, adopt: bool, program: str, arguments: t
         raise UserError(f"there is no program {program}")
     if program == "-m" and not arguments:
         raise UserError("-m takes the name of a module")
-    enable_when_imported([name.strip() for name in names.split(",")] if names and names != "all" else None)
+    enable_when_imported([name.strip() for name in names.split(",")] if names and names != "all" else ())
     module = arguments[0] if program == "-m" else None
     sys.argv = [module, *arguments[1:]] if module else [program, *arguments]
     sys.path.insert(0, str(Path.cwd()) if module else str(path.resolve().parent))

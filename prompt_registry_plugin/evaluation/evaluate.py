@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Aggregation, Runner, cost_over, usage_over
 from prompt_registry_plugin.evaluation.statistics import mean_interval
+from prompt_registry_plugin.moved import CalledModule
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
 from prompt_registry_plugin.registry.current import current_registry
@@ -145,3 +147,7 @@ async def run_all(
         raise unrendered_error(never)
     on_event(Event("finished", "evaluate", total, total, score / total))
     return every
+
+
+# In 0.1.0, `prompt_registry_plugin.evaluation.evaluate` was the function.
+sys.modules[__name__].__class__ = CalledModule

@@ -8,11 +8,13 @@ system that all nodes share; prefer PostgreSQL.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.protocols import Executor
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.protocols import Executor
 
 
 class RayExecutor:

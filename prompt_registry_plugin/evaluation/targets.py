@@ -15,7 +15,7 @@ from typing import Any
 from prompt_registry_plugin.concurrency import ContextPool, signature_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import holds_secrets
-from prompt_registry_plugin.moved import homes_of
+from prompt_registry_plugin.moved import current_place
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
 from prompt_registry_plugin.recipes import NESTED, has_recipe, reference_of
@@ -105,19 +105,13 @@ def import_object(reference: str) -> Any:
 
 
 def _named_object(module_name: str, path: str) -> Any:
-    """Return the object at `path` in a module, or in the module that its names have moved to."""
-    homes = homes_of(module_name)
-    for home in homes:
-        found: Any = import_module(home)
-        try:
-            for part in path.split("."):
-                found = getattr(found, part)
-        except AttributeError:
-            if home == homes[-1]:
-                raise
-        else:
-            return found
-    raise AssertionError("a module has a home")
+    """Return the object at `path` in a module, or where it has moved to."""
+    first, *rest = path.split(".")
+    module_name, first = current_place(module_name, first)
+    found: Any = import_module(module_name)
+    for part in (first, *rest):
+        found = getattr(found, part)
+    return found
 
 
 def reference_to(obj: Any) -> str | None:

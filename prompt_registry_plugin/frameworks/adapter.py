@@ -1,13 +1,12 @@
-"""What a framework adapter is made of: the framework that it knows, and the methods that it replaces, all or none."""
+"""The base of an adapter: the framework that it connects, and the methods that it replaces, all or none."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -15,55 +14,33 @@ from typing import Any
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.frameworks.notices import warn_once
 
-logger = logging.getLogger(__name__)
-
-
-class Patches:
-    """Methods of a framework's classes, and functions of its modules, that an adapter replaced, and what they were."""
-
-    def __init__(self) -> None:
-        self._made: list[tuple[Any, str, Any, Any]] = []
-
-    def replace(self, owner: Any, method: str, wrap: Callable[[Any], Any]) -> None:
-        """Puts what `wrap` makes of a method of a class, or a function of a module, in its place."""
-        original = owner.__dict__[method]
-        ours = wrap(original)
-        setattr(owner, method, ours)
-        self._made.append((owner, method, original, ours))
-
-    def replace_all(self, seams: Iterable[Seam]) -> None:
-        """Replaces them all, or raises `AttributeError` for one that is not there and replaces none."""
-        seams = list(seams)
-        if missing := [f"{owner.__name__}.{method}" for owner, method, _ in seams if method not in owner.__dict__]:
-            raise AttributeError(f"{missing[0]} is not there")
-        for owner, method, wrap in seams:
-            self.replace(owner, method, wrap)
-
-    def restore(self) -> None:
-        """Puts every method back, but for one that somebody else wrapped after us."""
-        while self._made:
-            owner, method, original, ours = self._made.pop()
-            if owner.__dict__.get(method) is ours:
-                setattr(owner, method, original)
-
-
 Seam = tuple[Any, str, Callable[[Any], Any]]
-"""A class or module, the name of a method or function of it, and what makes ours of the original."""
+"""A class or module, the name of a method or function of it, and a function that makes the replacement from the original."""
 
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """What an adapter attaches to: how it is called and installed, and the versions, from `lowest` to below `below`, that are known."""
+    """The facts about a framework that its adapter states, and that nothing else in the project repeats."""
 
     title: str
+    """The name for people, as in an error message."""
     module: str
+    """The package that is imported."""
     distribution: str
-    extra: str
-    lowest: str
-    below: str
+    """The package that is installed; its version is compared."""
+    extra: str = ""
+    """The extra of this project that installs it, if there is one."""
+    lowest: str = field(kw_only=True)
+    """The lowest version whose methods the adapter may replace."""
+    below: str = field(kw_only=True)
+    """The lowest version whose methods it may not replace, because nobody has tried it."""
+    waits_for: str = ""
+    """The module after whose import the adapter can attach, where it is another than `module`."""
+    also_imports: tuple[str, ...] = ()
+    """Packages that parts of the adapter import besides `module`, such as one that is built on the framework."""
 
-    def unknown(self) -> str | None:
-        """Why the installed version is none that the adapter knows, or None."""
+    def unsupported_reason(self) -> str | None:
+        """Return why the installed version is unsupported, or None."""
         try:
             installed = version(self.distribution)
         except PackageNotFoundError:
@@ -74,9 +51,9 @@ class Framework:
 
 
 class FrameworkAdapter:
-    """An `Adapter` that uses a framework's official seams always, and replaces methods only where it knows the version.
+    """An `Adapter` that always uses what its framework officially offers, and replaces methods only in versions that it knows.
 
-    With any other version, or where a method is gone, it says so once and leaves all methods alone.
+    In another version, or if a method is missing, it logs one warning and replaces no method.
     """
 
     name: str
@@ -87,50 +64,91 @@ class FrameworkAdapter:
         self._patches = Patches()
         self._on = False
 
+    @property
+    def waits_for(self) -> str:
+        """The module after whose import this adapter can attach."""
+        return self.framework.waits_for or self.framework.module
+
     def attach(self) -> None:
-        """Begins to listen where the framework officially lets us; may import it."""
+        """Start listening where the framework officially allows it. May import the framework."""
 
     def detach(self) -> None:
-        """Falls silent."""
+        """Stop listening."""
 
     def seams(self) -> Iterable[Seam]:
-        """The methods to replace."""
+        """Return the methods to replace."""
         return ()
 
     def enable(self) -> None:
-        """Attaches; does nothing when attached. Raises `PluginError` when the framework is not installed."""
+        """Attach, unless attached. Raises `PluginError` if the framework is not installed."""
         if self._on:
             return
         title = self.framework.title
         if find_spec(self.framework.module) is None:
-            raise PluginError(f"{title} is not installed: pip install 'prompt-registry-plugin[{self.framework.extra}]'")
+            extra = self.framework.extra
+            missing = f"'prompt-registry-plugin[{extra}]'" if extra else self.framework.distribution
+            raise PluginError(f"{title} is not installed: pip install {missing}")
         try:
             self.attach()
         except ImportError as error:
+            # Another package can have the framework's name: `agents` is a common one.
             raise PluginError(f"the installed package {self.framework.module!r} is not {title} as we know it: {error}") from error
         self._on = True
-        unknown = self.framework.unknown()
+        reason = self.framework.unsupported_reason()
         try:
-            if unknown is None:
+            if reason is None:
                 self._patches.replace_all(self.seams())
         except (ImportError, AttributeError) as error:
-            unknown = f"{title} has changed: {error}"
-        if unknown is not None:
+            reason = f"{title} has changed: {error}"
+        if reason is not None:
+            # Not an error: an agent in production must not stop because its framework was updated.
             warn_once(
-                f"{unknown}; hard-coded prompts are left alone, prompts by name and what the framework officially offers work"
+                f"{reason}; hard-coded prompts are left alone, prompts by name and what the framework officially offers work"
             )
 
     def disable(self) -> None:
-        """Restores the methods and falls silent."""
+        """Restore the methods and stop listening."""
         if self._on:
             self._on = False
             self._patches.restore()
             self.detach()
 
 
+class Patches:
+    """The methods of classes and functions of modules that an adapter replaced, with their originals."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Any, str, Any, Any]] = []
+
+    def replace(self, owner: Any, method: str, wrap: Callable[[Any], Any]) -> None:
+        """Replace a method of a class, or a function of a module, by what `wrap` makes of it."""
+        original = owner.__dict__[method]
+        replacement = wrap(original)
+        setattr(owner, method, replacement)
+        self._made.append((owner, method, original, replacement))
+
+    def replace_all(self, seams: Iterable[Seam]) -> None:
+        """Replace all of them. Raises `AttributeError` if one does not exist, and then replaces none.
+
+        Half a set of replacements would record prompts that it does not serve, or the reverse.
+        """
+        seams = list(seams)
+        if missing := [f"{owner.__name__}.{method}" for owner, method, _ in seams if method not in owner.__dict__]:
+            raise AttributeError(f"{missing[0]} is not there")
+        for owner, method, wrap in seams:
+            self.replace(owner, method, wrap)
+
+    def restore(self) -> None:
+        """Restore every method, except where another library has wrapped the replacement since: that would remove its wrapper."""
+        while self._made:
+            owner, method, original, replacement = self._made.pop()
+            if owner.__dict__.get(method) is replacement:
+                setattr(owner, method, original)
+
+
 @contextmanager
-def raised(flag: ContextVar[bool]) -> Iterator[None]:
-    """A scope in which a flag is up."""
+def set_flag(flag: ContextVar[bool]) -> Iterator[None]:
+    """Set a flag of this context for the block, so that a wrapper notices that it is inside another one."""
     token = flag.set(True)
     try:
         yield

@@ -1,34 +1,26 @@
-"""Switching adapters on and off."""
+"""Switch adapters on and off."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prompt_registry_plugin.errors import PluginError, did_you_mean
-from prompt_registry_plugin.plugins import default_plugin_manager
+from prompt_registry_plugin.errors import PluginError
+from prompt_registry_plugin.frameworks.installed import check_names, installed_adapters
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.registry.current import current_registry
 
-_requested: set[str] = set()  # enabled by name, rather than because another adapter builds on it
-
-
-_enabled: set[str] = set()
-
-
-_adapters: dict[str, Adapter] = {}
+_enabled: dict[str, Adapter] = {}  # in the order in which they were enabled
+_requested: set[str] = set()  # enabled by name; the others are enabled because one of these requires them
 
 
 def enable(*frameworks: str) -> list[str]:
-    """Attaches the named adapters, or with no name those of all installed frameworks; returns the names of all that are on.
+    """Enable the named adapters, or with no name those of all installed frameworks. Return the names of all enabled adapters.
 
     Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises.
     """
-    known = _known()
-    if unknown := [name for name in frameworks if name not in known]:
-        raise PluginError(
-            f"no adapter is called {unknown[0]!r}{did_you_mean(unknown[0], known) or '; there are ' + ', '.join(sorted(known))}"
-        )
-    current_registry()  # a registry that cannot be opened is told now, not in the middle of the agent's work
+    known = installed_adapters() | _enabled  # an enabled one knows what it replaced
+    check_names(frameworks, known)
+    current_registry()  # opened now, so that a broken URL fails here and not during an agent run
     for name in frameworks or sorted(known):
         try:
             _enable_one(known, name)
@@ -36,38 +28,27 @@ def enable(*frameworks: str) -> list[str]:
         except PluginError:
             if frameworks:
                 raise
-    return sorted(_enabled)
+    return enabled()
 
 
 def disable(*frameworks: str) -> None:
-    """Restores the methods of the named frameworks, or of all; those that are not enabled are ignored."""
-    known = _known()
+    """Disable the named adapters, or all, and restore the methods that they replaced. Names that are not enabled are ignored."""
     _requested.difference_update(frameworks or tuple(_requested))
     needed = set(_requested)
-    for name in _requested:
-        needed.update(known[name].requires)
-    for name in _enabled - needed:
-        known[name].disable()
-    _enabled.intersection_update(needed)
+    for name in reversed(_enabled):  # one that requires another was enabled after it
+        if name in needed:
+            needed.update(_enabled[name].requires)
+    for name in [name for name in reversed(_enabled) if name not in needed]:
+        _enabled.pop(name).disable()
 
 
 def enabled() -> list[str]:
-    """The names of the adapters that are on."""
+    """Return the names of the enabled adapters, sorted."""
     return sorted(_enabled)
-
-
-def _known() -> dict[str, Adapter]:
-    if not _adapters:
-        for listed in default_plugin_manager().hook.prompt_registry_adapters():
-            for adapter in listed:
-                if adapter.name in _adapters:
-                    raise PluginError(f"two plugins bring an adapter called {adapter.name!r}")
-                _adapters[adapter.name] = adapter
-    return _adapters
 
 
 def _enable_one(known: Mapping[str, Adapter], name: str) -> None:
     for required in known[name].requires:
         _enable_one(known, required)
     known[name].enable()
-    _enabled.add(name)
+    _enabled.setdefault(name, known[name])

@@ -1,7 +1,12 @@
-"""Attaching adapters when their framework is imported, for a process that may never import it.
+"""Enable adapters when their framework is imported, for a process that may never import it.
 
-`PROMPT_REGISTRY_ENABLE=all` (or names with commas) has every Python process of the environment do so, through `prompt_registry_enable.pth`,
-and `prompt-registry run` its one process.
+`PROMPT_REGISTRY_ENABLE=all` (or names with commas) asks for it in every Python process of the environment, through
+`prompt_registry_enable.pth`; `prompt-registry run` asks for it in its one process.
+
+Which module an adapter waits for is known to the adapter alone, and to find the adapters, plugins have to be loaded. At the start of
+Python that would be paid by every process, most of which import no framework and end soon. So the start-up hook looks only at the names
+of imports. The first one that is neither the standard library nor this package makes it load the plugins: no framework has been imported
+before that. A program that needs nothing but the standard library never pays.
 """
 
 from __future__ import annotations
@@ -9,70 +14,86 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-# The module after whose import an adapter can attach. Every adapter of the package has one; others attach at once.
-FRAMEWORKS = {
-    "langchain": "langchain_core",
-    "langgraph": "langgraph.pregel",
-    "pydantic_ai": "pydantic_ai",
-    "openai_agents": "agents",
-}
+if TYPE_CHECKING:  # thirty modules, at each start of Python
+    from importlib.abc import Loader
+
+# Python asks for the first two when it starts, whether they exist or not.
+_NO_FRAMEWORK = frozenset({"sitecustomize", "usercustomize", "prompt_registry_plugin"}) | sys.stdlib_module_names
+
+_reported: set[str] = set()
 
 
-def enable_when_imported(names: Sequence[str] | None = None) -> None:
-    """Switches adapters on as soon as their frameworks are imported; with no names, all of the package."""
-    waiting: dict[str, list[str]] = {}
-    for name in names or FRAMEWORKS:
-        module = FRAMEWORKS.get(name)
-        if module is None or module in sys.modules:
-            _enable(name)
-        else:
-            waiting.setdefault(module, []).append(name)
-    if waiting:
-        sys.meta_path.insert(0, _Waiting(waiting))
+def enable_when_imported(names: Sequence[str] = ()) -> None:
+    """Enable the named adapters, or all, each as soon as its framework is imported. Raises `PluginError` for an unknown name."""
+    from prompt_registry_plugin.frameworks.installed import check_names, installed_adapters
+
+    check_names(names, installed_adapters())
+    watcher = _ImportWatcher(names)
+    sys.meta_path.insert(0, watcher)
+    watcher.find_adapters()
 
 
 def from_environment() -> None:
-    """What the environment asks for. Runs when Python starts, so it must neither fail nor import much."""
+    """Do what `PROMPT_REGISTRY_ENABLE` asks for. Runs when Python starts, so it neither raises nor imports much."""
     asked = os.environ.get("PROMPT_REGISTRY_ENABLE", "").strip()
-    if asked and asked.lower() not in ("0", "false", "none"):
-        enable_when_imported(None if asked.lower() in ("all", "1", "true") else [name.strip() for name in asked.split(",")])
+    if not asked or asked.lower() in ("0", "false", "none"):
+        return
+    if any(isinstance(finder, _ImportWatcher) for finder in sys.meta_path):
+        return  # two installations, each with its hook
+    names = () if asked.lower() in ("all", "1", "true") else [name.strip() for name in asked.split(",") if name.strip()]
+    sys.meta_path.insert(0, _ImportWatcher(names))
 
 
-class _Waiting(MetaPathFinder):
-    """Looks at imports until the last framework has come."""
+class _ImportWatcher:
+    """A finder that finds nothing itself. It sees each import, and enables an adapter after its module was imported."""
 
-    def __init__(self, waiting: dict[str, list[str]]) -> None:
-        self._waiting = waiting
-        self._looking = False
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names  # none: all
+        self._waiting: dict[str, list[str]] | None = None  # adapters by the module they wait for; None until they were looked for
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname not in self._waiting or self._looking:
+        if self._waiting is None:
+            if fullname.partition(".")[0] in _NO_FRAMEWORK:
+                return None
+            self.find_adapters()
+            if fullname in sys.modules:
+                # A plugin imports the framework that it connects. To load the module a second time would make classes that no
+                # adapter knows.
+                return ModuleSpec(fullname, cast("Loader", _LoadedAlready(sys.modules[fullname])))
+        if not self._waiting or fullname not in self._waiting:
             return None
-        self._looking = True  # the finders behind this one know where it is
-        try:
-            spec = find_spec(fullname)
-        finally:
-            self._looking = False
+        spec = _find_behind(self, fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Attaching(spec.loader, lambda: self._come(fullname))
+            # When the module is there, and not now: whoever only asks whether a framework is installed does not import it.
+            spec.loader = cast("Loader", _LoaderWithEnd(spec.loader, lambda: self._enable_for(fullname)))
         return spec
 
-    def _come(self, fullname: str) -> None:
-        """A framework was really imported; somebody who only looked whether it is there comes to nothing."""
-        for name in self._waiting.pop(fullname, ()):
-            _enable(name)
+    def find_adapters(self) -> None:
+        """Look up which module each adapter waits for. Enable those that wait for none, or whose module was imported before."""
+        self._waiting = {}  # plugins import other packages, in this very method
+        try:
+            waiting = _modules_to_wait_for(self._names)
+        except Exception as error:  # noqa: BLE001  a program that does not import this package must not fail because of it
+            _report(f"no adapter is enabled: {error}")
+            return
+        ready = [name for module, names in waiting.items() if module in sys.modules or not module for name in names]
+        self._waiting = {module: names for module, names in waiting.items() if module and module not in sys.modules}
+        for name in ready:
+            _enable(name, by_name=bool(self._names))
+
+    def _enable_for(self, module: str) -> None:
+        for name in (self._waiting or {}).pop(module, ()):
+            _enable(name, by_name=bool(self._names))
         if not self._waiting and self in sys.meta_path:
             sys.meta_path.remove(self)
 
 
-class _Attaching(Loader):
-    """A framework's own loader, with something to do once it is done."""
+class _LoaderWithEnd:
+    """A module's own loader, and a function to call once the module is loaded."""
 
     def __init__(self, loader: Loader, then: Callable[[], None]) -> None:
         self._loader = loader
@@ -83,16 +104,68 @@ class _Attaching(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:
-            module.__spec__.loader = self._loader  # what asks a module for its loader later gets the real one
+            module.__spec__.loader = self._loader  # who asks the module for its loader later gets the real one
         module.__loader__ = self._loader
         self._loader.exec_module(module)
         self._then()
 
 
-def _enable(name: str) -> None:
+class _LoadedAlready:
+    """Gives a module that was loaded while its import was under way."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._spec = module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # Python has put the one of this loader there
+
+
+def _find_behind(watcher: _ImportWatcher, fullname: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
+    """Return what the finders behind this one find. One in front may be another watcher, which asks this one."""
+    finders = list(sys.meta_path)
+    for finder in finders[finders.index(watcher) + 1 :]:
+        if (spec := finder.find_spec(fullname, path, target)) is not None:
+            return spec
+    return None
+
+
+def _modules_to_wait_for(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of adapters by the module they wait for, which is "" for those that wait for none. No names: all."""
+    from prompt_registry_plugin.errors import PluginError
+    from prompt_registry_plugin.frameworks.installed import check_names, installed_adapters
+
+    installed = installed_adapters()
+    waiting: dict[str, list[str]] = {}
+    for name in names or sorted(installed):
+        try:
+            check_names([name], installed)
+        except PluginError as error:
+            _report(str(error))
+            continue
+        # By attribute: to import `protocols.LazyAdapter` would import half the package.
+        waiting.setdefault(getattr(installed[name], "waits_for", ""), []).append(name)
+    return waiting
+
+
+def _enable(name: str, *, by_name: bool) -> None:
+    from prompt_registry_plugin.errors import PluginError
     from prompt_registry_plugin.frameworks.enabling import enable
 
     try:
         enable(name)
-    except Exception as error:  # noqa: BLE001  a program that does not know us must not fail because of us
-        sys.stderr.write(f"prompt-registry: {name} is not enabled: {error}\n")
+    except PluginError as error:
+        if by_name:  # of all adapters, those whose framework is missing are left out, as `enable()` does
+            _report(f"{name} is not enabled: {error}")
+    except Exception as error:  # noqa: BLE001  a program that does not import this package must not fail because of it
+        _report(f"{name} is not enabled: {error}")
+
+
+def _report(message: str) -> None:
+    """Write a line to standard error, once: logging may not be set up yet, and the program may not log at all."""
+    if message not in _reported:
+        _reported.add(message)
+        sys.stderr.write(f"prompt-registry: {message}\n")

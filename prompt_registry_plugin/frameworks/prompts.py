@@ -1,7 +1,11 @@
-"""What an adapter calls where a framework loads a prompt.
+"""The functions that an adapter calls where a framework loads a prompt.
 
-It asks `is_active()` first, which is all that an idle process pays for; then `serve(text_hash)` for the version that
-stands for a hard-coded text, or `discovered(…)` to record a text that nobody adopted.
+An adapter calls `is_active()` first, and an idle process pays for nothing else. Then `serve(text_hash)` returns the version that
+replaces a hard-coded text, and `record_discovered(…)` records a text that is not adopted. Where a framework holds a plain text, such as
+an agent's instructions, `text_here` does all of it.
+
+An error of the registry never reaches the agent here: it uses its own text, and one warning is logged. A `prompts:/` URI is different:
+there is no own text to use.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 
 def is_active() -> bool:
-    """Whether rendering a prompt here may mean anything to us: an override, a recording, or an adopted text."""
+    """Return whether a prompt rendered here may have to be replaced or recorded."""
     if current_override() is not None or current_recorder() is not None:
         return True
     registry = opened_registry()
@@ -34,9 +38,9 @@ def is_active() -> bool:
 
 
 def serve(text_hash: str) -> PromptVersion | None:
-    """The version that stands for the hard-coded text with this `digest`, or None.
+    """Return the version that replaces the hard-coded text with this `digest`, or None.
 
-    An agent whose registry is away goes on with its own text; a warning says so.
+    If the registry is unreachable, the agent uses its own text and a warning is logged.
     """
     registry = opened_registry()
     try:
@@ -46,7 +50,7 @@ def serve(text_hash: str) -> PromptVersion | None:
         return None
 
 
-def discovered(
+def record_discovered(
     template: Template,
     rendered: Any,
     values: Mapping[str, Any],
@@ -55,18 +59,18 @@ def discovered(
     place: Place | None = None,
     text_hash: str | None = None,
 ) -> None:
-    """Records a prompt that the registry does not know; nothing when nobody records. `text_hash` is the template's `digest`."""
+    """Record a prompt that is not in the registry, if a recording is open. `text_hash` is the template's `digest`."""
     recorder = current_recorder()
     if recorder is not None:
         recorder.add_prompt(template, rendered, values, unadoptable=unadoptable, place=place, template_hash=text_hash)
 
 
 def text_here(text: str, context: object, place: Place | None = None) -> str:
-    """The text to use where a framework holds a plain one, such as an agent's instructions.
+    """Return the text to use where a framework holds a plain one, such as an agent's instructions.
 
-    A `prompts:/` URI is loaded and rendered; an adopted text is served from the registry; another one is recorded as discovered.
-    Variables come from `context`, as `values_of` has it; it is looked at only when a prompt of the registry is rendered.
-    Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` when chat messages stand where a text is needed.
+    A `prompts:/` URI is loaded and rendered. An adopted text is served from the registry. Any other is recorded as discovered.
+    Variables come from `context`, as `values_of` returns them; it is read only if a prompt of the registry is rendered.
+    Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` if the prompt is a chat.
     """
     if is_prompt_uri(text):
         return text_from(current_registry().load_prompt(text), context)
@@ -78,7 +82,7 @@ def text_here(text: str, context: object, place: Place | None = None) -> str:
         return text_from(served, context)
     recorder = current_recorder()
     if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
-        discovered(template, text, {}, place=place)
+        record_discovered(template, text, {}, place=place)
     return text
 
 
@@ -86,14 +90,14 @@ _ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")
 
 
 def description_here(text: str | None, context: object) -> str | None:
-    """The description of a tool or handoff, with every `prompts:/` URI in it replaced by the text that it names."""
+    """Return the description of a tool or handoff, with every `prompts:/` URI in it replaced by the text that it names."""
     if not text or SCHEME not in text:
         return text
     return _ADDRESS.sub(lambda found: text_here(found[0], context), text)
 
 
 def values_of(context: object) -> dict[str, Any]:
-    """The variables that a framework's context object (`deps`, a run context) has for prompts: its items, fields or attributes."""
+    """Return the variables that a framework's context object (`deps`, a run context) offers: its items, fields or attributes."""
     if context is None:
         return {}
     if isinstance(context, Mapping):
@@ -107,7 +111,7 @@ _TEXT_KEYS = ("input", "prompt", "message", "question", "query", "text", "user_p
 
 
 def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """What of a row's inputs is what the user says to an agent, and the rest; None where that is not plain."""
+    """Return the user message among the inputs of an example, and the other inputs. The message is None if it is not clear which it is."""
     names = [name for name in _TEXT_KEYS if isinstance(inputs.get(name), str)]
     if not names and len(inputs) == 1:
         names = [name for name, value in inputs.items() if isinstance(value, str)]
@@ -117,7 +121,7 @@ def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
 
 
 def text_from(prompt: PromptVersion, context: object, values: Mapping[str, Any] = EMPTY) -> str:
-    """A text prompt rendered with the variables that it needs from `context`, or else from `values`; nothing else of it is recorded."""
+    """Return a text prompt rendered with the variables it needs, from `context` or else from `values`. Only those are recorded."""
     if not prompt.is_text_prompt:
         raise InvalidTemplate(f"prompt {prompt.name!r} is used where a text is needed, but holds chat messages")
     override = current_override()

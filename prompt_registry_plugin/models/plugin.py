@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.protocols import Model
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.protocols import Model
 
 
 @hookimpl

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable  # and no `typing`: the front door imports this
 
-as_template: Callable[[Any, str], Any]
+as_template: Callable[[object, str], object]
 """Returns a version as a template of the framework of that name, or None. The front door sets it to ask the plugins."""

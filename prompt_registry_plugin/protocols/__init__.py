@@ -129,6 +129,15 @@ class Adapter(Protocol):
         """Disconnect it: every replaced method is again the original."""
 
 
+@runtime_checkable
+class LazyAdapter(Adapter, Protocol):
+    """An adapter that says when its framework is there, so that `PROMPT_REGISTRY_ENABLE` imports no framework."""
+
+    @property
+    def waits_for(self) -> str:
+        """The module after whose import the adapter can attach."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedPrompt:
     """A prompt as another tool kept it.

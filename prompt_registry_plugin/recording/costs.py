@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 
-from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.records import EMPTY, Price, Span, Usage
 from prompt_registry_plugin.tracing.trace import Trace, usage_of
@@ -44,9 +43,8 @@ def with_costs(trace: Trace, plugins: PluginManager, prices: Mapping[str, Price]
     return trace.with_spans(spans)
 
 
-@hookimpl
-def prompt_registry_cost(model: str, usage: Usage) -> float | None:
-    """Return the public price, or None for a model that is not listed."""
+def public_price(model: str, usage: Usage) -> float | None:
+    """Return the public price of a call in US dollars, or None if the model is not listed or genai-prices is not installed."""
     if not _is_installed():
         return None
     from genai_prices import Usage as Tokens

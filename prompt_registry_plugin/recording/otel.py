@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from prompt_registry_plugin.errors import PluginError
-from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.masking import Masker, json_copy
 from prompt_registry_plugin.prompts.version import PromptVersion, add_render_listener, remove_render_listener
-from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -29,27 +26,18 @@ _OPERATIONS = {"llm": "chat", "tool": "execute_tool", "agent": "invoke_agent", "
 _listening = False
 
 
-class OpenTelemetryAdapter:
-    """Writes attributes to the current span, and exports recordings as separate traces to the configured provider."""
+def start() -> None:
+    """Write the prompts that are rendered from now on, and export the recordings that end."""
+    global _listening
+    _listening = True
+    add_render_listener(_write)
 
-    name = "otel"
-    requires: tuple[str, ...] = ()
 
-    def enable(self) -> None:
-        """Start to write and export. Raises `PluginError` if opentelemetry-api is missing."""
-        try:
-            import opentelemetry.trace  # noqa: F401
-        except ImportError as error:
-            raise PluginError("OpenTelemetry is not installed: pip install 'prompt-registry-plugin[otel]'") from error
-        global _listening
-        _listening = True
-        add_render_listener(_write)
-
-    def disable(self) -> None:
-        """Stop writing and exporting."""
-        global _listening
-        _listening = False
-        remove_render_listener(_write)
+def stop() -> None:
+    """Write and export nothing more."""
+    global _listening
+    _listening = False
+    remove_render_listener(_write)
 
 
 def _write(version: PromptVersion, candidate: str | None, values: Mapping[str, object]) -> None:
@@ -69,9 +57,8 @@ def _write(version: PromptVersion, candidate: str | None, values: Mapping[str, o
             span.set_attribute(VARIABLE + key, str(value))
 
 
-@hookimpl
-def prompt_registry_trace_finished(trace: Trace) -> None:
-    """Export a recording as it was stored."""
+def export(trace: Trace) -> None:
+    """Export a recording as spans, unless stopped."""
     if not _listening:
         return
     from opentelemetry.context import Context
@@ -145,9 +132,3 @@ def _nanoseconds(seconds: float) -> int:
 
 def _is_asked_for(variable: str) -> bool:
     return os.environ.get(variable, "").lower() == "true"
-
-
-@hookimpl
-def prompt_registry_adapters() -> Sequence[Adapter]:
-    """Return the adapter to OpenTelemetry."""
-    return [OpenTelemetryAdapter()]

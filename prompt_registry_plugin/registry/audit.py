@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import AliasMove
-from prompt_registry_plugin.tracing.trace import Trace
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts.version import PromptVersion
+    from prompt_registry_plugin.records import AliasMove
+    from prompt_registry_plugin.tracing.trace import Trace
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PluginError, UserError
+from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.scorer import scorer
@@ -359,3 +360,6 @@ def _last_number(value: Any) -> float | None:
         return float(value)
     found = _NUMBER.findall(answer_text(value))
     return float(found[-1].replace(",", "")) if found else None
+
+
+forward_old_names(__name__)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.protocols import Store
 
 if TYPE_CHECKING:
+    from prompt_registry_plugin.protocols import Store
     from prompt_registry_plugin.store.postgres import PostgresStore
     from prompt_registry_plugin.store.sqlite import SQLiteStore
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.records import Template
 from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.templates.text import Piece, pieces_of, to_source
@@ -56,3 +57,6 @@ def _map_contents(template: Any, function: Callable[[str], str]) -> Any:
         else message
         for message in template
     ]
+
+
+forward_old_names(__name__)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable, did_you_mean
+from prompt_registry_plugin.moved import forward_old_names
 
 VARIABLE_NAME = r"[A-Za-z_]\w*(?:\.\w+)*"
 _OPENING = "{{"
@@ -138,3 +139,6 @@ def _check_literal(source: str, start: int, end: int, where: str) -> str:
             "a variable is {{name}}, and two literal opening braces are written {{ '{{' }}"
         )
     return source[start:end]
+
+
+forward_old_names(__name__)

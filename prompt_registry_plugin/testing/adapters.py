@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,9 @@ import pytest
 from prompt_registry_plugin.errors import PromptNotRendered
 from prompt_registry_plugin.evaluation.evaluate import evaluate
 from prompt_registry_plugin.frameworks.enabling import disable, enable
+from prompt_registry_plugin.frameworks.installed import installed_adapters
 from prompt_registry_plugin.prompts.context import in_context, override_prompts, recording
+from prompt_registry_plugin.protocols import LazyAdapter
 from prompt_registry_plugin.registry.current import current_registry, open_registry, use_registry
 from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
@@ -193,6 +196,14 @@ class AdapterConformance:
         thread = threading.Thread(target=run, args=(style, agent))
         with pytest.raises(PromptNotRendered, match=name), override_prompts({name: self.changed(name, "lost")}):
             _run_to_its_end(thread)
+
+    def test_what_it_waits_for_is_a_module_of_its_framework(self) -> None:
+        """An agent cannot be made without it. A module that is never imported would leave `PROMPT_REGISTRY_ENABLE` without effect."""
+        self.make_agent(HARD_CODED)
+        adapter = installed_adapters()[self.framework]
+        if not isinstance(adapter, LazyAdapter):
+            pytest.skip("this adapter does not say what it waits for: it is enabled when its plugin is loaded")
+        assert adapter.waits_for in sys.modules
 
     def test_switched_off_it_changes_nothing(self) -> None:
         """The agent has its own text again, and nothing is recorded."""

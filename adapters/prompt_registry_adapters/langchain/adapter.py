@@ -11,28 +11,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
-from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
 
 
 class LangChainAdapter(FrameworkAdapter):
     """Serves adopted LangChain templates from the registry, and records runs through LangChain's own callbacks."""
 
     name = "langchain"
-    framework = Framework("LangChain", "langchain_core", "langchain-core", "langchain", lowest="1.1", below="2")
+    framework = Framework(
+        "LangChain", "langchain_core", "langchain-core", "langchain", lowest="1.1", below="2", also_imports=("langchain",)
+    )
 
     def attach(self) -> None:
         """Callbacks, LangChain's own way of tracing."""
         from prompt_registry_adapters.langchain import tracing
 
         tracing.attach()
-        add_locator(tracing.locate)
 
     def detach(self) -> None:
         """Makes callbacks, and wrappers that could not be taken away, do nothing."""
         from prompt_registry_adapters.langchain import tracing
 
         tracing.detach()
-        remove_locator(tracing.locate)
 
     def seams(self) -> Iterable[Seam]:
         """The templates' methods, and the chat model's for messages built by hand."""

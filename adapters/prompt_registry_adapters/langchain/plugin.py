@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin import hookimpl
 from prompt_registry_plugin.errors import PluginError
-from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import Adapter, Model, Target
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts.version import PromptVersion
+    from prompt_registry_plugin.protocols import Adapter, Model, Target
 
 
 @hookimpl

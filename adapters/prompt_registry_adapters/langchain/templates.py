@@ -147,7 +147,7 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
         if served is not None:
             return _text(served, values)
         text = original(self, **values)  # not kwargs: a partial variable that is computed must not change between text and trace
-        _discovered(described, text, values)
+        _record_discovered(described, text, values)
         return text
 
     return format
@@ -161,12 +161,12 @@ def _wrap_format_messages(original: Callable[..., list[BaseMessage]]) -> Callabl
         if not framework_prompts.is_active():
             with _within():  # so that the templates inside need not ask again
                 return original(self, **kwargs)
-        described, values, served = _meet(self, kwargs)
+        described, values, served = _look_up(self, kwargs)
         if served is not None:
             return _render(self, served, values)
         with _within():
             messages = original(self, **values)
-        _discovered(described, messages, values)
+        _record_discovered(described, messages, values)
         return messages
 
     return format_messages
@@ -182,12 +182,12 @@ def _wrap_aformat_messages(
         if not framework_prompts.is_active():
             with _within():
                 return await original(self, **kwargs)
-        described, values, served = _meet(self, kwargs)
+        described, values, served = _look_up(self, kwargs)
         if served is not None:
             return _render(self, served, values)
         with _within():
             messages = await original(self, **values)
-        _discovered(described, messages, values)
+        _record_discovered(described, messages, values)
         return messages
 
     return aformat_messages
@@ -205,7 +205,7 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
             return _text(served, values)
         with _within():
             text = original(self, **values)
-        _discovered(described, text, values)
+        _record_discovered(described, text, values)
         return text
 
     return format
@@ -223,7 +223,7 @@ def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..
             return _text(served, values)
         with _within():
             text = await original(self, **values)
-        _discovered(described, text, values)
+        _record_discovered(described, text, values)
         return text
 
     return aformat
@@ -265,13 +265,13 @@ def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _within() -> AbstractContextManager[None]:
     """What is formatted inside is a part of a prompt, not one of its own."""
-    return adapter.raised(_inside_chat)
+    return adapter.set_flag(_inside_chat)
 
 
-def _discovered(described: Described, rendered: Any, values: Mapping[str, Any]) -> None:
+def _record_discovered(described: Described, rendered: Any, values: Mapping[str, Any]) -> None:
     """Records a template that nobody adopted; one that names prompts is left to them."""
     if not described.names_prompts:
-        framework_prompts.discovered(
+        framework_prompts.record_discovered(
             described.template, rendered, values, unadoptable=described.unadoptable, text_hash=described.text_hash
         )
 
@@ -282,7 +282,7 @@ def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
     return str(served.format(values))
 
 
-def _meet(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
+def _look_up(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
     described = describe_chat(parts_of(chat))
     values = chat._merge_partial_and_user_variables(**kwargs)
     served = framework_prompts.serve(described.text_hash) if described.text_hash else None

@@ -19,6 +19,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
+from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
 
 _PASS_THROUGH = frozenset({"prompt", "parser"})
@@ -244,11 +245,13 @@ def attach() -> None:
         register_configure_hook(cast("Any", _hook), inheritable=True)
         _registered = True
     state.attached = True
+    add_locator(locate)
 
 
 def detach() -> None:
     """Makes the hook answer with nothing."""
     state.attached = False
+    remove_locator(locate)
 
 
 def locate(trace: Recorder) -> Place | None:

@@ -1,1 +1,1 @@
-"""LangGraph: nodes hold LangChain objects, so the LangChain adapter meets their prompts; this one adds graphs as targets."""
+"""LangGraph: nodes hold LangChain objects, so the LangChain adapter serves their prompts. This one adds graphs as targets."""

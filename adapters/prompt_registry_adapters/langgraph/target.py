@@ -25,7 +25,7 @@ class GraphTarget:
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The graph's last state, or what it said last."""
-        text, rest = self._said(inputs)
+        text, rest = self._conversation_input(inputs)
         if text is None:
             return await self._graph.ainvoke(dict(inputs))
         state = await self._graph.ainvoke({"messages": [{"role": "user", "content": text}], **rest})
@@ -42,14 +42,14 @@ class GraphTarget:
                 f"node {cached[0]!r} of graph {self.name!r} caches its answers (CachePolicy); compile it without for evaluation"
             )
         takes = self._inputs
-        text, rest = self._said(inputs)
+        text, rest = self._conversation_input(inputs)
         given = rest if text is not None else inputs
         if takes and (unknown := sorted(given.keys() - takes)):
             return f"graph {self.name!r} has no input {unknown[0]!r}; its state has {', '.join(sorted(takes))}"
         return None
 
-    def _said(self, inputs: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
-        """What the user says, and the rest of the state, where the state is a conversation that the row does not hold."""
+    def _conversation_input(self, inputs: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
+        """Return the user message and the rest of the state, if the state is a conversation that the row does not hold."""
         if "messages" not in self._inputs or inputs.keys() <= self._inputs:
             return None, inputs
         return user_text(inputs)

@@ -1,7 +1,8 @@
-"""OpenAI Agents: instructions served, recorded and named; agents as targets."""
+"""OpenAI Agents: instructions served, recorded and named; agents as targets.
 
-from __future__ import annotations
+The names are imported on first use: the package's plugin is loaded where the framework may be missing.
+"""
 
-from prompt_registry_adapters.openai_agents.instructions import registry_instructions
+from prompt_registry_plugin.lazy_names import lazy_names
 
-__all__ = ["registry_instructions"]
+lazy_names(__name__)

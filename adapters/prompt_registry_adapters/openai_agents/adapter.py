@@ -28,7 +28,7 @@ class OpenAIAgentsAdapter(FrameworkAdapter):
         """Makes the processor, and wrappers that could not be taken away, do nothing."""
         from prompt_registry_adapters.openai_agents import tracing
 
-        tracing.state.calls_are_met = False
+        tracing.state.models_are_wrapped = False
         tracing.detach()
 
     def seams(self) -> Iterable[Seam]:

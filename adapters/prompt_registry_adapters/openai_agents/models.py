@@ -1,4 +1,4 @@
-"""Model calls, met where they are made: tools and handoffs described by name, and a span that holds what was really sent.
+"""Model calls, wrapped where they are made: tools and handoffs described by name, and a span that holds what was really sent.
 
 Any class can be a model, so that each is wrapped when a run first takes it. That needs no tracing of the SDK's, which many switch off
 where the model is not OpenAI's.
@@ -25,11 +25,11 @@ _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", defaul
 
 
 def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Has the calls of every model that a run takes met."""
+    """Wrap every model that a run uses."""
     lock = Lock()
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
-        state.calls_are_met = True
+        state.models_are_wrapped = True
 
         @wraps(original)
         def get_model(*args: Any, **kwargs: Any) -> Any:
@@ -37,7 +37,7 @@ def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], C
             _calling.set(False)  # a turn begins, perhaps inside the call of another agent's model
             if state.attached:  # looked at each time: what somebody else put in a method's place takes ours away with it
                 with lock:
-                    _meet(type(model), patches)
+                    _wrap_model_class(type(model), patches)
             return model
 
         return get_model
@@ -45,11 +45,11 @@ def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], C
     return wrap
 
 
-def _meet(model: type[Any], patches: adapter.Patches) -> None:
+def _wrap_model_class(model: type[Any], patches: adapter.Patches) -> None:
     for method, wrap in (("get_response", _wrap_get_response), ("stream_response", _wrap_stream_response)):
         owner = next((owner for owner in model.__mro__ if method in owner.__dict__), None)
         if owner is None or hasattr(owner.__dict__[method], "__prompt_registry__"):
-            continue  # what passes calls on to another model without being one cannot be met
+            continue  # an object that passes calls on to a model without being one has no methods to wrap
         with suppress(AttributeError, TypeError):  # a class that cannot be changed
             patches.replace(owner, method, wrap)
 
@@ -59,14 +59,14 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
     async def get_response(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not state.attached or _calling.get():
             return await original(self, *args, **kwargs)
-        args, kwargs, given = _described(args, kwargs)
+        args, kwargs, given = _describe_call(args, kwargs)
         recorder = current_recorder()
         if recorder is None:
             return await original(self, *args, **kwargs)
-        with _call(recorder, self, given) as span_id:
-            with inside(span_id), adapter.raised(_calling):
+        with _record_call(recorder, self, given) as span_id:
+            with inside(span_id), adapter.set_flag(_calling):
                 response = await original(self, *args, **kwargs)
-            recorder.finish(span_id, attributes=_answer(response))
+            recorder.finish(span_id, attributes=_answer_attributes(response))
             return response
 
     get_response.__prompt_registry__ = True  # type: ignore[attr-defined]
@@ -74,17 +74,19 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
 
 
 def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    async def streamed(recorder: Recorder, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        with _call(recorder, self, given) as span_id:
-            with inside(span_id), adapter.raised(_calling):
+    async def stream_and_record(
+        recorder: Recorder, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        with _record_call(recorder, self, given) as span_id:
+            with inside(span_id), adapter.set_flag(_calling):
                 events = original(self, *args, **kwargs)
             try:
                 while True:
-                    with inside(span_id), adapter.raised(_calling):  # not while the event is used
+                    with inside(span_id), adapter.set_flag(_calling):  # not while the event is used
                         event = await anext(events)
                     response = getattr(event, "response", None)
                     if getattr(event, "type", "") in ("response.completed", "response.incomplete") and response is not None:
-                        recorder.finish(span_id, attributes=_answer(response))
+                        recorder.finish(span_id, attributes=_answer_attributes(response))
                     yield event
             except StopAsyncIteration:
                 return
@@ -96,9 +98,9 @@ def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callab
     def stream_response(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         if not state.attached or _calling.get():
             return original(self, *args, **kwargs)
-        args, kwargs, given = _described(args, kwargs)
+        args, kwargs, given = _describe_call(args, kwargs)
         recorder = current_recorder()
-        return original(self, *args, **kwargs) if recorder is None else streamed(recorder, given, self, *args, **kwargs)
+        return original(self, *args, **kwargs) if recorder is None else stream_and_record(recorder, given, self, *args, **kwargs)
 
     stream_response.__prompt_registry__ = True  # type: ignore[attr-defined]
     return stream_response
@@ -107,13 +109,13 @@ def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callab
 _PARAMETERS = ("system_instructions", "input", "model_settings", "tools", "output_schema", "handoffs")
 
 
-def _described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-    """The call with its tools and handoffs as the registry describes them, and what was given by name."""
+def _describe_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """Return the arguments with tools and handoffs as the registry describes them, and all arguments by name."""
     given = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
     changed = {}
     for name, attribute in (("tools", "description"), ("handoffs", "tool_description")):
         items = given.get(name) or ()
-        described = [_by_name(item, attribute) for item in items]
+        described = [_describe(item, attribute) for item in items]
         if any(now is not item for now, item in zip(described, items, strict=True)):
             changed[name] = described
     if changed:
@@ -122,8 +124,8 @@ def _described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[An
     return tuple(args), dict(kwargs), {**given, **changed}
 
 
-def _by_name(item: Any, attribute: str) -> Any:
-    """A tool, or a handoff, with the addresses in its description replaced by what stands there; the run goes on with its own."""
+def _describe(item: Any, attribute: str) -> Any:
+    """Return a copy of a tool or handoff with the URIs in its description replaced, or itself if there are none."""
     text = getattr(item, attribute, None)
     now = framework_prompts.description_here(text, None)
     if now is text:
@@ -134,7 +136,7 @@ def _by_name(item: Any, attribute: str) -> Any:
 
 
 @contextmanager
-def _call(recorder: Recorder, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
+def _record_call(recorder: Recorder, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
     messages = messages_of(given.get("input"))
     if given.get("system_instructions"):
         messages.insert(0, {"role": "system", "content": given["system_instructions"]})
@@ -155,7 +157,7 @@ def _call(recorder: Recorder, model: Any, given: Mapping[str, Any]) -> Iterator[
     recorder.finish(span_id)
 
 
-def _answer(response: Any) -> dict[str, Any]:
+def _answer_attributes(response: Any) -> dict[str, Any]:
     calls = [
         {"name": getattr(item, "name", None), "args": getattr(item, "arguments", None)}
         for item in response.output

@@ -16,6 +16,7 @@ from agents.tracing import Span, TracingProcessor, add_trace_processor, get_curr
 from agents.tracing import Trace as SDKTrace
 
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
+from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
 from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
 from prompt_registry_plugin.uri import is_prompt_uri
@@ -27,7 +28,7 @@ _TOKENS = ("input_tokens", "output_tokens")
 
 class _State:
     attached = False
-    calls_are_met = False  # whether `models` records the calls
+    models_are_wrapped = False  # whether `models` records the calls
 
 
 state = _State()
@@ -35,7 +36,7 @@ _instructions: WeakKeyDictionary[Recorder, dict[str, str]] = WeakKeyDictionary()
 
 
 def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Callable[..., Awaitable[str | None]]:
-    """Meets the instructions of an agent, whenever a turn asks for them."""
+    """Record or replace the instructions of an agent, whenever a turn asks for them."""
 
     @wraps(original)
     async def get_system_prompt(self: Any, run_context: Any) -> str | None:
@@ -48,7 +49,7 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
             key = parent.span_id if parent is not None else None
             place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
             text = framework_prompts.text_here(text, getattr(run_context, "context", None), place)
-        if recorder is not None and parent is not None and not state.calls_are_met:
+        if recorder is not None and parent is not None and not state.models_are_wrapped:
             _instructions.setdefault(recorder, {})[parent.span_id] = text
         return text
 
@@ -70,7 +71,7 @@ class RecordingProcessor(TracingProcessor):
         if recorder is None:
             return
         data = span.span_data
-        if data.type in _MODELS and not state.calls_are_met:
+        if data.type in _MODELS and not state.models_are_wrapped:
             recorder.start("llm", _model_name(data), key=span.span_id, parent_id=recorder.span_id(span.parent_id))
         elif data.type in _KINDS:
             name = getattr(data, "name", None) or data.type
@@ -179,3 +180,6 @@ def item_text(value: Any) -> str:
     for key in ("text", "content"):
         inner = inner or (value.get(key) if isinstance(value, Mapping) else getattr(value, key, None))
     return item_text(inner) if inner else ""
+
+
+forward_old_names(__name__)

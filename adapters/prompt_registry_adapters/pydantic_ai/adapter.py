@@ -1,7 +1,7 @@
 """Switching the adapter on and off: four methods of `CombinedCapability`, the root of every agent's capabilities, are wrapped.
 
 A capability is Pydantic AI's official place for all of this (`RegistryCapability` is one), but it has to be given to each agent or each
-run, and adding one to a run makes a model that another capability supplies resolve twice. Wrapping the container's own methods meets
+run, and adding one to a run makes a model that another capability supplies resolve twice. Wrapping the container's own methods reaches
 every agent that was already built, and changes nothing else.
 """
 
@@ -19,7 +19,7 @@ class PydanticAIAdapter(FrameworkAdapter):
     framework = Framework("Pydantic AI", "pydantic_ai", "pydantic-ai-slim", "pydantic-ai", lowest="2.33", below="3")
 
     def attach(self) -> None:
-        """There is nothing official that meets every agent; the wrappers begin to listen."""
+        """Switch the wrappers on: there is no official hook that reaches every agent."""
         from prompt_registry_adapters.pydantic_ai import tracing
 
         tracing.state.attached = True

@@ -1,4 +1,4 @@
-"""What the wrapped methods do: meet the prompts of a request, and turn runs, requests and tool calls into spans.
+"""The wrapped methods: they record or replace the prompts of a request, and make spans of runs, requests and tool calls.
 
 Containers of capabilities nest, and a run's agents may call other agents: the outermost container of one run is told from the
 nested ones by the run's id.
@@ -67,7 +67,7 @@ def wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
 
 
 def wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """A request's prompts are met, and it begins a span."""
+    """Record or replace the prompts of a request, and start its span."""
 
     @wraps(original)
     async def before_model_request(self: Any, ctx: Any, request_context: Any) -> Any:
@@ -79,7 +79,7 @@ def wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
             request_context = await original(self, ctx, request_context)
         finally:
             _request.reset(token)
-        request_context = _meet(ctx, request_context)
+        request_context = _replace_prompts(ctx, request_context)
         recorder = current_recorder()
         if recorder is not None and not recorder.owns_key(key):
             name = getattr(request_context.model, "model_name", None) or type(request_context.model).__name__
@@ -148,8 +148,8 @@ def _is_on(capability: Any) -> bool:
     return state.attached or getattr(capability, "is_registrys", False)
 
 
-def _meet(ctx: Any, request_context: Any) -> Any:
-    """The request with its literal instructions and system prompts as the registry has them; what the user wrote is never touched."""
+def _replace_prompts(ctx: Any, request_context: Any) -> Any:
+    """Return the request with its literal instructions and system prompts as the registry has them. User messages never change."""
     parameters = request_context.model_request_parameters
     parts = parameters.instruction_parts or []
     # System prompts stand in the first request of a conversation; in a history that was handed in they belong to another run.
@@ -158,7 +158,7 @@ def _meet(ctx: Any, request_context: Any) -> Any:
         if isinstance(message, ModelRequest) and message.run_id == ctx.run_id
         and any(isinstance(part, SystemPromptPart) and part.dynamic_ref is None for part in message.parts)
     ]  # fmt: skip
-    tools = [_described(tool, ctx.deps) for tool in parameters.function_tools]
+    tools = [_describe_tool(tool, ctx.deps) for tool in parameters.function_tools]
     if any(now is not tool for now, tool in zip(tools, parameters.function_tools, strict=True)):
         parameters = replace(parameters, function_tools=tools)
         request_context = replace(request_context, model_request_parameters=parameters)
@@ -168,27 +168,29 @@ def _meet(ctx: Any, request_context: Any) -> Any:
         return request_context
     agent = _agent_name(ctx)
 
-    def meet(text: str, node: str) -> str:
+    def replacement(text: str, node: str) -> str:
         return framework_prompts.text_here(text, ctx.deps, Place(node=node, graph=agent))
 
-    new_parts = [part if part.dynamic else replace(part, content=meet(part.content, "instructions")) for part in parts]
+    new_parts = [part if part.dynamic else replace(part, content=replacement(part.content, "instructions")) for part in parts]
     for i in own:
         # In the message itself, so that the conversation's history holds what was sent and later turns send the same.
-        request_context.messages[i].parts = [_met(part, meet) for part in request_context.messages[i].parts]
+        request_context.messages[i].parts = [
+            _replace_system_prompt(part, replacement) for part in request_context.messages[i].parts
+        ]
     if new_parts == parts:
         return request_context
     return replace(request_context, model_request_parameters=replace(parameters, instruction_parts=new_parts))
 
 
-def _described(tool: Any, context: object) -> Any:
+def _describe_tool(tool: Any, context: object) -> Any:
     text = framework_prompts.description_here(tool.description, context)
     return tool if text is tool.description else replace(tool, description=text)
 
 
-def _met(part: Any, meet: Callable[[str, str], str]) -> Any:
+def _replace_system_prompt(part: Any, replacement: Callable[[str, str], str]) -> Any:
     if not isinstance(part, SystemPromptPart) or part.dynamic_ref is not None:
         return part
-    return replace(part, content=meet(part.content, "system"))
+    return replace(part, content=replacement(part.content, "system"))
 
 
 def _agent_name(ctx: Any) -> str:

@@ -20,6 +20,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from prompt_registry_plugin.errors import InvalidName, InvalidStore, PromptRegistryError, StoreUnavailable
 from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.store.postgres.address import Address
 from prompt_registry_plugin.store.postgres.migrations import IDENTITIES
 from prompt_registry_plugin.store.postgres.schema import migrate
@@ -325,3 +326,6 @@ def _epoch(connection: Connection) -> int:
 
 def _text(error: BaseException) -> str:
     return mask_secrets(" ".join(str(error).split()) or type(error).__name__)
+
+
+forward_old_names(__name__)

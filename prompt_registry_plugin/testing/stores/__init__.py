@@ -14,6 +14,7 @@ Each works through the registry's public methods, and through the tables where t
 
 from __future__ import annotations
 
+from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.testing.stores.aliases import AliasConformance
 from prompt_registry_plugin.testing.stores.copies import CopyConformance
 from prompt_registry_plugin.testing.stores.datasets import DatasetStoreConformance
@@ -43,3 +44,5 @@ __all__ = [
     "StoreConformance",
     "TraceStoreConformance",
 ]
+
+forward_old_names(__name__)

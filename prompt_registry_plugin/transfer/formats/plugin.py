@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.protocols import ImportedPrompt, Importer
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.protocols import ImportedPrompt, Importer
 
 _NAMES = ("dotprompt", "langfuse", "langsmith", "mlflow", "openai", "promptfoo", "prompty")
 

@@ -1,0 +1,1 @@
+from .instructions import registry_instructions as registry_instructions

@@ -1,0 +1,144 @@
+"""Adapters on and off: by name, all of them, and at the import of their framework."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import prompt_registry_plugin as pr
+from tests.conftest import ROOT, run_python
+
+CHECKOUT = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
+START = (ROOT / "prompt_registry_enable.pth").read_text() + "import sys\n"
+ENABLED = "import prompt_registry_plugin as pr; print(pr.enabled())\n"
+
+
+def start(program: str, asked: str = "all", **environment: str) -> str:
+    """Run a program with the start-up hook, and return what it printed."""
+    done = run_python(START + program, PROMPT_REGISTRY_ENABLE=asked, PYTHONWARNINGS="error:prompt_registry_plugin", **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.process
+def test_an_adapter_is_enabled_when_its_framework_is_imported() -> None:
+    """And not when another one is, when somebody asks whether it is installed, or when nobody asked for it."""
+    use = "import langchain_core.prompts as p; print(p.PromptTemplate.format.__module__)\n" + ENABLED
+    assert start(use, "langchain") == "langchain_core.prompts.prompt\n['langchain']\n"
+    assert "__wrapped__" in start("import langchain_core.prompts as p; print(vars(p.PromptTemplate.format))")
+    assert start(use, "langchain, openai_agents").endswith("['langchain']\n")
+    assert start(use, "openai_agents").endswith("[]\n")
+    assert start(use, "none").endswith("[]\n")
+    looked = "import importlib.util as u; u.find_spec('langchain_core'); print('langchain_core' in sys.modules)\n" + ENABLED
+    assert start(looked) == "False\n[]\n"
+    graph = "from langgraph.graph import StateGraph\n" + ENABLED
+    assert start(graph, "langgraph") == "['langchain', 'langgraph']\n", "and what it requires"
+
+
+@pytest.mark.process
+def test_all_means_all() -> None:
+    """OpenTelemetry too, which is no agent framework."""
+    assert start("import opentelemetry.trace\n" + ENABLED) == "['otel']\n"
+    everything = "import agents, langchain_core, langgraph.pregel, pydantic_ai\n"
+    assert start(everything + ENABLED) == "['langchain', 'langgraph', 'openai_agents', 'otel', 'pydantic_ai']\n"
+    assert start(everything + "import prompt_registry_plugin as pr; print(pr.enabled() == pr.enable())") == "True\n"
+
+
+@pytest.mark.process
+def test_a_program_of_the_standard_library_loads_no_plugin() -> None:
+    """The start-up hook runs in every process of an environment."""
+    look = "import json, asyncio; print(sorted({'pluggy', 'importlib.metadata', 'prompt_registry_plugin.protocols'} & set(sys.modules)))"
+    assert start(look) == "[]\n"
+    assert start(look, "") == "[]\n"
+
+
+@pytest.mark.process
+def test_to_find_the_adapters_costs_little() -> None:
+    """The first import beyond the standard library loads plugins: no event loop, no TLS, no command line, and nothing of a registry."""
+    heavy = "{'asyncio', 'ssl', 'click', 'sqlite3', 'jinja2', 'prompt_registry_plugin.registry.registry'}"
+    look = f"print('pluggy' in sys.modules); import pluggy; print(sorted({heavy} & set(sys.modules)), len(sys.modules) < 300)\n"
+    assert start(look) == "False\n[] True\n"
+
+
+@pytest.mark.process
+def test_a_framework_that_was_imported_before_is_found() -> None:
+    """By a hook of another package, say, that runs earlier."""
+    assert start(ENABLED, "langchain") == "[]\n"
+    before = "import langchain_core\nfrom prompt_registry_plugin.frameworks.lazy import from_environment; from_environment()\nimport attr\n"
+    done = run_python(before + ENABLED, PROMPT_REGISTRY_ENABLE="langchain")
+    assert done.stdout == "['langchain']\n", done.stderr
+
+
+@pytest.mark.process
+def test_an_unknown_name_is_reported_once() -> None:
+    """On standard error; the other names work, and the program runs."""
+    done = run_python(START + "import attr, langchain_core\n" + ENABLED, PROMPT_REGISTRY_ENABLE="lang_chain,langchain,nonsense")
+    assert done.stdout == "['langchain']\n"
+    assert done.stderr.count("lang_chain") == 1
+    assert "no adapter is called 'lang_chain'; did you mean 'langchain'" in done.stderr
+    assert done.stderr.count("no adapter is called 'nonsense'; there are langchain, langgraph") == 1
+    with pytest.raises(pr.errors.PluginError, match="no adapter is called 'nonsense'"):
+        pr.enable("nonsense")
+
+
+def run_command(folder: Path, *arguments: str, path: str = CHECKOUT) -> subprocess.CompletedProcess[str]:
+    """Run `prompt-registry run` in a folder."""
+    command = [sys.executable, "-m", "prompt_registry_plugin", "run", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": path}, timeout=60)
+
+
+def install_third_party(folder: Path, plugin: Path) -> str:
+    """Lay out what pip would install, and return the path to import from."""
+    shutil.copytree(plugin, folder / "examples" / "third_party_plugin")
+    (folder / "examples" / "__init__.py").touch()
+    info = folder / "prompt_registry_tiny-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: prompt-registry-tiny\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[prompt_registry_plugin]\ntiny = examples.third_party_plugin.plugin\n")
+    return os.pathsep.join([str(folder), CHECKOUT])
+
+
+THIRD_PARTY = [ROOT / "examples" / "third_party_plugin", ROOT / "tests" / "fixtures" / "third_party_plugin_0_1_0"]
+TINY = """
+from examples.third_party_plugin.framework import TinyAgent
+import prompt_registry_plugin as pr
+assert 'tiny' in pr.enabled(), pr.enabled()
+agent = TinyAgent('clerk', 'prompts:/clerk', lambda system, text: system)
+pr.register_prompt('clerk', 'You are served.')
+print(agent.ask('hi'))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("plugin", THIRD_PARTY, ids=lambda plugin: plugin.name)
+@pytest.mark.parametrize("asked", ["all", "tiny"])
+def test_a_third_partys_adapter_is_enabled_as_well(tmp_path: Path, plugin: Path, asked: str) -> None:
+    """Whether it says what it waits for or, like those of 0.1.0, does not; by the hook and by `prompt-registry run`."""
+    path = install_third_party(tmp_path, plugin)
+    done = run_python(START + TINY, PYTHONPATH=path, PROMPT_REGISTRY_ENABLE=asked)
+    assert done.stdout == "You are served.\n", done.stderr
+    (tmp_path / "agent.py").write_text(TINY)
+    ran = run_command(tmp_path, "--enable", asked, "agent.py", path=path)
+    assert ran.stdout == "You are served.\n", ran.stderr
+
+
+@pytest.mark.process
+def test_a_third_partys_framework_is_imported_by_its_user_only(tmp_path: Path) -> None:
+    """An adapter that says what it waits for costs no import of its framework."""
+    path = install_third_party(tmp_path, THIRD_PARTY[0])
+    look = "import attr; print(sorted(name for name in sys.modules if name.startswith('examples') and 'framework' in name))\n"
+    assert start(look + ENABLED, PYTHONPATH=path) == "[]\n[]\n"
+
+
+@pytest.mark.process
+def test_running_a_program_with_an_unknown_adapter_is_an_error(tmp_path: Path) -> None:
+    """Exit code 2, before the program runs."""
+    (tmp_path / "agent.py").write_text("print('ran')")
+    ran = run_command(tmp_path, "--enable", "nonsense", "agent.py")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "no adapter is called 'nonsense'" in ran.stderr
