@@ -152,6 +152,7 @@ def test_the_rest_is_in_four_modules() -> None:
     assert done.stdout.count("<class") == 4, done.stderr
 
 
+@pytest.mark.server  # an adapter imports an HTTP client, which tries at once whether it may listen
 def test_stubs_are_true() -> None:
     """What a type checker sees is what there is: each line of a stub names a thing in the module that it names."""
     stubs = [*PACKAGE.rglob("*.pyi"), *(ROOT / "adapters").rglob("*.pyi")]

@@ -103,7 +103,7 @@ def serve_text(text: str, role: Role, place: Place | None = None, context: objec
         return text_from(served, context)
     recorder = current_recorder()
     if role == "system" and recorder is not None and not recorder.has_rendered(text):
-        discovered(template, text, {}, place=place)
+        record_discovered(template, text, {}, place=place)
     return text
 
 
