@@ -11,28 +11,26 @@ import click
 from prompt_registry_plugin import __version__
 from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
+from prompt_registry_plugin.cli.archive import archive
 from prompt_registry_plugin.cli.datasets import datasets
+from prompt_registry_plugin.cli.delete import delete
+from prompt_registry_plugin.cli.diff import diff
 from prompt_registry_plugin.cli.eval_ import evaluate_command
-from prompt_registry_plugin.cli.prompts import (
-    archive,
-    delete,
-    diff,
-    history,
-    list_prompts,
-    promote,
-    protect,
-    rollback,
-    show,
-    unalias,
-)
+from prompt_registry_plugin.cli.history import history
+from prompt_registry_plugin.cli.list_ import list_prompts
+from prompt_registry_plugin.cli.promote import promote
+from prompt_registry_plugin.cli.protect import protect
+from prompt_registry_plugin.cli.rollback import rollback
 from prompt_registry_plugin.cli.run_program import run
 from prompt_registry_plugin.cli.runs import runs
 from prompt_registry_plugin.cli.serve_prompt import serve_prompt
 from prompt_registry_plugin.cli.settings import registry_option
+from prompt_registry_plugin.cli.show import show
 from prompt_registry_plugin.cli.sync import pull, push, resolve, status
 from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.transfer import copy, export, import_
 from prompt_registry_plugin.cli.try_ import try_
+from prompt_registry_plugin.cli.unalias import unalias
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
 

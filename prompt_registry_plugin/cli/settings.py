@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import mask_url
 from prompt_registry_plugin.registry.current import current_registry, current_url, registry_exists
 from prompt_registry_plugin.registry.registry import PromptRegistry
@@ -91,3 +92,14 @@ def say(text: str, data: dict[str, Any], as_json: bool) -> None:
         print_json(data)
     else:
         click.echo(text)
+
+
+def whole_prompt_name(reference: str) -> str:
+    """The name of a prompt as a whole, where people may have typed a version or an alias behind it."""
+    name, at, _ = reference.removeprefix("prompts:/").partition("@")
+    folder, _, last = name.rpartition("/")
+    if at or last.isdigit():
+        raise UserError(
+            f"this is about a prompt as a whole: write {folder if last.isdigit() else name!s}, and an alias as --alias"
+        )
+    return name

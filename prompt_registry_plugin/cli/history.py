@@ -1,0 +1,65 @@
+"""The command that shows versions and alias moves as one timeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, whole_prompt_name
+from prompt_registry_plugin.cli.show import version_data
+from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.records import AliasMove, Change, VersionSummary
+
+
+@click.command()
+@click.argument("name")
+@json_option
+@registry_option
+def history(name: str, as_json: bool) -> None:
+    """Show versions and alias moves of a prompt as one timeline."""
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    name, registry = whole_prompt_name(name), open_existing()
+    if as_json:
+        print_json([_entry_data(entry) for entry in registry.prompt_history(name)])
+    else:
+        rows = [_entry_row(entry) for entry in registry.summarize_history(name)]
+        print_table(("when", "what", "who", "why"), rows, title=name)
+
+
+def _entry_row(entry: VersionSummary | AliasMove | Change) -> tuple[str, str, str, str]:
+    """Return when, what, who, why."""
+    if isinstance(entry, VersionSummary):
+        when, what, who, why = entry.created_at, f"version {entry.version}", entry.created_by, entry.commit_message
+    elif isinstance(entry, AliasMove):
+        move = f"{entry.alias}: {entry.from_version or '–'} → {entry.to_version or 'deleted'}"
+        when, what, who, why = entry.moved_at, move + " (rollback)" * entry.rollback, entry.moved_by, entry.reason
+    else:
+        when, what, who, why = entry.changed_at, _change_text(entry), entry.changed_by, entry.reason
+    return f"{when:%Y-%m-%d %H:%M:%S}", what, who, why or ""
+
+
+def _change_text(change: Change) -> str:
+    of_version = f" of version {change.version}" if change.version else ""
+    if change.kind == "tag":
+        return f"tag {change.key}{of_version}: {change.old or '–'} → {change.new if change.new is not None else 'removed'}"
+    if change.kind == "protection":
+        return f"{change.key}: {'protected' if change.new else 'no longer protected'}"
+    if change.kind == "archive":
+        return "archived" if change.new else "restored"
+    return f"version {change.version} deleted" if change.version else "deleted with all its versions"
+
+
+def _entry_data(entry: PromptVersion | AliasMove | Change) -> dict[str, Any]:
+    if isinstance(entry, PromptVersion):
+        return {"kind": "version", **version_data(entry)}
+    if isinstance(entry, AliasMove):
+        return {
+            "kind": "alias_move", "alias": entry.alias, "from": entry.from_version, "to": entry.to_version, "at": entry.moved_at,
+            "by": entry.moved_by, "reason": entry.reason, "rollback": entry.rollback,
+        }  # fmt: skip
+    return {
+        "kind": entry.kind, "version": entry.version, "key": entry.key, "from": entry.old, "to": entry.new, "at": entry.changed_at,
+        "by": entry.changed_by, "reason": entry.reason,
+    }  # fmt: skip
