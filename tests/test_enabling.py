@@ -18,10 +18,16 @@ START = (ROOT / "prompt_registry_enable.pth").read_text() + "import sys\n"
 ENABLED = "import prompt_registry_plugin as pr; print(pr.enabled())\n"
 
 
+def run_hook(program: str, asked: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with the start-up hook. The variable is set inside, so that only this hook sees it, and not an installed one."""
+    ask = f"import os; os.environ['PROMPT_REGISTRY_ENABLE'] = {asked!r}\n"
+    return run_python(ask + START + program, **{"PYTHONWARNINGS": "error:prompt_registry_plugin", **environment})
+
+
 def start(program: str, asked: str = "all", **environment: str) -> str:
     """Run a program with the start-up hook, and return what it printed."""
-    done = run_python(START + program, PROMPT_REGISTRY_ENABLE=asked, PYTHONWARNINGS="error:prompt_registry_plugin", **environment)
-    assert done.returncode == 0, done.stderr
+    done = run_hook(program, asked, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
@@ -59,25 +65,29 @@ def test_a_program_of_the_standard_library_loads_no_plugin() -> None:
 
 @pytest.mark.process
 def test_to_find_the_adapters_costs_little() -> None:
-    """The first import beyond the standard library loads plugins: no event loop, no TLS, no command line, and nothing of a registry."""
-    heavy = "{'asyncio', 'ssl', 'click', 'sqlite3', 'jinja2', 'prompt_registry_plugin.registry.registry'}"
-    look = f"print('pluggy' in sys.modules); import pluggy; print(sorted({heavy} & set(sys.modules)), len(sys.modules) < 300)\n"
+    """The first import beyond the standard library loads plugins: no event loop, no TLS, no command line, and no records."""
+    heavy = "{'asyncio', 'ssl', 'click', 'sqlite3', 'jinja2', 'prompt_registry_plugin.records', 'prompt_registry_plugin.protocols'}"
+    own = "[name for name in sys.modules if name.startswith('prompt_registry_plugin')]"
+    look = f"print('pluggy' in sys.modules); import pluggy; print(sorted({heavy} & set(sys.modules)), len({own}) < 40)\n"
     assert start(look) == "False\n[] True\n"
 
 
 @pytest.mark.process
 def test_a_framework_that_was_imported_before_is_found() -> None:
     """By a hook of another package, say, that runs earlier."""
-    assert start(ENABLED, "langchain") == "[]\n"
-    before = "import langchain_core\nfrom prompt_registry_plugin.frameworks.lazy import from_environment; from_environment()\nimport attr\n"
-    done = run_python(before + ENABLED, PROMPT_REGISTRY_ENABLE="langchain")
-    assert done.stdout == "['langchain']\n", done.stderr
+    code = (
+        "import os; os.environ['PROMPT_REGISTRY_ENABLE'] = 'langchain'\nimport langchain_core\n"
+        + START
+        + "import pytest\n"
+        + ENABLED
+    )
+    assert run_python(code).stdout == "['langchain']\n"
 
 
 @pytest.mark.process
 def test_an_unknown_name_is_reported_once() -> None:
     """On standard error; the other names work, and the program runs."""
-    done = run_python(START + "import attr, langchain_core\n" + ENABLED, PROMPT_REGISTRY_ENABLE="lang_chain,langchain,nonsense")
+    done = run_hook("import pytest, langchain_core\n" + ENABLED, "lang_chain,langchain,nonsense")
     assert done.stdout == "['langchain']\n"
     assert done.stderr.count("lang_chain") == 1
     assert "no adapter is called 'lang_chain'; did you mean 'langchain'" in done.stderr
@@ -92,15 +102,20 @@ def run_command(folder: Path, *arguments: str, path: str = CHECKOUT) -> subproce
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": path}, timeout=60)
 
 
-def install_third_party(folder: Path, plugin: Path) -> str:
-    """Lay out what pip would install, and return the path to import from."""
-    shutil.copytree(plugin, folder / "examples" / "third_party_plugin")
-    (folder / "examples" / "__init__.py").touch()
+def install_plugin(folder: Path, module: str) -> str:
+    """Write what pip would write of a plugin, and return the path to import from."""
     info = folder / "prompt_registry_tiny-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: prompt-registry-tiny\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[prompt_registry_plugin]\ntiny = examples.third_party_plugin.plugin\n")
+    (info / "entry_points.txt").write_text(f"[prompt_registry_plugin]\ntiny = {module}\n")
     return os.pathsep.join([str(folder), CHECKOUT])
+
+
+def install_third_party(folder: Path, plugin: Path) -> str:
+    """Install a copy of the example, and return the path to import from."""
+    shutil.copytree(plugin, folder / "examples" / "third_party_plugin")
+    (folder / "examples" / "__init__.py").touch()
+    return install_plugin(folder, "examples.third_party_plugin.plugin")
 
 
 THIRD_PARTY = [ROOT / "examples" / "third_party_plugin", ROOT / "tests" / "fixtures" / "third_party_plugin_0_1_0"]
@@ -120,7 +135,7 @@ print(agent.ask('hi'))
 def test_a_third_partys_adapter_is_enabled_as_well(tmp_path: Path, plugin: Path, asked: str) -> None:
     """Whether it says what it waits for or, like those of 0.1.0, does not; by the hook and by `prompt-registry run`."""
     path = install_third_party(tmp_path, plugin)
-    done = run_python(START + TINY, PYTHONPATH=path, PROMPT_REGISTRY_ENABLE=asked)
+    done = run_hook(TINY, asked, PYTHONPATH=path, PYTHONWARNINGS="ignore")
     assert done.stdout == "You are served.\n", done.stderr
     (tmp_path / "agent.py").write_text(TINY)
     ran = run_command(tmp_path, "--enable", asked, "agent.py", path=path)
@@ -142,3 +157,42 @@ def test_running_a_program_with_an_unknown_adapter_is_an_error(tmp_path: Path) -
     ran = run_command(tmp_path, "--enable", "nonsense", "agent.py")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "no adapter is called 'nonsense'" in ran.stderr
+
+
+@pytest.mark.process
+def test_a_framework_that_its_plugin_imports_is_loaded_once(tmp_path: Path) -> None:
+    """The program has the module that the adapter changed, though its import was under way when the plugin was loaded."""
+    (tmp_path / "tiny_framework.py").write_text("print('loaded')\nspec = __spec__\n")
+    (tmp_path / "tiny_plugin.py").write_text("""
+import tiny_framework
+from prompt_registry_plugin import hookimpl
+
+class Tiny:
+    name, requires = "tiny", ()
+    def enable(self): tiny_framework.enabled = True
+    def disable(self): pass
+
+@hookimpl
+def prompt_registry_adapters():
+    return [Tiny()]
+""")
+    path = install_plugin(tmp_path, "tiny_plugin")
+    use = (
+        "import tiny_framework as tiny; print(tiny.enabled, tiny.__spec__ is tiny.spec, tiny.__spec__.loader is tiny.__loader__)"
+    )
+    assert start(use, PYTHONPATH=path) == "loaded\nTrue True True\n"
+
+
+@pytest.mark.server  # to import a framework tries whether the machine has IPv6
+def test_what_another_adapter_requires_stays_enabled() -> None:
+    """LangGraph's builds on LangChain's."""
+    pr.enable("langgraph", "openai_agents")
+    pr.disable("openai_agents", "langchain")
+    assert pr.enabled() == ["langchain", "langgraph"]
+    pr.disable("langgraph")
+    assert pr.enabled() == []
+    pr.enable("langgraph", "langchain")
+    pr.disable("langgraph")
+    assert pr.enabled() == ["langchain"], "it was asked for by name as well"
+    pr.disable()
+    assert pr.enabled() == []

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -59,6 +60,24 @@ def test_a_package_imports_lower_layers_only() -> None:
         for framework in ("langchain", "langgraph", "pydantic_ai", "agents", "prompt_registry_adapters"):
             assert f"import {framework}" not in text, path
             assert f"from {framework}" not in text, path
+
+
+def _modules() -> dict[str, Path]:
+    """All modules of the two import packages, by name."""
+    paths = [(path, base) for base in (ROOT, ROOT / "adapters") for path in base.glob("prompt_registry_*/**/*.py")]
+    return {".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__"): path for path, base in paths}
+
+
+def test_modules_import_one_another_in_one_direction() -> None:
+    """No circle, whether an import is for types only or stands in a function."""
+    modules = _modules()
+    used: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        imported = {(f"{node.module}.{alias.name}", node.module) for node in found for alias in node.names}
+        used[name] = {whole if whole in modules else str(module) for whole, module in imported} & modules.keys()
+        used[name] -= {name, "prompt_registry_plugin"}  # the front door stands above all, and imports on first use
+    TopologicalSorter(used).prepare()
 
 
 def _adapters() -> dict[str, FrameworkAdapter]:

@@ -9,7 +9,7 @@ import click
 
 from prompt_registry_plugin.cli.settings import json_option, registry_option
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.server.plugin import check_installed
+from prompt_registry_plugin.server.command import check_installed
 from prompt_registry_plugin.uri import as_uri
 
 

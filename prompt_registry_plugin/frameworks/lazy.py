@@ -24,8 +24,6 @@ if TYPE_CHECKING:  # thirty modules, at each start of Python
 # Python asks for the first two when it starts, whether they exist or not.
 _NO_FRAMEWORK = frozenset({"sitecustomize", "usercustomize", "prompt_registry_plugin"}) | sys.stdlib_module_names
 
-_reported: set[str] = set()
-
 
 def enable_when_imported(names: Sequence[str] = ()) -> None:
     """Enable the named adapters, or all, each as soon as its framework is imported. Raises `PluginError` for an unknown name."""
@@ -63,7 +61,7 @@ class _ImportWatcher:
             if fullname in sys.modules:
                 # A plugin imports the framework that it connects. To load the module a second time would make classes that no
                 # adapter knows.
-                return ModuleSpec(fullname, cast("Loader", _LoadedAlready(sys.modules[fullname])))
+                return _spec_of_loaded(sys.modules[fullname])
         if not self._waiting or fullname not in self._waiting:
             return None
         spec = _find_behind(self, fullname, path, target)
@@ -113,15 +111,22 @@ class _LoaderWithEnd:
 class _LoadedAlready:
     """Gives a module that was loaded while its import was under way."""
 
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, module: ModuleType, spec: ModuleSpec | None) -> None:
         self._module = module
-        self._spec = module.__spec__
+        self._spec = spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # Python has put the one of this loader there
+        module.__spec__ = self._spec
+
+
+def _spec_of_loaded(module: ModuleType) -> ModuleSpec:
+    """Return a spec that loads nothing. It is the module's own for that moment: Python prefers that to the spec it gets."""
+    spec = ModuleSpec(module.__name__, cast("Loader", _LoadedAlready(module, module.__spec__)))
+    module.__spec__ = spec
+    return spec
 
 
 def _find_behind(watcher: _ImportWatcher, fullname: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
@@ -165,7 +170,5 @@ def _enable(name: str, *, by_name: bool) -> None:
 
 
 def _report(message: str) -> None:
-    """Write a line to standard error, once: logging may not be set up yet, and the program may not log at all."""
-    if message not in _reported:
-        _reported.add(message)
-        sys.stderr.write(f"prompt-registry: {message}\n")
+    """Write a line to standard error: logging may not be set up yet, and the program may not log at all."""
+    sys.stderr.write(f"prompt-registry: {message}\n")

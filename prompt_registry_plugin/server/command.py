@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import click
 
-from prompt_registry_plugin.server.plugin import check_installed
+from prompt_registry_plugin.errors import PluginError
 
 
 @click.command("offline-model")
@@ -25,3 +27,9 @@ def offline_model(port: int, seed: int, latency: float, error_rate: float, as_js
     from prompt_registry_plugin.server.offline import serve
 
     serve(port, OfflineSettings(seed, latency, error_rate), as_json=as_json)
+
+
+def check_installed() -> None:
+    """Raise `PluginError` if Starlette or uvicorn is missing."""
+    if find_spec("uvicorn") is None or find_spec("starlette") is None:
+        raise PluginError("the server needs two more packages: pip install 'prompt-registry-plugin[web]'")

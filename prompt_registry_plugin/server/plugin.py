@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.hookspecs import hookimpl
 from prompt_registry_plugin.moved import forward_old_names
 
@@ -19,12 +17,6 @@ def prompt_registry_register_commands(cli: click.Group) -> None:
     from prompt_registry_plugin.server.command import offline_model
 
     cli.add_command(offline_model)
-
-
-def check_installed() -> None:
-    """Raises `PluginError` where what the servers are made of is missing."""
-    if find_spec("uvicorn") is None or find_spec("starlette") is None:
-        raise PluginError("the server needs two more packages: pip install 'prompt-registry-plugin[web]'")
 
 
 forward_old_names(__name__)

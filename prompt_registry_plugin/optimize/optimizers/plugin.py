@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.hookspecs import hookimpl
-from prompt_registry_plugin.protocols import Optimizer
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.protocols import Optimizer
 
 
 @hookimpl
