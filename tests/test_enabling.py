@@ -66,7 +66,9 @@ def test_a_program_of_the_standard_library_loads_no_plugin() -> None:
 @pytest.mark.process
 def test_to_find_the_adapters_costs_little() -> None:
     """The first import beyond the standard library loads plugins: no event loop, no TLS, no command line, and no records."""
-    heavy = "{'asyncio', 'ssl', 'click', 'sqlite3', 'jinja2', 'prompt_registry_plugin.records', 'prompt_registry_plugin.protocols'}"
+    heavy = (
+        "{'asyncio', 'ssl', 'click', 'sqlite3', 'jinja2', 'prompt_registry_plugin.records', 'prompt_registry_plugin.protocols'}"
+    )
     own = "[name for name in sys.modules if name.startswith('prompt_registry_plugin')]"
     look = f"print('pluggy' in sys.modules); import pluggy; print(sorted({heavy} & set(sys.modules)), len({own}) < 40)\n"
     assert start(look) == "False\n[] True\n"

@@ -51,7 +51,7 @@ def connections_asked_for(registry: pr.PromptRegistry) -> int:
 def fails_without_asking(registry: pr.PromptRegistry, call: Callable[[], object]) -> bool:
     """Whether a call that fails does so because the server is known to be away, rather than after asking it."""
     before = connections_asked_for(registry)
-    with pytest.raises(pr.StoreUnavailable):
+    with pytest.raises(pr.errors.StoreUnavailable):
         call()
     return connections_asked_for(registry) == before
 

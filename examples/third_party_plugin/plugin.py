@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin import hookimpl
 from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
-from prompt_registry_plugin.frameworks.prompts import text_here, user_text
+from prompt_registry_plugin.frameworks.prompts import serve_text, user_text
 from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.protocols import Adapter, Target
 from prompt_registry_plugin.tracing.recorder import span
@@ -42,7 +42,7 @@ def wrap_system_text(original: Callable[[TinyAgent], str]) -> Callable[[TinyAgen
 
     @wraps(original)
     def system_text(agent: TinyAgent) -> str:
-        return text_here(original(agent), {}, Place(node="instructions", graph=agent.name))
+        return serve_text(original(agent), "system", Place(node="instructions", graph=agent.name))
 
     return system_text
 

@@ -2,7 +2,7 @@
 
 An adapter calls `is_active()` first, and an idle process pays for nothing else. Then `serve(text_hash)` returns the version that
 replaces a hard-coded text, and `record_discovered(…)` records a text that is not adopted. Where a framework holds a plain text, such as
-an agent's instructions, `text_here` does all of it.
+an agent's instructions, `serve_text` does all of it, and `serve_description` for the description of a tool.
 
 An error of the registry never reaches the agent here: it uses its own text, and one warning is logged. A `prompts:/` URI is different:
 there is no own text to use.
@@ -66,24 +66,8 @@ def record_discovered(
 
 
 def text_here(text: str, context: object, place: Place | None = None) -> str:
-    """Return the text to use where a framework holds a plain one, such as an agent's instructions.
-
-    A `prompts:/` URI is loaded and rendered. An adopted text is served from the registry. Any other is recorded as discovered.
-    Variables come from `context`, as `values_of` returns them; it is read only if a prompt of the registry is rendered.
-    Raises what `load_prompt` and `format` raise for a URI, and `InvalidTemplate` if the prompt is a chat.
-    """
-    if is_prompt_uri(text):
-        return text_from(current_registry().load_prompt(text), context)
-    if not is_active():
-        return text
-    template = to_source([(text, None)])
-    served = serve(digest(template))
-    if served is not None:
-        return text_from(served, context)
-    recorder = current_recorder()
-    if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
-        record_discovered(template, text, {}, place=place)
-    return text
+    """Return what `serve_text` returns for a system text. The name of 0.1.0."""
+    return serve_text(text, "system", place, context)
 
 
 def serve_text(text: str, role: Role, place: Place | None = None, context: object = None) -> str:
@@ -102,6 +86,7 @@ def serve_text(text: str, role: Role, place: Place | None = None, context: objec
     if served is not None:
         return text_from(served, context)
     recorder = current_recorder()
+    # A text that was rendered before came from a prompt that was recorded as such.
     if role == "system" and recorder is not None and not recorder.has_rendered(text):
         record_discovered(template, text, {}, place=place)
     return text
