@@ -106,7 +106,7 @@ def test_a_budget_in_seconds_ends_the_search(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setitem(Meter.__init__.__kwdefaults__, "clock", lambda: calls * 3600.0)
     assert run(predict_fn=hour_by_hour, budget=pr.Budget(seconds=60 * 3600)).rollouts == calls
-    assert 30 < calls <= 60 + QUIET.concurrency, "those under way end"
+    assert 30 < calls < 120, "what had begun ends: what waited for a slot, too"
 
 
 def test_a_budget_that_cannot_be_measured_is_told_at_once() -> None:
