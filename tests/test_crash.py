@@ -70,19 +70,25 @@ for round_ in range(count):
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with pr.open_registry(url) as registry:
-            i = 0
-            while True:
-                version = registry.register_prompt("killed", f"{round_} {i} " + "x" * 5000, tags={"round": str(round_)})
-                registry.set_prompt_alias("killed", "production", version.version, reason=str(version.version))
-                if i == 0:
-                    os.write(write, b"!")
-                i += 1
-    os.read(read, 1)
+        try:
+            with pr.open_registry(url) as registry:
+                i = 0
+                while True:
+                    version = registry.register_prompt("killed", f"{round_} {i} " + "x" * 5000, tags={"round": str(round_)})
+                    registry.set_prompt_alias("killed", "production", version.version, reason=str(version.version))
+                    if i == 0:
+                        os.write(write, b"!")
+                    i += 1
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+    os.close(write)
+    if not os.read(read, 1):
+        sys.exit("a writer ended before it was killed")
     time.sleep(random.Random(round_).uniform(0, 0.03))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    os.close(read), os.close(write)
+    os.close(read)
 """
 
 
