@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from itertools import product as combinations
 
 from prompt_registry_plugin.sources import fields, texts
-from prompt_registry_plugin.sources.fields import Arguments
+from prompt_registry_plugin.sources.methods import TEXT_FUNCTIONS, TEXT_METHODS
 from prompt_registry_plugin.sources.texts import MAX_ALTERNATIVES, Kind, Text, Texts, distinct, make, product, transform
 from prompt_registry_plugin.sources.values import (
     Element,
@@ -27,7 +26,8 @@ from prompt_registry_plugin.sources.values import (
 from prompt_registry_plugin.templates.pattern import letters
 
 MIN_CHOICE = 24
-"""Letters that one of several texts needs, so that a choice within a text makes several templates; otherwise it is a variable."""
+"""Letters that a text needs around a choice between texts, so that the choice is a variable of it; with fewer, each choice makes a
+template."""
 _MAX_REPEATS = 10_000  # characters of "-" * 40
 _MAX_DEPTH = 60  # expressions within one another
 
@@ -50,16 +50,34 @@ class Evaluator:
         finally:
             self._depth -= 1
 
-    def embed(self, node: ast.expr, scope: Scope) -> Texts:
-        """Return an expression as a piece of a larger text: a hole, unless a text of it is known and worth a template."""
+    def embed(self, node: ast.expr, scope: Scope, *, choices: bool = True) -> Texts:
+        """Return an expression as a piece of a larger text: a hole, or the text that is known of it.
+
+        Without `choices`, an expression that yields one of several texts is a hole.
+        """
         value = self.evaluate(node, scope)
         if isinstance(value, Number):
             return (Text((value.text,), "constant", getattr(node, "lineno", 0)),)
         if not isinstance(value, tuple) or not value:
             return hole_of(node)
-        if len(value) > 1 and max(letters(text.literals, MIN_CHOICE) for text in value) < MIN_CHOICE:
+        if len(value) > 1 and (not choices or max(letters(text.literals, MIN_CHOICE) for text in value) < MIN_CHOICE):
             return hole_of(node)
         return value
+
+    def _compose(self, pieces: Sequence[ast.expr], kind: Kind, line: int, scope: Scope) -> Texts:
+        """Return the text of pieces: with a hole for a choice between texts, if there is enough text around it."""
+        general = product([self._piece(piece, scope, choices=False) for piece in pieces], kind, line)
+        if letters(general[0].literals, MIN_CHOICE) >= MIN_CHOICE:
+            return general
+        return product([self._piece(piece, scope, choices=True) for piece in pieces], kind, line)
+
+    def _piece(self, part: ast.expr, scope: Scope, *, choices: bool) -> Texts:
+        if isinstance(part, ast.FormattedValue):
+            if part.format_spec is None and part.conversion in (-1, ord("s")):
+                return self.embed(part.value, scope, choices=choices)
+            form = (part.conversion, ast.dump(part.format_spec) if part.format_spec else "")
+            return hole_of(part.value, form)
+        return self.embed(part, scope, choices=choices)
 
     def _constant(self, node: ast.Constant, scope: Scope) -> Value:
         if isinstance(node.value, str):
@@ -67,14 +85,7 @@ class Evaluator:
         return Number(str(node.value)) if isinstance(node.value, int) and not isinstance(node.value, bool) else None
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Value:
-        return product([self._piece(part, scope) for part in node.values], "f-string", node.lineno)
-
-    def _piece(self, part: ast.expr, scope: Scope) -> Texts:
-        if isinstance(part, ast.Constant):
-            return (Text((str(part.value),)),) if part.value != "" else (Text(()),)
-        if isinstance(part, ast.FormattedValue) and part.format_spec is None and part.conversion in (-1, ord("s")):
-            return self.embed(part.value, scope)
-        return hole_of(part.value if isinstance(part, ast.FormattedValue) else part)
+        return self._compose(node.values, "f-string", node.lineno, scope)
 
     def _name(self, node: ast.Name, scope: Scope) -> Value:
         return scope.lookup(node.id)
@@ -83,7 +94,9 @@ class Evaluator:
         if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
             value = scope.lookup(f"self.{node.attr}")
             # A subclass, or whoever holds the object, may give it another value: then it is a variable.
-            return distinct((*value, *hole_of(node))) if isinstance(value, tuple) and is_texts(value) else value
+            if isinstance(value, tuple) and is_texts(value):
+                return distinct((*value, *hole_of(node)))
+            return None if isinstance(value, Number) else value
         base = self.evaluate(node.value, scope)
         if isinstance(base, ModuleValue):
             return self._attribute_of_module(base.name, node.attr)
@@ -94,8 +107,11 @@ class Evaluator:
         return None
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Value:
-        base = self.evaluate(node.value, scope)
-        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        return self._entry(self.evaluate(node.value, scope), node.slice)
+
+    def _entry(self, base: Value, index: ast.expr) -> Value:
+        """Return the entry of a dictionary or list; one of all entries, if the key is unknown."""
+        key = index.value if isinstance(index, ast.Constant) else None
         if isinstance(base, Entries):
             if key is not None:
                 return base.values.get(str(key))
@@ -104,7 +120,7 @@ class Evaluator:
                 return distinct(text for option in options if isinstance(option, tuple) for text in option)
         if isinstance(base, Items) and isinstance(key, int) and len(base.alternatives) == 1:
             elements = base.alternatives[0]
-            if -len(elements) <= key < len(elements) and not any(isinstance(e, Many) for e in elements):
+            if -len(elements) <= key < len(elements) and not any(isinstance(each, Many) for each in elements):
                 element = elements[key]
                 return element if isinstance(element, tuple) else None
         return None
@@ -115,10 +131,7 @@ class Evaluator:
         if isinstance(node.op, ast.Mod):
             return self._percent(node, scope)
         if isinstance(node.op, ast.Mult):
-            for text, times in ((node.left, node.right), (node.right, node.left)):
-                if isinstance(times, ast.Constant) and isinstance(times.value, int) and isinstance(text, ast.Constant):
-                    if isinstance(text.value, str) and len(text.value) * times.value <= _MAX_REPEATS:
-                        return (make([text.value * times.value], "constant", node.lineno),)
+            return _repeated(node.left, node.right) or _repeated(node.right, node.left)
         return None
 
     def _sum(self, node: ast.BinOp, scope: Scope) -> Value:
@@ -134,7 +147,7 @@ class Evaluator:
         if not any(is_texts(value) for value in values):
             return None
         kind: Kind = "constant" if all(isinstance(term, ast.Constant) for term in terms) else "sum"
-        return product([self.embed(term, scope) for term in terms], kind, node.lineno)
+        return self._compose(terms, kind, node.lineno, scope)
 
     def _joined_lists(self, terms: Sequence[ast.expr], values: Sequence[Value]) -> Value:
         found: list[tuple[Element, ...]] = [()]
@@ -195,23 +208,24 @@ class Evaluator:
         name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
         if name == "str" and not node.args:
             return (Text((), "constant", node.lineno),)
-        if name in _TEXT_FUNCTIONS and node.args:
+        if name in ("list", "tuple") and len(node.args) == 1:
+            value = self.evaluate(node.args[0], scope)
+            return value if isinstance(value, Items) else None
+        if name in TEXT_FUNCTIONS and node.args:
             value = self.evaluate(node.args[-1] if name == "cast" else node.args[0], scope)
-            if not is_texts(value):
-                return value if name in ("list", "tuple") else None
-            return self._each(value, _TEXT_FUNCTIONS[name])
-        if not isinstance(function, ast.Attribute) or name not in _TEXT_METHODS:
+            return self._each(value, TEXT_FUNCTIONS[name]) if is_texts(value) else None
+        if not isinstance(function, ast.Attribute) or name not in _METHOD_NAMES:
             return None
         receiver = self.evaluate(function.value, scope)
-        if name == "get" and isinstance(receiver, Entries):
-            return self._subscript(ast.Subscript(function.value, node.args[0], ast.Load()), scope) if node.args else None
+        if name == "get":
+            return self._entry(receiver, node.args[0]) if node.args else None
         if not is_texts(receiver):
             return None
         if name == "join":
             return self._join(receiver, node, scope)
-        if name == "replace" and len(node.args) == 2:
-            return self._replace(receiver, node, scope)
-        return self._each(receiver, lambda text: _apply(text, name, node))
+        if name == "replace":
+            return self._replace(receiver, node, scope) if len(node.args) == 2 else None
+        return self._each(receiver, lambda text: TEXT_METHODS[name](text, node))
 
     def _each(self, value: Value, operation: Callable[[Text], Text | Texts | None]) -> Value:
         """Return what an operation makes of each text, or None if it cannot be told of one."""
@@ -220,7 +234,7 @@ class Evaluator:
             done = operation(text)
             if not done and not isinstance(done, Text):
                 return None
-            found += done if isinstance(done, tuple) else [done]  # type: ignore[list-item]  # None is falsy
+            found += done if isinstance(done, tuple) else [done]
         return distinct(found) if found else None
 
     def _join(self, separator: Value, node: ast.Call, scope: Scope) -> Value:
@@ -253,88 +267,31 @@ class Evaluator:
         return self._each(receiver, lambda text: transform(text, split, "replace"))
 
 
+def _repeated(text: ast.expr, times: ast.expr) -> Value:
+    """Return the text of `"-" * 40`."""
+    if not isinstance(text, ast.Constant) or not isinstance(times, ast.Constant):
+        return None
+    if not isinstance(text.value, str) or not isinstance(times.value, int) or len(text.value) * times.value > _MAX_REPEATS:
+        return None
+    return (make([text.value * times.value], "constant", text.lineno),)
+
+
 def _joined(separator: str, elements: Sequence[Element], line: int) -> Texts:
-    """Return the texts of a list joined; a part of unknown length may be empty, and then has no separator."""
-    options: list[list[Texts | None]] = []
+    """Return the texts of a list joined. A part of unknown length may be empty, so that its hole takes the separator too."""
+    pieces: list[Texts] = []
+    needs_separator = False
     for element in elements:
         if isinstance(element, tuple):
-            options.append([element])
+            if needs_separator:
+                pieces.append((make([separator], "join", line),))
+            pieces.append(element)
+            needs_separator = True
         else:
-            present: Texts = (Text((element.hole,), "join", line),)
-            options.append([present] if len(elements) == 1 else [present, None])
-    found: list[Text] = []
-    between: Texts = (make([separator], "join", line),)
-    for chosen in list(combinations(*options))[:MAX_ALTERNATIVES]:
-        pieces = [piece for each in chosen if each is not None for piece in (between, each)][1:]
-        found += product(pieces, "join", line)
-    return distinct(found) if found else ()
+            pieces.append((Text((element.hole,), "join", line),))
+    return product(pieces, "join", line)
 
 
-def _strip(method: str) -> Callable[[Text, ast.Call], Text | None]:
-    def apply(text: Text, node: ast.Call) -> Text | None:
-        characters = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-        if node.args and not isinstance(characters, str):
-            return None
-        return transform(text, lambda source: getattr(str, method)(source, characters))  # type: ignore[no-any-return]
-
-    return apply
-
-
-def _affix(method: str) -> Callable[[Text, ast.Call], Text | None]:
-    def apply(text: Text, node: ast.Call) -> Text | None:
-        affix = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-        return transform(text, lambda source: getattr(str, method)(source, affix)) if isinstance(affix, str) else None
-
-    return apply
-
-
-def _case(method: str) -> Callable[[Text, ast.Call], Text | None]:
-    def apply(text: Text, node: ast.Call) -> Text | None:
-        return None if text.holes else transform(text, getattr(str, method))
-
-    return apply
-
-
-def _format(text: Text, node: ast.Call) -> Text | None:
-    return transform(text, lambda source: fields.format_fields(source, Arguments.of(node)), "format")
-
-
-def _substitute(text: Text, node: ast.Call) -> Text | None:
-    return transform(text, lambda source: fields.dollar_fields(source, Arguments.of(node)), "template")
-
-
-_METHOD_OPERATIONS: dict[str, Callable[[Text, ast.Call], Text | None]] = {
-    "format": _format,
-    "format_map": lambda text, node: transform(text, fields.format_fields, "format"),
-    "substitute": _substitute,
-    "safe_substitute": _substitute,
-    "strip": _strip("strip"),
-    "lstrip": _strip("lstrip"),
-    "rstrip": _strip("rstrip"),
-    "removeprefix": _affix("removeprefix"),
-    "removesuffix": _affix("removesuffix"),
-    "upper": _case("upper"),
-    "lower": _case("lower"),
-    "title": _case("title"),
-    "capitalize": _case("capitalize"),
-}
-_TEXT_METHODS = {*_METHOD_OPERATIONS, "join", "replace", "get"}
-
-
-def _apply(text: Text, method: str, node: ast.Call) -> Text | None:
-    operation = _METHOD_OPERATIONS.get(method)
-    return None if operation is None else operation(text, node)
-
-
-_TEXT_FUNCTIONS: dict[str, Callable[[Text], Text | Texts | None]] = {
-    "dedent": texts.dedent,
-    "cleandoc": texts.cleandoc,
-    "str": lambda text: text,
-    "cast": lambda text: text,
-    "Template": lambda text: text,
-    "list": lambda text: None,
-    "tuple": lambda text: None,
-}
+_METHOD_NAMES = {*TEXT_METHODS, "join", "replace", "get"}
 
 _METHODS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Constant: Evaluator._constant,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prompt_registry_plugin.sources.texts import Hole, Kind, Part, Text, transform
@@ -40,17 +40,19 @@ class Arguments:
             positional.append(argument)
         return cls(positional, named)
 
-    def hole(self, root: str, rest: str = "") -> Hole:
-        """Return the hole of a field: `root` is a name or a position, `rest` a path below it."""
+    def hole(self, root: str, rest: str = "", form: str = "") -> Hole:
+        """Return the hole of a field: `root` is a name or a position, `rest` a path below it, `form` how the value is formatted."""
         node = self.named.get(root) if not root.isdigit() else None
         if root.isdigit() and int(root) < len(self.positional):
             node = self.positional[int(root)]
+        path = root + rest
         if node is None:
-            name = clean_name(root + rest) if not root.isdigit() else clean_name(f"value_{int(root) + 1}{rest}")
-            return Hole(("field", root + rest), name, expression=root + rest)
+            name = clean_name(path) if not root.isdigit() else clean_name(f"value_{int(root) + 1}{rest}")
+            return Hole(("field", path, form), name, expression=path)
+        expression = ast.unparse(node) + rest
         if root.isdigit():
-            return Hole((key_of(node), rest), clean_name(name_of(node) + rest), None if rest else node, ast.unparse(node) + rest)
-        return Hole(("field", root + rest), clean_name(root + rest), None if rest else node, ast.unparse(node) + rest)
+            return Hole((key_of(node), rest, form), clean_name(name_of(node) + rest), expression=expression)
+        return Hole(("field", path, form), clean_name(path), expression=expression)
 
 
 NOTHING = Arguments()
@@ -61,7 +63,7 @@ def format_fields(source: str, arguments: Arguments = NOTHING) -> list[Part] | N
     parts: list[Part] = []
     automatic = 0
     try:
-        for literal, name, _spec, _conversion in string.Formatter().parse(source):
+        for literal, name, spec, conversion in string.Formatter().parse(source):
             parts.append(literal)
             if name is None:
                 continue
@@ -71,7 +73,7 @@ def format_fields(source: str, arguments: Arguments = NOTHING) -> list[Part] | N
             rest = name[len(root) :]
             if not root:
                 root, automatic = str(automatic), automatic + 1
-            parts.append(arguments.hole(root, rest))
+            parts.append(arguments.hole(root, rest, f"{conversion or ''}:{spec}"))
     except ValueError:
         return None
     return parts
@@ -100,9 +102,9 @@ def percent_fields(source: str, right: ast.expr | None = None) -> list[Part] | N
         if found["type"] == "%":
             parts.append("%")
         elif found["name"] is not None:
-            parts.append(arguments.hole(found["name"]))
+            parts.append(arguments.hole(found["name"], form=found[0]))
         else:
-            parts.append(arguments.hole(str(count)))
+            parts.append(arguments.hole(str(count), form=found[0]))
             count += 1
     rest = source[at:]
     if any("%" in part for part in [*parts, rest] if isinstance(part, str) and part != "%"):
@@ -161,7 +163,7 @@ def _jinja_without_last_newline(source: str) -> list[Part] | None:
     return jinja_fields(source[:-1]) if source.endswith("\n") else None  # Jinja removes it, unless it is told not to
 
 
-_READINGS: tuple[tuple[Kind, object], ...] = (
+_READINGS: tuple[tuple[Kind, Callable[[str], list[Part] | None]], ...] = (
     ("format", format_fields),
     ("replace", single_brace_fields),
     ("jinja", jinja_fields),

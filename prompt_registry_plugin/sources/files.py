@@ -140,7 +140,7 @@ def _whole(source: str) -> Strings:
 
 def _yaml(source: str) -> Strings:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a safe loader as well, and ten times as fast
-    for document in yaml.load_all(source, Loader=loader):  # noqa: S506
+    for document in yaml.load_all(source, Loader=loader):
         yield from _strings(document)
 
 

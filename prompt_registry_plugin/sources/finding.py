@@ -30,11 +30,16 @@ class Sources:
     def __init__(self, modules: Sequence[SourceModule], problems: Sequence[str] = ()) -> None:
         self._modules = modules
         self._program: Program = read_program(modules)
+        self._given = tuple(problems)
         self.problems: tuple[str, ...] = (*problems, *self._program.problems)
         """A sentence for each module that has no source to read."""
         code = [template for template in self._program.templates if template.kind != "docstring"]
         self._code = _Index(code)
         self._docstrings = _Index([template for template in self._program.templates if template.kind == "docstring"])
+
+    def is_current(self, modules: Sequence[SourceModule], problems: Sequence[str]) -> bool:
+        """Return whether these would be the sources of `modules`, whose files may have changed."""
+        return self._program is read_program(modules) and self._given == tuple(problems)
 
     @property
     def templates(self) -> Sequence[SourceTemplate]:
@@ -58,7 +63,7 @@ class Sources:
         """
         try:
             return self._find(text, inside, _MAX_DEPTH)
-        except Exception as error:  # noqa: BLE001  # a boundary: what goes wrong here must not reach the agent
+        except Exception as error:  # a boundary: what goes wrong here must not reach the agent
             logger.debug("looking for the source of a text failed", exc_info=True)
             return NotFound(f"Looking for the source of the text failed: {type(error).__name__}: {error}.")
 
@@ -76,7 +81,8 @@ class Sources:
                 return self._with_nested(result, inside, depth) if isinstance(result, Found) else result
         if inside and (result := self._inside(text)):
             return self._with_nested(result, inside, depth) if isinstance(result, Found) else result
-        return NotFound(" ".join([*(index().why_not(text) for index in indexes), self._where_looked()]).strip())
+        reasons = [*(index().why_not(text) for index in indexes), self._where_looked()]
+        return NotFound(" ".join(filter(None, reasons)))
 
     def _inside(self, text: str) -> Found | NotFound | None:
         return self._code.find_inside(text) or self._files.find_inside(text)
@@ -142,7 +148,11 @@ class _Index:
         found: list[tuple[int, Found]] = []
         for i, pattern in self._patterns.items():
             first, last = pattern.literals[0], pattern.literals[-1]
-            if pattern.weight <= longer_than or max(pattern.literals, key=len) not in text or letters(pattern.literals, MIN_INSIDE) < MIN_INSIDE:
+            if (
+                pattern.weight <= longer_than
+                or max(pattern.literals, key=len) not in text
+                or letters(pattern.literals, MIN_INSIDE) < MIN_INSIDE
+            ):
                 continue
             before, after = not text.startswith(first), not text.endswith(last)
             if (before and letters([first], 8) < 8) or (after and letters([last], 8) < 8):
@@ -196,14 +206,20 @@ def _ends_at_words(values: dict[str, str], first: str, last: str) -> bool:
     return not (before[-1:].isalnum() and first[:1].isalnum()) and not (after[:1].isalnum() and last[-1:].isalnum())
 
 
+_last: Sources | None = None
+
+
 def read_sources() -> Sources:
     """Return the templates of the user's modules that are loaded now. What did not change since the last call is not read again.
 
     Never raises: what cannot be read is in `Sources.problems`.
     """
+    global _last
     try:
         modules, problems = loaded_modules()
-        return Sources(modules, problems)
-    except Exception as error:  # noqa: BLE001  # a boundary: what goes wrong here must not reach the agent
+        if _last is None or not _last.is_current(modules, problems):
+            _last = Sources(modules, problems)
+        return _last
+    except Exception as error:  # a boundary: what goes wrong here must not reach the agent
         logger.debug("reading the sources of the program failed", exc_info=True)
         return Sources([], [f"Reading the sources failed: {type(error).__name__}: {error}."])

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prompt_registry_plugin.sources.variables import clean_name
-from prompt_registry_plugin.templates.pattern import MIN_LITERAL, Pattern, letters
+from prompt_registry_plugin.templates.pattern import Pattern, letters
 from prompt_registry_plugin.templates.text import to_source
 
 MAX_TOKENS = 20_000
@@ -24,6 +24,7 @@ MIN_SHARE = 0.3
 MIN_COMMON = 16
 """Letters and digits that have to be common to all: four words or so."""
 _MAX_TEXTS = 20
+_MAX_TRIES = 50  # common pieces that are given up one by one, until every text has only one split
 _MAX_LEVELS = 4  # comparisons within what is between two common words
 
 # A word or number with what is inside it: 12.50, 2026-11-25, a@b.c, don't. White space in one piece; other signs one by one.
@@ -61,20 +62,24 @@ def infer_template(texts: Sequence[str]) -> Inferred | NotInferred:
     if max(map(len, tokens)) > MAX_TOKENS:
         return NotInferred(f"A text has more than {MAX_TOKENS:,} words, which is too long to compare.")
     pieces = _common_pieces(tokens)
-    while True:
+    for _ in range(_MAX_TRIES):
         template = to_source(_named(pieces))
-        pattern = Pattern(template, *_split(pieces, template))
+        pattern = Pattern.from_template(template, minimum=0)
         if letters(pattern.literals, MIN_COMMON) < MIN_COMMON:
             return NotInferred("The recorded texts have too little in common to infer a template.")
         share = letters(pattern.literals) / max(1, min(letters([text]) for text in different))
         if share < MIN_SHARE:
-            return NotInferred(f"The recorded texts have only {share:.0%} of their words in common, too little to infer a template.")
+            return NotInferred(
+                f"The recorded texts have only {share:.0%} of their words in common, too little to infer a template."
+            )
         values = [pattern.match(text) for text in different]
         found = [each for each in values if each is not None]
         if len(found) == len(values):
             return Inferred(template, tuple(found), share)
-        if (pieces := _without_shortest(pieces)) == []:
-            return NotInferred("The recorded texts can be split at their common words in more than one way.")
+        pieces = _without_shortest(pieces)
+        if not pieces:
+            break
+    return NotInferred("The recorded texts can be split at their common words in more than one way.")
 
 
 def _common_pieces(tokens: Sequence[Sequence[str]]) -> list[str | None]:
@@ -179,11 +184,3 @@ def _named(pieces: Sequence[str | None]) -> list[tuple[str, str | None]]:
         taken.add(name)
         named.append(("", name))
     return named
-
-
-def _split(pieces: Sequence[str | None], template: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    pattern = Pattern.from_template(template, minimum=0)
-    return pattern.literals, pattern.names
-
-
-__all__ = ["MIN_COMMON", "MIN_LITERAL", "MIN_SHARE", "Inferred", "NotInferred", "infer_template"]

@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import sysconfig
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +58,7 @@ def loaded_modules() -> tuple[list[SourceModule], list[str]]:
                 known = found.get(os.path.realpath(file))
                 if known is None or known.module == "__main__":
                     found[os.path.realpath(file)] = module_of(file, _imported_name(name, names))
-    modules = list(found.values())
+    modules = _with_distinct_names(list(found.values()))
     if len(modules) > MAX_FILES:
         problems.append(f"Only {MAX_FILES} of {len(modules)} modules were read.")
     return modules[:MAX_FILES], problems
@@ -75,6 +76,15 @@ def module_of(file: str, module: str | None = None) -> SourceModule:
     imported = module or own
     package = imported if path.stem == "__init__" else imported.rpartition(".")[0]
     return SourceModule(imported, own.replace(".", "/"), file, package)
+
+
+def _with_distinct_names(modules: list[SourceModule]) -> list[SourceModule]:
+    """Return modules of which no two have the same name: those that had are named after their folder too."""
+    counts = Counter(module.name for module in modules)
+    return [
+        replace(module, name=f"{Path(module.file).parent.name}/{module.name}") if counts[module.name] > 1 else module
+        for module in modules
+    ]
 
 
 def _imported_name(name: str, names: dict[str, Any]) -> str:
@@ -100,10 +110,14 @@ def _namespace(module: object) -> dict[str, Any] | None:
 def _add_main(names: dict[str, Any], found: dict[str, SourceModule], problems: list[str]) -> None:
     """Add what was typed into a notebook or a prompt; a program given with `-c` leaves no source."""
     cells = [
-        "".join(entry[2]) for file, entry in list(linecache.cache.items()) if _CELL.fullmatch(file) and len(entry) == 4 and entry[2]
+        "".join(entry[2])
+        for file, entry in list(linecache.cache.items())
+        if _CELL.fullmatch(file) and len(entry) == 4 and entry[2]
     ]
     if not cells:
-        if not getattr(sys, "flags", None) or sys.flags.interactive or hasattr(sys, "ps1"):
+        if sys.argv[:1] == ["-c"]:
+            problems.append("The program was given with -c, which leaves no source. Put it into a file.")
+        elif hasattr(sys, "ps1"):
             problems.append("What was typed at Python's prompt has no source. Put the prompt into a file.")
         return
     notebook = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or "notebook"

@@ -42,16 +42,14 @@ def _readings(
     owner = modules.get(definition.module, module) if definition else module
     line = definition.line if definition else text.line or place.line
     name = prompt_name(owner.name, definition.names if definition else place.names)
-    made = [
-        template_of(each, name, owner.file, line) for each in (readings(text) if text.kind != "docstring" else [text])
-    ]
+    made = [template_of(each, name, owner.file, line) for each in (readings(text) if text.kind != "docstring" else [text])]
     kept = [template for template in made if template is not None]
     if not kept:
         return []
     if letters(text.literals, MIN_LITERAL) < MIN_LITERAL:
         return kept  # too short to be found, so that it takes no number from one that is
     places = numbers.setdefault(name, [])
-    here = definition or (module.name, place.line, "".join(text.literals).split())
+    here = definition or (module.module, place.line, "".join(text.literals).split())
     if here not in places:
         places.append(here)
     number = places.index(here) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,3 +69,19 @@ def label_of(target: ast.expr) -> tuple[str, ...]:
         case ast.Subscript(value=value, slice=ast.Constant(value=key)):
             return (*label_of(value), str(key))
     return ()
+
+
+def count_assignments(node: ast.ClassDef) -> Counter[str]:
+    """Count the assignments to each attribute, as `self.name`, in a class and its methods."""
+    in_class = (f"self.{name}" for each in node.body if isinstance(each, ast.Assign | ast.AnnAssign) for name in _bound(each))
+    in_methods = (
+        name
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and (name := target_name(each))
+    )
+    return Counter([*in_class, *in_methods])
+
+
+def _bound(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]

@@ -42,8 +42,8 @@ class _Reading:
     stamp: _Stamp
     found: list[FoundText] = field(default_factory=list)
     names: dict[str, Value] = field(default_factory=dict)
-    imports: set[str] = field(default_factory=set)
-    """Modules whose names were asked for."""
+    imports: dict[str, _Reading | None] = field(default_factory=dict)
+    """What was read of the modules whose names were asked for; None for one that was not loaded."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -69,6 +69,7 @@ class _ProgramReader:
         self._stamps = stamps
         self._read: dict[str, _Reading] = {}
         self._busy: dict[str, StatementReader] = {}
+        self._checking: set[str] = set()
 
     def read(self) -> Program:
         with warnings.catch_warnings():
@@ -83,29 +84,31 @@ class _ProgramReader:
         if name not in self._read:
             module = self._modules[name]
             kept = _kept.get(module.file)
-            self._read[name] = kept if kept is not None and self._holds(kept, name, set()) else self._read_module(module)
+            if kept is not None and name in self._checking:  # modules that import each other: assume that this one holds
+                return kept
+            self._checking.add(name)
+            self._read[name] = kept if kept is not None and self._holds(kept, name) else self._read_module(module)
             _kept[module.file] = self._read[name]
         return self._read[name]
 
-    def _holds(self, reading: _Reading, name: str, above: set[str]) -> bool:
-        """Whether neither a module nor what it imports, nor what that imports, changed since it was read."""
-        if reading.stamp != self._stamps.get(name):
-            return False
-        for used in reading.imports - above:
-            module = self._modules.get(used)
-            kept = _kept.get(module.file) if module else None
-            if kept is None or not self._holds(kept, used, above | reading.imports):
-                return False
-        return True
+    def _holds(self, reading: _Reading, name: str) -> bool:
+        """Whether neither a module nor anything that it took from others changed since it was read."""
+        return reading.stamp == self._stamps[name] and all(
+            (self._reading(used) if used in self._modules else None) is before for used, before in reading.imports.items()
+        )
 
     def _read_module(self, module: SourceModule) -> _Reading:
         reading = _Reading(self._stamps[module.module])
 
         def value_of(used: str, name: str) -> Value:
             if used not in self._modules:
+                reading.imports[used] = None
                 return None
-            reading.imports.add(used)
-            names = self._busy[used].scope.values if used in self._busy else self._reading(used).names
+            if used in self._busy:
+                names = self._busy[used].scope.values
+            else:
+                reading.imports[used] = self._reading(used)
+                names = self._reading(used).names
             if name == "*":
                 return Entries({key: value for key, value in names.items() if not key.startswith("_")})
             return names.get(name)

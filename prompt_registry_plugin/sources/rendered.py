@@ -6,6 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import islice
 from typing import Any, Literal
 
 SignKind = Literal["differs", "value", "date", "time", "identifier", "number"]
@@ -13,31 +14,37 @@ SignKind = Literal["differs", "value", "date", "time", "identifier", "number"]
 MAX_TEXT = 200_000
 """Characters of a text that are looked at."""
 _MAX_VALUES = 2_000
+_MAX_CHILDREN = 200
 _MAX_DEPTH = 6
 _MAX_VALUE = 20_000  # characters of a value that is looked for
 _MIN_VALUE = 4  # a shorter word of the state is in a text by chance
 _MIN_DIGITS = 3
 
-_MONTHS = "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY = r"(?:[12]\d|3[01]|0?[1-9])"
+_YEAR = r"(?:19|20)\d\d"
+_DATES = (
+    rf"{_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.]{_DAY}",  # 2026-11-25
+    rf"{_DAY}[/.]{_DAY}[/.]{_YEAR}",  # 25.11.2026, 11/25/2026
+    rf"{_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}",  # November 25, 2026
+    rf"{_DAY}(?:st|nd|rd|th)?\.? {_MONTH},? {_YEAR}",  # 25 November 2026
+)
+_HOUR = r"(?<![\d:.])(?:[01]?\d|2[0-3]):[0-5]\d"
+_HEX = "[0-9a-f]"
 _PATTERNS: tuple[tuple[SignKind, bool, str, re.Pattern[str]], ...] = (
-    (
-        "date",
-        True,
-        "a date",
-        re.compile(
-            r"(?i)\b(?:(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:[12]\d|3[01]|0?[1-9])|(?:[12]\d|3[01]|0?[1-9])[/.](?:[12]\d|3[01]|0?[1-9])[/.](?:19|20)\d\d"
-            rf"|(?:{_MONTHS})\.? (?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th)?,? (?:19|20)\d\d|(?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th)?\.? (?:{_MONTHS})\.?,? (?:19|20)\d\d)(?!\d)"
-        ),
-    ),
-    ("time", True, "a time of day", re.compile(r"(?<![\d:.])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)(?![\d:])")),
+    ("date", True, "a date", re.compile(rf"(?i)\b(?:{'|'.join(_DATES)})(?!\d)")),
+    ("time", True, "a time of day", re.compile(_HOUR + r":[0-5]\d(?:\.\d{1,9})?(?![\d:])")),
     (
         "identifier",
         True,
         "an identifier",
-        re.compile(r"(?i)(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f-])"),
+        re.compile(rf"(?i)(?<![0-9a-f-]){_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?![0-9a-f-])"),
     ),
     ("identifier", True, "an object's address", re.compile(r"<[\w.]{1,80} object at 0x[0-9a-f]{6,16}>")),
-    ("time", False, "a time of day", re.compile(r"(?i)(?<![\d:.])(?:[01]?\d|2[0-3]):[0-5]\d(?![\d:])(?: ?[ap]m\b)?")),
+    ("time", False, "a time of day", re.compile(r"(?i)" + _HOUR + r"(?![\d:])(?: ?[ap]m\b)?")),
     ("number", False, "a number", re.compile(r"(?<![\w.,:-])\d{1,12}(?:[.,]\d{1,12}){0,4}(?![\w:-])")),
 )
 
@@ -83,11 +90,16 @@ def rendered_signs(text: str, *, others: Sequence[str] = (), state: object = Non
 def _of_state(text: str, state: object) -> Iterator[Sign]:
     told: set[str] = set()
     for path, value in _leaves(state):
-        if value in told or value not in text or not _is_whole(text, value):
+        if value in told or value not in text or value == text.strip() or not _is_whole(text, value):
             continue
         told.add(value)
         shown = value if len(value) <= 60 else value[:59] + "…"
-        yield Sign("value", True, shown, f"The text has the value of {path}, {shown!r}." if path else f"The text has the input, {shown!r}.")
+        yield Sign(
+            "value",
+            True,
+            shown,
+            f"The text has the value of {path}, {shown!r}." if path else f"The text has the input, {shown!r}.",
+        )
 
 
 def _leaves(state: object) -> Iterator[tuple[str, str]]:
@@ -111,14 +123,17 @@ def _leaves(state: object) -> Iterator[tuple[str, str]]:
 
 
 def _children(value: object) -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        return [(str(key), child) for key, child in list(value.items())[:_MAX_VALUES]]
-    if isinstance(value, list | tuple | set | frozenset):
-        return [(str(i), child) for i, child in enumerate(list(value)[:_MAX_VALUES])]
-    if is_dataclass(value) and not isinstance(value, type):
-        return [(field.name, getattr(value, field.name, None)) for field in fields(value)]
-    names = getattr(value, "__dict__", None)
-    return [(name, child) for name, child in list(names.items())[:_MAX_VALUES] if not name.startswith("_")] if isinstance(names, dict) else []
+    try:
+        if isinstance(value, Mapping):
+            return [(str(key), child) for key, child in islice(value.items(), _MAX_CHILDREN)]
+        if isinstance(value, list | tuple | set | frozenset):
+            return [(str(i), child) for i, child in enumerate(islice(value, _MAX_CHILDREN))]
+        if is_dataclass(value) and not isinstance(value, type):
+            return [(field.name, getattr(value, field.name, None)) for field in fields(value)]
+        names = object.__getattribute__(value, "__dict__")
+    except Exception:  # noqa: BLE001  # a boundary: the state is the agent's, and may be anything
+        return []
+    return [(name, child) for name, child in islice(names.items(), _MAX_CHILDREN) if not str(name).startswith("_")]
 
 
 def _is_whole(text: str, value: str) -> bool:

@@ -7,15 +7,24 @@ is not used in building another one, where its name goes out of scope.
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from prompt_registry_plugin.sources.expressions import MIN_CHOICE, Evaluator
-from prompt_registry_plugin.sources.places import FoundText, Place, label_of
-from prompt_registry_plugin.sources.texts import Definition, Text
+from prompt_registry_plugin.sources.places import FoundText, Place, count_assignments, label_of
+from prompt_registry_plugin.sources.texts import Text
 from prompt_registry_plugin.sources.uses import TextFinder, defaults_of
-from prompt_registry_plugin.sources.values import Entries, Items, ModuleValue, Scope, Value, defined, hole_of, is_texts, target_name
+from prompt_registry_plugin.sources.values import (
+    Entries,
+    Items,
+    ModuleValue,
+    Scope,
+    Value,
+    defined,
+    hole_of,
+    is_texts,
+    target_name,
+)
 from prompt_registry_plugin.templates.pattern import letters
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -24,14 +33,16 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 class StatementReader:
     """Reads one module. `imported` gives the value of a name of another module, `is_module` tells whether one is known."""
 
-    def __init__(self, module: str, package: str, imported: Callable[[str, str], Value], is_module: Callable[[str], bool]) -> None:
+    def __init__(
+        self, module: str, package: str, imported: Callable[[str, str], Value], is_module: Callable[[str], bool]
+    ) -> None:
         self.scope = Scope(lambda name: None)
         self._module = module
         self._package = package
         self._imported = imported
         self._is_module = is_module
         self._evaluator = Evaluator(self._attribute)
-        self._finder = TextFinder(self._evaluator)
+        self._finder = TextFinder(module, self._evaluator)
         self._deferred: list[tuple[_Function, Place]] = []
 
     @property
@@ -113,10 +124,10 @@ class StatementReader:
     def _hold(self, name: str, label: tuple[str, ...], value: Value, line: int, place: Place) -> None:
         if place.kind != "function" or name.startswith("self."):
             owner = place.names[:-1] if place.kind == "function" else place.names
-            value = defined(value, Definition(self._module, (*owner, *label), line))
+            value = defined(value, self._module, (*owner, *label), line)
         place.scope.assign(name, value, line)
         if isinstance(value, Entries | ModuleValue):
-            place.scope.used.add(id(value))
+            place.scope.used[id(value)] = value
 
     def _augmented(self, node: ast.AugAssign, place: Place) -> None:
         name, label = target_name(node.target), label_of(node.target)
@@ -274,25 +285,9 @@ class StatementReader:
         self._close(inner)
         # Methods read what `__init__` assigns to `self`.
         self._deferred[first:] = sorted(self._deferred[first:], key=lambda each: each[0].name != "__init__")
-        changing: dict[str, Value] = {name: None for name, count in _assignments(node).items() if count > 1}
+        changing: dict[str, Value] = {name: None for name, count in count_assignments(node).items() if count > 1}
         instance.values = {**{f"self.{name}": value for name, value in inner.scope.values.items()}, **changing}
         place.scope.values[node.name] = Entries(dict(inner.scope.values))
-
-
-def _assignments(node: ast.ClassDef) -> Counter[str]:
-    """Count the assignments to each attribute, in the class and its methods."""
-    in_class = (f"self.{name}" for each in node.body if isinstance(each, ast.Assign | ast.AnnAssign) for name in _bound(each))
-    in_methods = (
-        name
-        for each in ast.walk(node)
-        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and (name := target_name(each))
-    )
-    return Counter([*in_class, *in_methods])
-
-
-def _bound(node: ast.Assign | ast.AnnAssign) -> list[str]:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _is_choice(value: Value) -> bool:

@@ -46,6 +46,8 @@ class Definition:
     module: str
     names: tuple[str, ...]
     line: int
+    number: int = 0
+    """Tells the texts apart between which the program chooses there."""
 
 
 @dataclass(frozen=True, slots=True)

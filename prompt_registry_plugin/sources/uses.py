@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 from prompt_registry_plugin.sources import texts
 from prompt_registry_plugin.sources.expressions import Evaluator
+from prompt_registry_plugin.sources.methods import TEXT_FUNCTIONS
 from prompt_registry_plugin.sources.places import FoundText, Place
 from prompt_registry_plugin.sources.texts import Text, Texts
-from prompt_registry_plugin.sources.values import Items, Scope, Value, is_texts, target_name
+from prompt_registry_plugin.sources.values import Items, Scope, Value, defined, is_texts, target_name
 
 _LOG_METHODS = frozenset("debug info warning warn error exception critical log print".split())
 _LOGGERS = ("log", "console", "warnings", "print")
@@ -18,7 +19,8 @@ _LOGGERS = ("log", "console", "warnings", "print")
 class TextFinder:
     """Collects the texts of a module in `found`."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, module: str, evaluator: Evaluator) -> None:
+        self._module = module
         self.found: list[FoundText] = []
         self._evaluator = evaluator
         self._taken: dict[int, Value] = {}  # values whose texts were found, kept alive so that their ids stay theirs
@@ -42,9 +44,9 @@ class TextFinder:
             value = tuple(text for text in value if text.parts not in known)
         if isinstance(value, Items):
             for elements in value.alternatives:
-                for element in elements:
+                for i, element in enumerate(elements):
                     if isinstance(element, tuple) and is_texts(element):
-                        self._add(element, place, line)
+                        self._add(element, place.below(str(i)), line)
         elif isinstance(value, tuple) and is_texts(value):
             self._add(value, place, line)
 
@@ -56,8 +58,12 @@ class TextFinder:
             self._add(texts.cleandoc(text), place.at("doc"), first.lineno)
 
     def _add(self, found: Texts, place: Place, line: int) -> None:
-        if any(text.literals for text in found):
-            self.found.append(FoundText(place.full_name, found, found[0].line or line))
+        if not any(text.literals for text in found):
+            return
+        if place.kind != "function":
+            known = defined(found, self._module, place.full_name, line)
+            found = known if isinstance(known, tuple) else found
+        self.found.append(FoundText(place.full_name, found, found[0].line or line))
 
     def _operation(self, node: ast.expr, place: Place, is_piece: bool) -> None:
         value = None if is_piece else self._evaluator.evaluate(node, place.scope)
@@ -75,7 +81,7 @@ class TextFinder:
             self._add((Text((node.value,), "constant", node.lineno),), place, node.lineno)
 
     def _formatted(self, node: ast.FormattedValue, place: Place, is_piece: bool) -> None:
-        self.visit(node.value, place, is_piece=True)
+        self.visit(node.value, place, is_piece=not isinstance(node.value, ast.IfExp | ast.BoolOp))
 
     def _name(self, node: ast.Name, place: Place, is_piece: bool) -> None:
         if not is_piece and (value := place.scope.lookup(node.id)) is not None:
@@ -99,9 +105,9 @@ class TextFinder:
         if isinstance(node.func, ast.Attribute):
             self.visit(node.func.value, place, is_piece=built)
         for argument in node.args:  # those of `format` are values, which may be texts of their own
-            self.visit(argument, place, is_piece=built and (method is None or method == "join"))
-        for keyword in node.keywords:
-            self.visit(keyword.value, place.below(keyword.arg))
+            self.visit(argument, place, is_piece=built and (method in (None, "join") or method in TEXT_FUNCTIONS))
+        for keyword in node.keywords:  # `field(default=…)` is what its attribute holds
+            self.visit(keyword.value, place.below(None if keyword.arg in ("default", "default_factory") else keyword.arg))
 
     def _dictionary(self, node: ast.Dict, place: Place, is_piece: bool) -> None:
         entries = [(_key_name(key), value) for key, value in zip(node.keys, node.values, strict=True)]
@@ -130,7 +136,9 @@ class TextFinder:
             self.visit(default, place.below(argument.arg))
         self.visit(node.body, place.within(inner))
 
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, place: Place, is_piece: bool) -> None:
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, place: Place, is_piece: bool
+    ) -> None:
         inner = place.within(Scope(place.scope, place.scope.used))
         for generator in node.generators:
             self.visit(generator.iter, inner)

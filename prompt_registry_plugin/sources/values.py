@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from prompt_registry_plugin.sources.texts import MAX_ALTERNATIVES, Definition, Hole, Text, Texts, distinct, make
 from prompt_registry_plugin.sources.variables import key_of, name_of
+from prompt_registry_plugin.templates.pattern import letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,16 @@ class Number:
 Value = Texts | Items | Entries | ModuleValue | Number | None
 """None is a value of which nothing is known."""
 
+MIN_SHARED = 24
+"""Letters that branches have to begin with, so that what they add is a variable; with fewer, each branch makes a template."""
+
 Resolve = Callable[[str], Value]
 
 
-def hole_of(node: ast.AST) -> Texts:
-    """Return the text of an expression of which nothing is known: one hole."""
-    return (Text((Hole(key_of(node), name_of(node), node),), "f-string", getattr(node, "lineno", 0)),)
+def hole_of(node: ast.AST, form: Hashable = None) -> Texts:
+    """Return the text of an expression of which nothing is known: one hole. `form` tells how the value is formatted."""
+    key = key_of(node) if form is None else (key_of(node), form)
+    return (Text((Hole(key, name_of(node), node),), "f-string", getattr(node, "lineno", 0)),)
 
 
 def opaque(name: str, line: int) -> Texts:
@@ -78,12 +83,23 @@ def is_texts(value: object) -> bool:
     return isinstance(value, tuple) and any(text.literals or not text.parts for text in value)
 
 
-def defined(value: Value, definition: Definition) -> Value:
+def defined(value: Value, module: str, names: tuple[str, ...], line: int) -> Value:
     """Return a value whose texts know where they are defined; one that was defined elsewhere keeps that."""
     if isinstance(value, tuple):
-        return tuple(t if t.definition or not t.literals else replace(t, definition=definition, derived=False) for t in value)
+        return tuple(
+            text
+            if text.definition or not text.literals
+            else replace(text, definition=Definition(module, names, text.line or line, i), derived=False)
+            for i, text in enumerate(value)
+        )
     if isinstance(value, Entries):
-        return Entries({k: defined(v, replace(definition, names=(*definition.names, k))) for k, v in value.values.items()})
+        return Entries({key: defined(each, module, (*names, key), line) for key, each in value.values.items()})
+    if isinstance(value, Items) and len(value.alternatives) == 1:
+        elements = (
+            (each if isinstance(each, Many) else defined(each, module, (*names, str(i)), line))
+            for i, each in enumerate(value.alternatives[0])
+        )
+        return Items((tuple(each for each in elements if isinstance(each, tuple | Many)),))
     return value
 
 
@@ -92,11 +108,11 @@ class Scope:
 
     __slots__ = ("lost", "outer", "used", "values")
 
-    def __init__(self, outer: Scope | Resolve, used: set[int] | None = None) -> None:
+    def __init__(self, outer: Scope | Resolve, used: dict[int, Value] | None = None) -> None:
         self.values: dict[str, Value] = {}
         self.outer = outer
-        self.used: set[int] = set() if used is None else used
-        """Values that went into another text, or were found, by identity."""
+        self.used: dict[int, Value] = {} if used is None else used
+        """Values that went into another text, or were found, by identity; kept, so that an identity stays theirs."""
         self.lost: list[tuple[str, Value]] = []
         """Values that a name no longer holds, and that no statement used: what used them was not understood."""
 
@@ -106,7 +122,7 @@ class Scope:
         while isinstance(scope, Scope):
             if name in scope.values:
                 value = scope.values[name]
-                scope.used.add(id(value))
+                scope.used[id(value)] = value
                 return value
             scope = scope.outer
         return scope(name)
@@ -145,17 +161,45 @@ class Scope:
         self.values = merged
 
     def _either(self, name: str, options: list[Value], line: int) -> Value:
+        """Return what a name holds after branches of which each left one of `options`."""
+        value: Value = None
+        hole = Hole(("optional", name, line), "section", expression="a part that is not always in the text")
         if all(isinstance(option, tuple) for option in options):
-            value: Value = distinct(text for option in options if isinstance(option, tuple) for text in option)
+            known = [option for option in options if isinstance(option, tuple)]
+            value = self._optional_text(name, known, hole) or distinct(text for option in known for text in option)
         elif all(isinstance(option, Items) for option in options):
-            lists = dict.fromkeys(each for option in options if isinstance(option, Items) for each in option.alternatives)
-            value = Items(tuple(lists)) if len(lists) <= MAX_ALTERNATIVES else opaque(name, line)
-        else:
+            lists = tuple(dict.fromkeys(each for option in options if isinstance(option, Items) for each in option.alternatives))
+            value = self._optional_items(name, lists, hole)
+        if value is None:
             self.lost += [(name, option) for option in options if id(option) not in self.used]
             value = opaque(name, line)
         if all(id(option) in self.used for option in options):
-            self.used.add(id(value))
+            self.used[id(value)] = value
         return value
+
+    def _optional_text(self, name: str, options: list[Texts], hole: Hole) -> Texts | None:
+        """Return the text that all options begin with, and a hole for what some of them add; None if there is no such text."""
+        base = min(options, key=lambda option: sum(len(part) for text in option for part in text.literals))
+        if any(letters(text.literals, MIN_SHARED) < MIN_SHARED for text in base):
+            return None
+        added = [(text, next((each for each in base if _extends(text, each)), None)) for option in options for text in option]
+        if any(before is None for _, before in added):
+            return None
+        self.lost += [
+            ("section", (rest,)) for text, before in added if before is not None and (rest := _rest(text, before)).parts
+        ]
+        longer = {before.parts for text, before in added if before is not None and text.parts != before.parts}
+        return distinct(make((*text.parts, hole), text.kind, text.line) if text.parts in longer else text for text in base)
+
+    def _optional_items(self, name: str, lists: tuple[tuple[Element, ...], ...], hole: Hole) -> Items | None:
+        """Return the list that all others begin with, and a part of unknown length for what they add."""
+        base = min(lists, key=len)
+        while any(each[: len(base)] != base for each in lists):
+            base = base[:-1]
+        if not base and len(lists) > 1:
+            return Items(lists) if len(lists) <= MAX_ALTERNATIVES else None
+        self.lost += [("section", element) for each in lists for element in each[len(base) :] if isinstance(element, tuple)]
+        return Items(((*base, Many(hole)),)) if len(lists) > 1 else Items(lists)
 
     def repeat(self, before: dict[str, Value], hole: Hole, line: int) -> None:
         """Correct what a body that ran once left, for a body that runs any number of times: what it adds is one hole."""
@@ -190,3 +234,14 @@ def _extends(after: Text, before: Text) -> bool:
         and isinstance(grown, str)
         and grown.startswith(last)
     )
+
+
+def _rest(after: Text, before: Text) -> Text:
+    """Return what a text adds to another one that it begins with."""
+    count = len(before.parts)
+    if after.parts[:count] == before.parts:
+        return make(after.parts[count:], after.kind, after.line)
+    last, grown = before.parts[-1], after.parts[count - 1]
+    assert isinstance(last, str)
+    assert isinstance(grown, str)
+    return make((grown[len(last) :], *after.parts[count:]), after.kind, after.line)

@@ -10,7 +10,9 @@ from prompt_registry_plugin.sources.texts import Hole
 
 _MAX_NAME = 60
 # What only holds the values: `state["topic"]` and `self.topic` are both `topic`.
-_HOLDERS = frozenset({"self", "cls", "state", "ctx", "context", "deps", "inputs", "kwargs", "args", "runtime", "values", "wrapper"})
+_HOLDERS = frozenset(
+    {"self", "cls", "state", "ctx", "context", "deps", "inputs", "kwargs", "args", "runtime", "values", "wrapper"}
+)
 # Calls that yield their argument, or what they are called on, in another form: the name of that is the better one.
 _FORMS = frozenset("str repr int float round format dumps list tuple sorted join set cast escape".split())
 _FORMING_METHODS = frozenset(
@@ -92,7 +94,9 @@ def _words(node: ast.AST | None) -> list[str]:
             return _words(first)
         case ast.BinOp(left=left, right=right):
             return _words(left) or _words(right)
-        case ast.ListComp(generators=[first, *_]) | ast.GeneratorExp(generators=[first, *_]) | ast.SetComp(generators=[first, *_]):
+        case (
+            ast.ListComp(generators=[first, *_]) | ast.GeneratorExp(generators=[first, *_]) | ast.SetComp(generators=[first, *_])
+        ):
             return _words(first.iter)
         case ast.comprehension(iter=value):
             return _words(value)

@@ -159,4 +159,3 @@ class PatternIndex(Generic[K]):
 def _length(piece: str) -> int:
     """Return how much of a piece is looked up: a power of two, so that there are few different lengths."""
     return min(1 << (len(piece).bit_length() - 1), _MAX_HEAD)
-
