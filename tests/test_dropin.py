@@ -312,7 +312,7 @@ async def test_pydantic_ai_tools_are_described_by_name() -> None:
     with pr.record() as trace:
         assert (await agent.run("hi", deps=Deps("Ada"))).output == "Searches Ada's mail."
     shown = next(span for span in trace.spans if span.kind == "llm")
-    assert shown.attributes["tools"] == {"search": "Searches Ada's mail."}
+    assert shown.attributes["descriptions"] == {"tools/search": "Searches Ada's mail."}
     assert trace.outputs_by_prompt() == {"tools/search": "Searches Ada's mail."}
     with pr.override_prompts({"tools/search": "Candidate."}):
         assert (await agent.run("hi", deps=Deps("Ada"))).output == "Candidate."

@@ -13,7 +13,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
 from prompt_registry_plugin.frameworks.notices import warn_once
-from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
+from prompt_registry_plugin.prompts.context import Place, Role, current_override, current_recorder
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import EMPTY, Template, digest
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
@@ -80,6 +80,36 @@ def text_here(text: str, context: object, place: Place | None = None) -> str:
     if recorder is not None and not recorder.has_rendered(text):  # else it came from a prompt that was recorded as such
         discovered(template, text, {}, place=place)
     return text
+
+
+def serve_text(text: str, role: Role, place: Place | None = None, context: object = None) -> str:
+    """Return the text to send instead of `text`, which an agent is about to give to a model; `text` itself if nothing replaces it.
+
+    Call it for every system, developer and instruction text, each text block of them, and user messages that the agent's code makes.
+    Calling it again with what it returned changes nothing. A `prompts:/` URI is loaded and rendered with variables from `context`,
+    as `values_of` has it. Raises what `load_prompt` and `format` raise for a URI; nothing for any other text.
+    """
+    if is_prompt_uri(text):
+        return text_from(current_registry().load_prompt(text), context)
+    if not is_active():
+        return text
+    template = to_source([(text, None)])
+    served = serve(digest(template))
+    if served is not None:
+        return text_from(served, context)
+    recorder = current_recorder()
+    if role == "system" and recorder is not None and not recorder.has_rendered(text):
+        discovered(template, text, {}, place=place)
+    return text
+
+
+def serve_description(text: str, key: str, place: Place | None = None, context: object = None) -> str:
+    """Return the description to send instead of `text`; `text` itself if nothing replaces it.
+
+    `key` is `tools/NAME`, `tools/NAME.PARAMETER`, `handoffs/NAME`, `output` or `output.FIELD`. Every `prompts:/` URI in the text is
+    replaced by the text that it names.
+    """
+    return description_here(text, context) or text
 
 
 _ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")

@@ -45,6 +45,11 @@ class Place:
     """The graph or agent."""
 
 
+Role = Literal["system", "user", "description"]
+"""The kinds of text that an agent's code gives to a model: `system` (also developer texts and instructions), `user`, and the
+`description` of a tool, parameter, handoff or output field."""
+
+
 class Recorder(Protocol):
     """The part of a recording that prompts, models and adapters use while the agent runs. Any thread may call its methods.
 
@@ -70,14 +75,26 @@ class Recorder(Protocol):
         name: str,
         messages: Sequence[Any],
         *,
-        tools: Mapping[str, str] = EMPTY,
+        descriptions: Mapping[str, str] = EMPTY,
+        place: Place | None = None,
         key: Hashable = None,
         parent_id: str | None = None,
+        tools: Mapping[str, str] = EMPTY,
     ) -> str:
-        """Start the span of a model call, linked to the prompts whose rendered text its messages or tool descriptions contain."""
+        """Start the span of a model call, linked to the prompts whose rendered text its messages or descriptions contain.
 
-    def model_attributes(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
-        """Return the attributes of a model span: messages, tools by name, and the prompts whose rendered text they contain."""
+        `descriptions` are texts by key: `tools/NAME`, `tools/NAME.PARAMETER`, `handoffs/NAME`, `output`, `output.FIELD`.
+        """
+
+    def model_attributes(
+        self,
+        messages: Sequence[Any],
+        descriptions: Mapping[str, str] = EMPTY,
+        *,
+        place: Place | None = None,
+        tools: Mapping[str, str] = EMPTY,
+    ) -> dict[str, Any]:
+        """Return the attributes of a model span: messages, descriptions, and the prompts whose rendered text they contain."""
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
         """End a span. Unknown and ended ones are ignored."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 def readable_text(rendered: Any) -> str:
@@ -31,3 +28,13 @@ def content_of(message: Any) -> str:
             for part in content
         )
     return "" if content is None else str(content)
+
+
+def blocks_of(message: Any) -> list[str]:
+    """Return the texts of a message one by one: each content block that is text. A message with plain content has one."""
+    content = message.get("content") if isinstance(message, Mapping) else getattr(message, "content", message)
+    if not isinstance(content, list | tuple):
+        return [] if content is None else [str(content)]
+    return [
+        text for part in content if (text := part.get("text") if isinstance(part, Mapping) else part) and isinstance(text, str)
+    ]

@@ -17,7 +17,7 @@ from typing import Any
 
 from prompt_registry_plugin.masking import json_copy
 from prompt_registry_plugin.prompts.context import Place, current_recorder
-from prompt_registry_plugin.prompts.messages import content_of, readable_text, role_of
+from prompt_registry_plugin.prompts.messages import blocks_of, content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, digest
 from prompt_registry_plugin.tracing.call_site import places_here, propose_name
 from prompt_registry_plugin.tracing.trace import Trace, error_text
@@ -119,24 +119,50 @@ class TraceRecorder(Trace):
         name: str,
         messages: Sequence[Any],
         *,
-        tools: Mapping[str, str] = EMPTY,
+        descriptions: Mapping[str, str] = EMPTY,
+        place: Place | None = None,
         key: Hashable = None,
         parent_id: str | None = None,
+        tools: Mapping[str, str] = EMPTY,
     ) -> str:
-        """Start the span of a model call, linked to the prompts whose rendered text is in `messages` or in descriptions of `tools`."""
-        return self.start("llm", name, key=key, parent_id=parent_id, attributes=self.model_attributes(messages, tools))
+        """Start the span of a model call, linked to the prompts whose rendered text is in `messages` or `descriptions`.
 
-    def model_attributes(self, messages: Sequence[Any], tools: Mapping[str, str] = EMPTY) -> dict[str, Any]:
-        """Return the attributes of a model span: messages, tools by name, and ids of the prompt spans whose text they contain."""
+        `descriptions` are texts by key: `tools/NAME`, `tools/NAME.PARAMETER`, `handoffs/NAME`, `output`, `output.FIELD`. `place` is the
+        graph or agent, and the node, that makes the call; without it, the locators of the frameworks tell.
+        """
+        attributes = self.model_attributes(messages, descriptions, place=place, tools=tools)
+        return self.start("llm", name, key=key, parent_id=parent_id, attributes=attributes)
+
+    def model_attributes(
+        self,
+        messages: Sequence[Any],
+        descriptions: Mapping[str, str] = EMPTY,
+        *,
+        place: Place | None = None,
+        tools: Mapping[str, str] = EMPTY,
+    ) -> dict[str, Any]:
+        """Return the attributes of a model span: messages, descriptions, place, and ids of the prompt spans that they contain.
+
+        A message with several content blocks has their texts one by one in `blocks`.
+        """
         contents = [content_of(message) for message in messages]
-        shown = [{"role": role_of(message), "content": text} for message, text in zip(messages, contents, strict=True)]
-        contents += tools.values()
+        shown = [_shown(message, text) for message, text in zip(messages, contents, strict=True)]
+        if tools:  # descriptions by the names of tools alone, as version 0.1.0 had them
+            descriptions = {**{f"tools/{name}": text for name, text in tools.items() if text}, **descriptions}
+        contents += descriptions.values()
         linked: dict[str, _Step] = {}  # by label, the newest render of each prompt
         for step in reversed(self._prompts):
             if step.name not in linked and _contain_all(contents, step.attributes["texts"]):
                 linked[step.name] = step
         found = _drop_parts(list(linked.values()), contents) if len(linked) > 1 else linked.values()
-        return {"messages": shown, "prompts": [step.id for step in found], **({"tools": dict(tools)} if tools else {})}
+        attributes: dict[str, Any] = {"messages": shown, "prompts": [step.id for step in found]}
+        if descriptions:
+            attributes["descriptions"] = dict(descriptions)
+        if place is None and (places := places_here(self)):
+            place = places[0]
+        if place is not None and (place.graph or place.node):
+            attributes["place"] = {"graph": place.graph, "node": place.node}
+        return attributes
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
         """End a span. Unknown and ended ones are ignored."""
@@ -252,6 +278,11 @@ def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> It
         raise
     else:
         recorder.finish(span_id)
+
+
+def _shown(message: Any, text: str) -> dict[str, Any]:
+    shown = {"role": role_of(message), "content": text}
+    return shown if len(blocks := blocks_of(message)) < 2 else {**shown, "blocks": blocks}
 
 
 def _contain_all(contents: Sequence[str], texts: Sequence[str]) -> bool:
