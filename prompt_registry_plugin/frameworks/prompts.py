@@ -13,9 +13,9 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
 from prompt_registry_plugin.frameworks.notices import warn_once
-from prompt_registry_plugin.prompts.context import Place, Role, current_override, current_recorder
+from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import EMPTY, Template, digest
+from prompt_registry_plugin.records import EMPTY, Role, Template, digest
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
 from prompt_registry_plugin.templates.text import to_source
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri

@@ -45,11 +45,6 @@ class Place:
     """The graph or agent."""
 
 
-Role = Literal["system", "user", "description"]
-"""The kinds of text that an agent's code gives to a model: `system` (also developer texts and instructions), `user`, and the
-`description` of a tool, parameter, handoff or output field."""
-
-
 class Recorder(Protocol):
     """The part of a recording that prompts, models and adapters use while the agent runs. Any thread may call its methods.
 
