@@ -40,7 +40,10 @@ class TextBinding:
     strict: bool = False
     """Whether the text is replaced at this place only, rather than at any place that sends it."""
     detail: Mapping[str, Any] = EMPTY
-    """More about it, as JSON data: `source` is the file and line that it was found in."""
+    """More about it, as JSON data: `source` is the file and line that it was found in, `key` the key of a description, and `alone`
+    whether every text of this role at this place was adopted."""
+    template: str | None = None
+    """The adopted template; the store fills it in. None if its version was deleted."""
 
 
 @dataclass(frozen=True, slots=True)

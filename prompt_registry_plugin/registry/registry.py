@@ -162,7 +162,7 @@ class PromptRegistry(RegistryBase):
         """
         now = time.monotonic()
         if not self._adopted and now >= self._look_again:
-            self._adopted = bool(self.loader.bindings())
+            self._adopted = bool(self.loader.bindings() or self.loader.adopted_texts())
             self._look_again = now + _LOOK_SECONDS
         return self._adopted
 

@@ -61,6 +61,7 @@ class TraceRecorder(Trace):
         self._lock = threading.RLock()
         self._steps: dict[str, _Step] = {}
         self._prompts: list[_Step] = []
+        self._rendered: set[str] = set()
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
         self._numbers = count(secrets.randbits(63))  # unique ids across traces, without a system call for each span
@@ -193,6 +194,7 @@ class TraceRecorder(Trace):
         """Record that a prompt was rendered here. `name` is None for one that the registry does not know."""
         places = places_here(self)
         place = place or (places[0] if places else Place())
+        texts = [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered]
         attributes = {
             "prompt": name,
             "version": version,
@@ -205,7 +207,7 @@ class TraceRecorder(Trace):
             "includes": list(includes),
             "variables": dict(values),
             "text": readable_text(rendered),
-            "texts": [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered],
+            "texts": texts,
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
@@ -215,10 +217,11 @@ class TraceRecorder(Trace):
         with self._lock:
             self._steps[step.id] = step
             self._prompts.append(step)
+            self._rendered.update(texts)
 
     def has_rendered(self, text: str) -> bool:
         """Return whether a recorded prompt rendered to this text, or to messages with it."""
-        return any(text in step.attributes["texts"] for step in self._prompts)
+        return text in self._rendered
 
     def span_id(self, key: Hashable) -> str | None:
         """Return the id of the span that was started with `key`, or None."""

@@ -11,6 +11,10 @@ from prompt_registry_plugin.records import TextBinding, utc_now
 from prompt_registry_plugin.store.sql.database import Row, Transaction, iso
 
 BINDING_COLUMNS = "text_hash, place, role, name, alias, version, strict, detail"
+SELECT_BINDINGS = (
+    f"SELECT {', '.join('b.' + column for column in BINDING_COLUMNS.split(', '))}, v.template FROM pattern_bindings b "
+    "LEFT JOIN prompt_versions v ON v.name = b.name AND v.version = b.version ORDER BY b.text_hash, b.place, b.role"
+)
 
 
 def write_binding(transaction: Transaction, binding: TextBinding) -> None:
@@ -36,9 +40,10 @@ def write_binding(transaction: Transaction, binding: TextBinding) -> None:
 
 
 def read_binding(row: Row) -> TextBinding:
-    """Return the binding in a row of `BINDING_COLUMNS`."""
-    text_hash, place, role, name, alias, version, strict, detail = row
-    return TextBinding(text_hash, place, role, name, alias, version, bool(strict), json.loads(detail))
+    """Return the binding in a row of `SELECT_BINDINGS`."""
+    text_hash, place, role, name, alias, version, strict, detail, template = row
+    text = None if template is None else json.loads(template)
+    return TextBinding(text_hash, place, role, name, alias, version, bool(strict), json.loads(detail), text)
 
 
 def missing_alias(transaction: Transaction, binding: TextBinding, by: str, reason: str | None) -> NewMove | None:

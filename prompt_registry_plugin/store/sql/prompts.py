@@ -12,7 +12,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Adopted, NewMove, NewVersion
 from prompt_registry_plugin.records import AliasMove, Change, ChangeKind, Page, Prompt, TextBinding, VersionSummary, utc_now
 from prompt_registry_plugin.store.sql.adoption import (
-    BINDING_COLUMNS,
+    SELECT_BINDINGS,
     missing_alias,
     read_binding,
     rename_prompt,
@@ -194,8 +194,7 @@ class SQLPrompts:
         return Adopted(added, moves)
 
     def text_bindings(self) -> list[TextBinding]:
-        rows = self._database.read(f"SELECT {BINDING_COLUMNS} FROM pattern_bindings ORDER BY text_hash, place, role")
-        return [read_binding(row) for row in rows]
+        return [read_binding(row) for row in self._database.read(SELECT_BINDINGS)]
 
     def unbind(self, name: str) -> None:
         with self._database.change() as transaction:
