@@ -161,8 +161,8 @@ class TraceRecorder(Trace):
             attributes["descriptions"] = dict(descriptions)
         if place is None and (places := places_here(self)):
             place = places[0]
-        if place is not None and (place.graph or place.node):
-            attributes["place"] = {"graph": place.graph, "node": place.node}
+        place = place or Place()
+        attributes["place"] = {"graph": place.graph, "node": place.node, "name": propose_name(place)}
         return attributes
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prompt_registry_plugin.prompts.context import Place
 from prompt_registry_plugin.records import Role, Span
+from prompt_registry_plugin.tracing.call_site import description_name
 
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user"}
 
@@ -23,6 +24,8 @@ class Slot:
     """The kind of text."""
     text: str
     """The text as it was sent."""
+    name: str = ""
+    """Name of a prompt at this place."""
     key: str = ""
     """Of a description: `tools/NAME`, `tools/NAME.PARAMETER`, `handoffs/NAME`, `output` or `output.FIELD`."""
 
@@ -46,10 +49,14 @@ def slots_of(span: Span) -> Iterator[Slot]:
         if role is not None:
             for text in message.get("blocks") or (message.get("content"),):
                 if isinstance(text, str) and text.strip():
-                    yield Slot(span.id, place_name(place), role, text)
+                    yield Slot(span.id, place_name(place), role, text, str(named.get("name") or "prompts/prompt"))
     for key, text in (attributes.get("descriptions") or {}).items():
         if isinstance(text, str) and text.strip():
-            yield Slot(span.id, place_name(place, key), "description", text, key)
+            yield Slot(span.id, place_name(place, key), "description", text, description_name(_agent(named), key), key)
+
+
+def _agent(named: Mapping[str, str | None]) -> str:
+    return str(named.get("graph") or named.get("node") or str(named.get("name") or "agent").partition("/")[0])
 
 
 def prompt_texts(spans: Iterable[Span]) -> frozenset[str]:
