@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.records import AliasMove as AliasMove
     from prompt_registry_plugin.records import Candidate as Candidate
     from prompt_registry_plugin.records import Change as Change
+    from prompt_registry_plugin.records import CoverageRow as CoverageRow
     from prompt_registry_plugin.records import DatasetSummary as DatasetSummary
     from prompt_registry_plugin.records import Example as Example
     from prompt_registry_plugin.records import Feedback as Feedback
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.functions import Dataset as Dataset
     from prompt_registry_plugin.registry.functions import aadopt as aadopt
     from prompt_registry_plugin.registry.functions import aarchive_prompt as aarchive_prompt
+    from prompt_registry_plugin.registry.functions import acoverage as acoverage
     from prompt_registry_plugin.registry.functions import adelete_prompt as adelete_prompt
     from prompt_registry_plugin.registry.functions import adelete_prompt_alias as adelete_prompt_alias
     from prompt_registry_plugin.registry.functions import adelete_prompt_tag as adelete_prompt_tag
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.functions import aregister_dataset as aregister_dataset
     from prompt_registry_plugin.registry.functions import aregister_prompt as aregister_prompt
     from prompt_registry_plugin.registry.functions import aregister_prompts as aregister_prompts
+    from prompt_registry_plugin.registry.functions import arename_prompt as arename_prompt
     from prompt_registry_plugin.registry.functions import arestore_prompt as arestore_prompt
     from prompt_registry_plugin.registry.functions import arollback as arollback
     from prompt_registry_plugin.registry.functions import asearch_prompts as asearch_prompts
@@ -127,6 +130,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.functions import aset_prompt_tag as aset_prompt_tag
     from prompt_registry_plugin.registry.functions import aset_prompt_version_tag as aset_prompt_version_tag
     from prompt_registry_plugin.registry.functions import aunprotect_alias as aunprotect_alias
+    from prompt_registry_plugin.registry.functions import coverage as coverage
     from prompt_registry_plugin.registry.functions import delete_prompt as delete_prompt
     from prompt_registry_plugin.registry.functions import delete_prompt_alias as delete_prompt_alias
     from prompt_registry_plugin.registry.functions import delete_prompt_tag as delete_prompt_tag
@@ -143,6 +147,7 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.registry.functions import register_dataset as register_dataset
     from prompt_registry_plugin.registry.functions import register_prompt as register_prompt
     from prompt_registry_plugin.registry.functions import register_prompts as register_prompts
+    from prompt_registry_plugin.registry.functions import rename_prompt as rename_prompt
     from prompt_registry_plugin.registry.functions import restore_prompt as restore_prompt
     from prompt_registry_plugin.registry.functions import rollback as rollback
     from prompt_registry_plugin.registry.functions import search_prompts as search_prompts
@@ -191,6 +196,10 @@ _HOME = {
         "log_feedback",
         "search_traces",
         "aadopt",
+        "acoverage",
+        "arename_prompt",
+        "coverage",
+        "rename_prompt",
         "aarchive_prompt",
         "adelete_prompt",
         "adelete_prompt_alias",
@@ -281,6 +290,7 @@ _HOME = {
         "AliasMove",
         "Candidate",
         "Change",
+        "CoverageRow",
         "DatasetSummary",
         "Example",
         "Feedback",

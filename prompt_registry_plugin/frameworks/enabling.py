@@ -8,6 +8,7 @@ from prompt_registry_plugin.errors import PluginError, did_you_mean
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.tracing.recorder import set_descriptions_wanted
 
 _requested: set[str] = set()  # enabled by name, rather than because another adapter builds on it
 
@@ -18,11 +19,13 @@ _enabled: set[str] = set()
 _adapters: dict[str, Adapter] = {}
 
 
-def enable(*frameworks: str) -> list[str]:
+def enable(*frameworks: str, descriptions: bool = False) -> list[str]:
     """Attaches the named adapters, or with no name those of all installed frameworks; returns the names of all that are on.
 
-    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises.
+    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises. With
+    `descriptions`, `adopt` takes the descriptions of tools, handoffs and outputs of later recordings too.
     """
+    set_descriptions_wanted(descriptions)
     known = _known()
     if unknown := [name for name in frameworks if name not in known]:
         raise PluginError(

@@ -7,6 +7,7 @@ and an alias, all in one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, overload
 
 from prompt_registry_plugin import uri
@@ -101,12 +102,11 @@ def adopt(
         name = _name_for(finding, names)
         if name is None:
             continue
-        try:
-            _check(registry, finding, uri.check_name(name), alias, named=finding.name in names)
-        except (PromptExists, UserError) as error:
-            if taken == "raise":
-                raise
-            finding.detail = str(error)
+        refusal = _refusal(registry, finding, uri.check_name(name), alias, named=finding.name in names)
+        if refusal is not None:
+            if taken == "raise" or finding.name in names:
+                raise refusal.to_error()
+            finding.detail = refusal.reason
             continue
         planned.append((finding, name))
     _check_names(planned)
@@ -128,31 +128,48 @@ def _name_for(finding: Finding, names: Mapping[str, str | None]) -> str | None:
     return finding.name
 
 
-def _check(registry: RegistryBase, finding: Finding, name: str, alias: str, *, named: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a text cannot be adopted under a name."""
+
+    kind: type[UserError]
+    reason: str
+    advice: str = ""
+    """What to do about it, in the words of Python."""
+
+    def to_error(self) -> UserError:
+        return self.kind(f"{self.reason}; {self.advice}" if self.advice else self.reason)
+
+
+def _refusal(registry: RegistryBase, finding: Finding, name: str, alias: str, *, named: bool) -> _Refusal | None:
     prompts = registry.store.prompts
     proposed, template = finding.name, finding.template
+    leave_out = f"leave it out with names={{{proposed!r}: None}}"
     if finding.role == "template" and finding.state == "not adoptable":
-        raise UserError(
-            f"prompt {proposed!r} cannot be adopted: {finding.detail}; leave it out with names={{{proposed!r}: None}}"
-        )
+        return _Refusal(UserError, f"prompt {proposed!r} cannot be adopted: {finding.detail}", leave_out)
     bound = _bound_name(registry, finding)
     if bound is not None and bound != name:
-        raise PromptExists(f"the text of {proposed!r} is already adopted as {bound!r}; it cannot stand for {name!r} as well")
+        reason = f"the text of {proposed!r} is already adopted as {bound!r}; it cannot stand for {name!r} as well"
+        return _Refusal(PromptExists, reason)
     if prompts.get(uri.PromptURI(f"{name}/{alias}")) is not None:
-        raise AliasConflict(f"prompts:/{name}/{alias} is a prompt of its own; adopt {proposed!r} under another name")
+        return _Refusal(
+            AliasConflict, f"prompts:/{name}/{alias} is a prompt of its own", f"adopt {proposed!r} under another name"
+        )
     validation.check_folder(prompts, name)
     if finding.role != "template" and not hasattr(prompts, "adopt"):
-        kind = type(registry.store).__name__
-        raise UnsupportedByStore(
-            f"The registry {registry.place} keeps no adopted texts except template objects: its store, {kind}, has no method `adopt`. "
-            f"Use a registry that does, such as sqlite:///prompts.db, or leave it out with names={{{proposed!r}: None}}."
+        reason = (
+            f"The registry {registry.place} keeps no adopted texts except template objects: its store, {type(prompts).__name__}, "
+            "has no method `adopt`"
         )
+        return _Refusal(UnsupportedByStore, reason, leave_out)
     known = prompts.versions(name)
     if known and not named and not any(version.template == template for version in known):
-        raise PromptExists(
-            f"{name!r} is already a prompt with another text in {registry.place}; if this is its next version, say so with "
-            f"names={{{proposed!r}: {name!r}}}, otherwise adopt it under another name"
+        reason = f"{name!r} is already a prompt with another text in {registry.place}"
+        advice = (
+            f"if this is its next version, say so with names={{{proposed!r}: {name!r}}}, otherwise adopt it under another name"
         )
+        return _Refusal(PromptExists, reason, advice)
+    return None
 
 
 def _bound_name(registry: RegistryBase, finding: Finding) -> str | None:

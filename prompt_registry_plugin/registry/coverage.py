@@ -188,6 +188,9 @@ class Findings:
         key = ("slot", role, text_hash, place if is_nested else "")
         finding = self._count(key, lambda: self._of_source(found, role, shown, is_nested))
         finding.places.setdefault(place)
+        expected = None if is_nested or finding.state == "adopted" else self._texts.expected_at(role, place)
+        if expected is not None:
+            finding.detail = f"{expected!r} was adopted here, and the text has changed"
         for name, inner in (found.get("nested") or {}).items():
             if "template" in inner and not inner.get("is_literal"):
                 self._add_found(inner, role, f"{text_hash}.{name}", f"{{{{{name}}}}} of {finding.name}", True)

@@ -26,6 +26,15 @@ from prompt_registry_plugin.tracing.trace import Trace, error_text
 _current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
 
 
+_descriptions_wanted = False
+
+
+def set_descriptions_wanted(wanted: bool) -> None:
+    """Mark the descriptions of every recording from now on as wanted for adoption, or stop that."""
+    global _descriptions_wanted
+    _descriptions_wanted = wanted
+
+
 class _Step:
     """A span that may still change. The agent waits while one is made, so it is cheaper than a frozen `Span`."""
 
@@ -159,6 +168,8 @@ class TraceRecorder(Trace):
         attributes: dict[str, Any] = {"messages": shown, "prompts": [step.id for step in found]}
         if descriptions:
             attributes["descriptions"] = dict(descriptions)
+            if _descriptions_wanted:
+                attributes["adopt_descriptions"] = True
         if place is None and (places := places_here(self)):
             place = places[0]
         place = place or Place()
