@@ -11,7 +11,7 @@ from typing import Any
 
 from examples.third_party_plugin.framework import TinyAgent
 from prompt_registry_plugin import hookimpl
-from prompt_registry_plugin.frameworks.prompts import text_here, user_text
+from prompt_registry_plugin.frameworks.prompts import serve_text, user_text
 from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.protocols import Adapter, Target
 from prompt_registry_plugin.tracing.recorder import span
@@ -33,14 +33,15 @@ class TinyAdapter:
             system_text = TinyAgent.system_text
 
             def our_system_text(agent: TinyAgent) -> str:
-                return text_here(system_text(agent), {}, Place(node="instructions", graph=agent.name))
+                return serve_text(system_text(agent), "system", Place(node="instructions", graph=agent.name))
 
             def our_ask(agent: TinyAgent, text: str) -> str:
                 with span("agent", agent.name, {"inputs": text}):
                     recorder = current_recorder()
+                    place = Place(node="instructions", graph=agent.name)
                     system = agent.system_text()
                     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-                    model = recorder.start_model("tiny-model", messages) if recorder else None
+                    model = recorder.start_model("tiny-model", messages, place=place) if recorder else None
                     answer = agent.model(system, text)
                     if recorder:
                         recorder.finish(model, attributes={"output": answer})

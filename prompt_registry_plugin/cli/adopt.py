@@ -73,8 +73,12 @@ def show_status(as_json: bool) -> None:
     bound: dict[tuple[str, str], list[str]] = {}
     for name, alias in registry.loader.bindings().values():
         bound.setdefault((name, alias), [])
-    for binding in registry.loader.adopted_texts().bindings:
-        bound.setdefault((binding.name, binding.alias), []).append(binding.place)
+    bindings = registry.loader.adopted_texts().bindings
+    names = {binding.text_hash: binding.name for binding in bindings}
+    for binding in bindings:
+        text_hash, _, variable = binding.place.rpartition(".")
+        place = f"{{{{{variable}}}}} of {names.get(text_hash, 'a template')}" if binding.detail.get("nested") else binding.place
+        bound.setdefault((binding.name, binding.alias), []).append(place)
     adopted = [
         (name, alias, _version(registry, name, alias), sorted({place for place in places if place}))
         for (name, alias), places in sorted(bound.items())

@@ -64,7 +64,8 @@ def serve_adopted_values(registry: PromptRegistry, text_hash: str, values: Mappi
 
 def _serve(registry: PromptRegistry, texts: AdoptedTexts, text: str, adopted: AdoptedText, where: str, depth: int) -> str:
     binding, pattern = adopted.binding, adopted.pattern
-    version = registry.load_prompt(f"{SCHEME}{binding.name}@{binding.alias}")
+    reference = f"{SCHEME}{binding.name}@{binding.alias}"
+    version = registry.loader.load(reference, None)  # without the context: a candidate that cannot be sent was not rendered
     label = f"version {version.version} of {binding.name!r}{f' at {where}' if where else ''}"
     override = current_override()
     candidate = override.find(binding.name) if override is not None else None
@@ -85,6 +86,7 @@ def _serve(registry: PromptRegistry, texts: AdoptedTexts, text: str, adopted: Ad
             if inner := texts.find(values[name], binding.role, place):
                 values[name] = _serve(registry, texts, values[name], inner, place, depth - 1)
     recorder = current_recorder()
+    version = registry.load_prompt(reference) if override is not None or recorder is not None else version
     if candidate is None and version.template == binding.template and values == adopted.values:
         if recorder is not None and not recorder.has_rendered(text):
             version.format(values)  # the text that the agent has, recorded as the prompt's

@@ -90,9 +90,8 @@ class Findings:
         self._names: set[str] = set()
         spans = trace.spans
         self._inputs = [span.attributes.get("inputs") for span in spans if span.parent_id is None]
-        self._given = frozenset(text.strip() for text in _strings(self._inputs))
         self._covered = prompt_texts(spans)
-        self._given = frozenset(text.strip() for text in _strings(self._inputs))
+        self._known = self._covered | {text.strip() for text in _strings(self._inputs)}
         self._uses = {digest(use.template): use for use in trace.prompts if use.name is None}
         self._called_at = _places_of_prompts(spans)
         for span in spans:
@@ -125,7 +124,7 @@ class Findings:
                 self._count(("object", a["template_hash"]), lambda: self._of_object(use, place))
         for name, value in (a.get("variables") or {}).items():
             found = self._explanations.get(digest(value)) if isinstance(value, str) else None
-            if found and "template" in found and not found.get("is_literal") and str(value).strip() not in self._given:
+            if found and "template" in found and not found.get("is_literal") and str(value).strip() not in self._known:
                 shown = f"{{{{{name}}}}} of {a['proposed_name']}"
                 self._add_found(found, "system", f"{a['template_hash']}.{name}", shown, True)
 
