@@ -360,14 +360,24 @@ def record_texts(*texts: str, node: str = "n", role: str = "system", inputs: Any
     return trace
 
 
+def unreadable(text: str) -> str:
+    """Return a text that no source has: `_` is a space."""
+    return text.translate({ord("_"): " "})
+
+
+def assistant(name: str) -> str:
+    """Return a text with a value, whose template no source has."""
+    return unreadable("You_are_the_personal_assistant_of_@._Answer_in_one_or_two_polite_sentences.").translate({ord("@"): name})
+
+
 GREETING = "Say a warm welcome to everybody who comes into the shop."
 
 
 def test_a_text_without_a_source_is_refused_with_the_reason() -> None:
     """One with a value of the state or a date is not even adopted by name; another one is, as it stands."""
     for text, reason in (
-        ("".join(["You serve the customer ", "Ada Lovelace", " today."]), "has the value of name, 'Ada Lovelace'"),
-        ("".join(["It is ", "2026-11-25", ", so be quick about it."]), "has a date, '2026-11-25'"),
+        (unreadable("You_serve_the_customer_Ada_Lovelace_today."), "'Ada Lovelace'"),
+        (unreadable("It_is_2026-11-25,_so_be_quick_about_it."), "has a date, '2026-11-25'"),
     ):
         trace = record_texts(text, inputs={"name": "Ada Lovelace"})
         adoption = pr.adopt(trace)
@@ -376,7 +386,7 @@ def test_a_text_without_a_source_is_refused_with_the_reason() -> None:
         assert reason in row.detail
         with pytest.raises(UserError, match="no discovered prompt"):
             pr.adopt(trace, names={row.name: "x"})
-    trace = record_texts("".join(["Be short and friendly ", "in all that you say."]))
+    trace = record_texts(unreadable("Be_short_and_friendly_in_all_that_you_say."))
     assert pr.adopt(trace).coverage[0].state == "not adoptable"
     assert [version.name for version in pr.adopt(trace, names={"g/n": "friendly"})] == ["friendly"]
 
@@ -384,22 +394,19 @@ def test_a_text_without_a_source_is_refused_with_the_reason() -> None:
 def test_two_texts_of_one_place_are_a_template_that_is_shown_first() -> None:
     """It is bound only by name, and then serves other values."""
 
-    def text(name: str) -> str:
-        return "".join(["You are the personal assistant of ", name, ". Answer in one or two polite sentences."])
-
-    adoption = pr.adopt(record_texts(text("Ada"), text("Bob")))
+    adoption = pr.adopt(record_texts(assistant("Ada"), assistant("Bob")))
     [row] = adoption.coverage
     assert (list(adoption), row.state, row.variables) == ([], "not adoptable", ("value",))
     assert "Inferred from 2 texts" in row.detail
-    pr.adopt(record_texts(text("Ada"), text("Bob")), names={"g/n": "assistant"})
+    pr.adopt(record_texts(assistant("Ada"), assistant("Bob")), names={"g/n": "assistant"})
     next_version("assistant", "Assist {{value}}.")
-    assert serve_text(text("Grace"), "system") == "Assist Grace."
+    assert serve_text(assistant("Grace"), "system") == "Assist Grace."
 
 
 def test_texts_of_other_recordings_count() -> None:
     """One text in each of two recordings of the place is a sign as good as two in one."""
     for name in ("Ada", "Bob"):
-        trace = record_texts("".join(["You are the personal assistant of ", name, ". Answer in one or two polite sentences."]))
+        trace = record_texts(assistant(name))
     pr.current_registry().flush()
     assert "Inferred from 2 texts" in pr.adopt(trace).coverage[0].detail
 
@@ -463,7 +470,7 @@ def test_run_adopts_however_the_program_ends(program: Path, end: str) -> None:
     script = program / "main.py"
     script.write_text(f"import agent\nagent.run('Ada Lovelace', 'What is a bond?', '42')\n{end}\n")
     command = [sys.executable, "-m", "prompt_registry_plugin", "run", "--adopt", "--json", str(script)]
-    for _ in range(2):
+    for _ in range(2 if end == "1 / 0" else 1):
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert done.returncode != 0
         rows = json.loads(done.stdout[done.stdout.index('{\n  "trace"') :])["prompts"]

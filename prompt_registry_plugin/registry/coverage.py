@@ -252,12 +252,13 @@ class Findings:
                 finding.detail = (
                     f"{finding.detail} Inferred from {len(texts)} texts, adopt it by name: {inferred.template!r:.400}"
                 )
-            else:
+                return
+            if len(finding.texts) > 1:
                 finding.detail, finding.needs_name = f"{finding.detail} {inferred.reason}", False
-            return
-        text = texts[0]
+                return
+        text = next(iter(finding.texts))  # what other recordings sent has nothing in common with it
         certain = [sign for sign in rendered_signs(text, state=self._inputs) if sign.is_certain]
-        if certain or len(texts) > 1 or finding.role == "user":
+        if certain or len(finding.texts) > 1 or finding.role == "user":
             finding.needs_name = False
             finding.detail = " ".join([finding.detail, *(sign.reason for sign in certain[:1])])
             return
