@@ -83,3 +83,7 @@ from .scorers.scorer import scorer as scorer
 from .tracing.trace import Trace as Trace
 
 __version__: str
+from .registry.functions import acoverage as acoverage
+from .registry.functions import arename_prompt as arename_prompt
+from .registry.functions import coverage as coverage
+from .registry.functions import rename_prompt as rename_prompt

@@ -58,7 +58,8 @@ def wrap_ask(original: Callable[[TinyAgent, str], str]) -> Callable[[TinyAgent, 
         with span("agent", agent.name, {"inputs": text}):
             system = agent.system_text()
             messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-            model = recorder.start_model("tiny-model", messages)
+            place = Place(node="instructions", graph=agent.name)
+            model = recorder.start_model("tiny-model", messages, place=place)
             answer = agent.model(system, text)
             recorder.finish(model, attributes={"output": answer})
             return answer

@@ -19,7 +19,7 @@ from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.report import RunReport
 from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.records import CoverageRow, Span
 from prompt_registry_plugin.tracing.trace import Trace
 from prompt_registry_plugin.transfer.formats.dotprompt import to_text
 
@@ -51,6 +51,17 @@ def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: st
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def print_coverage(rows: Sequence[CoverageRow], title: str | None = None) -> None:
+    """Print a coverage table; the width of a pipe does not fold it."""
+    cells = [
+        (row.name or "(none)", row.state, row.place, row.role, ", ".join(row.variables), row.source, row.words) for row in rows
+    ]
+    console(160).print(make_table(("prompt", "state", "place", "kind", "variables", "source", "text"), cells, title))
+    for row in rows:
+        if row.detail and row.state not in ("served", "no prompt"):
+            console(160).print(Text(f"{row.name or row.place}: {row.detail}"), soft_wrap=True)
 
 
 def word_diff(old: str, new: str, *, marked: bool | None = None) -> Text:

@@ -48,6 +48,8 @@ def _change_text(change: Change) -> str:
         return f"{change.key}: {'protected' if change.new else 'no longer protected'}"
     if change.kind == "archive":
         return "archived" if change.new else "restored"
+    if change.kind == "rename":
+        return f"renamed: {change.old} → {change.new}"
     return f"version {change.version} deleted" if change.version else "deleted with all its versions"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from prompt_registry_plugin import __version__
+from prompt_registry_plugin.cli.adopt import adopt, rename
 from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.archive import archive
@@ -63,7 +64,7 @@ def cli() -> None:
 
 COMMANDS = (
     list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
-    import_, copy, run, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt, runs,
+    import_, copy, run, adopt, rename, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt, runs,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

@@ -8,25 +8,36 @@ from pathlib import Path
 
 import click
 
-from prompt_registry_plugin.cli.settings import json_option, registry_option
+from prompt_registry_plugin.cli.adopt import show_coverage
+from prompt_registry_plugin.cli.settings import json_option, registry_option, say
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--enable", "names", help="Adapters to switch on, with commas; default: all whose framework is installed.")
 @click.option("--record", is_flag=True, help="Record the run, and say which prompts it used.")
 @click.option("--adopt", is_flag=True, help="Record the run, and adopt the hard-coded prompts that it used.")
+@click.option("--descriptions", is_flag=True, help="With --adopt, adopt descriptions of tools, handoffs and outputs too.")
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @json_option
 @registry_option
-def run(names: str | None, record: bool, adopt: bool, program: str, arguments: tuple[str, ...], as_json: bool) -> None:
+def run(
+    names: str | None, record: bool, adopt: bool, descriptions: bool, program: str, arguments: tuple[str, ...], as_json: bool
+) -> None:
     """Run a Python file, or a module as `-m module`, with its prompts served from the registry.
 
-    The program needs no change and does not have to know of this package.
+    The program does not need to import this package. With --record or --adopt, a table shows its prompts when it ends, also by Ctrl-C
+    or an error. Running it again adopts prompts that are new.
+
+    \b
+      prompt-registry run --adopt agent.py
     """
     from prompt_registry_plugin.frameworks.lazy import enable_when_imported
     from prompt_registry_plugin.registry.current import current_registry
+    from prompt_registry_plugin.tracing.recorder import set_descriptions_wanted
 
     path = Path(program)
     if program != "-m" and not path.is_file():
@@ -48,36 +59,30 @@ def run(names: str | None, record: bool, adopt: bool, program: str, arguments: t
         go()
         return
     registry = current_registry()
-    with registry.record(path.name if module is None else module) as trace:
-        try:
-            go()
-        except SystemExit as stop:  # a program may end like that, and its prompts were rendered all the same
-            if stop.code not in (None, 0):
-                raise
-    adopted = {version.name for version in registry.adopt(trace)} if adopt else set()
-    _report(trace, adopted, as_json)
+    set_descriptions_wanted(descriptions)
+    ended: BaseException | None = None
+    try:
+        with registry.record(path.name if module is None else module) as trace:
+            try:
+                go()
+            except SystemExit as stop:  # a program may end like that, which is no error of the recording
+                ended = stop
+    except BaseException as error:  # noqa: BLE001  Ctrl-C, end of input, any error: what was seen by then is kept
+        ended = error
+    finally:
+        set_descriptions_wanted(False)
+    _report(registry, trace, adopt, as_json)
+    if ended is not None and not (isinstance(ended, SystemExit) and ended.code in (None, 0)):
+        raise ended
 
 
-def _report(trace: object, adopted: set[str], as_json: bool) -> None:
-    from prompt_registry_plugin.cli.display import print_json, print_table
-    from prompt_registry_plugin.tracing.trace import Trace
-
-    assert isinstance(trace, Trace)
-    rows = [
-        (
-            use.name or use.proposed_name,
-            f"version {use.version}"
-            if use.name
-            else "adopted"
-            if use.proposed_name in adopted
-            else use.unadoptable or "hard-coded",
-            str(use.times),
-        )
-        for use in trace.prompts
-    ]
-    if as_json:
-        print_json(
-            {"trace": trace.id, "prompts": [{"name": name, "state": state, "times": times} for name, state, times in rows]}
-        )
-    else:
-        print_table(("prompt", "is", "rendered"), rows, title=f"trace {trace.id}")
+def _report(registry: PromptRegistry, trace: Trace, adopt: bool, as_json: bool) -> None:
+    """Store the trace, adopt its prompts if asked to, and show the coverage table."""
+    registry.flush()
+    rows = registry.coverage(trace)
+    if not rows:
+        say("No prompts and no model calls were recorded.", {"trace": trace.id, "prompts": []}, as_json)
+        return
+    if adopt:
+        rows = registry.adopt(trace, taken="report").coverage
+    show_coverage(trace.id, rows, as_json)

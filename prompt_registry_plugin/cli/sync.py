@@ -27,14 +27,23 @@ _names = click.argument("names", nargs=-1)
 
 
 @click.command()
-@_folder
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @_names
 @json_option
 @registry_option
-def status(folder: Path, names: tuple[str, ...], as_json: bool) -> None:
-    """Show how the prompt files in FOLDER and the registry differ; exits with 1 on a conflict."""
+def status(folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+    """Show adopted prompts, or how FOLDER differs.
+
+    Without FOLDER, shows the adopted prompts and the coverage table of the newest trace. With FOLDER, shows how the prompt files in it
+    differ from the registry, and exits with 1 on a conflict.
+    """
     from prompt_registry_plugin.transfer import folder as sync
 
+    if folder is None:
+        from prompt_registry_plugin.cli.adopt import show_status
+
+        show_status(as_json)
+        return
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; `prompt-registry pull {folder}` makes one")
     _report(sync.status(open_existing(), folder, names), as_json)

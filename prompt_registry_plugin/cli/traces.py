@@ -9,13 +9,27 @@ from pathlib import Path
 
 import click
 
+from prompt_registry_plugin.cli.adopt import coverage_json
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import StoreUnavailable, UserError, did_you_mean
+from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.tracing.trace import Trace
 
 
 @click.group()
 def traces() -> None:
     """Look at recorded runs: which prompts were rendered, and what models answered."""
+
+
+def find_trace(registry: PromptRegistry, trace_id: str) -> Trace:
+    """Return the stored trace whose id begins with `trace_id`, or the newest for `last`. Raises `UserError`."""
+    stored = registry.store.traces
+    known = [trace.id for trace in stored.newest(100_000)]
+    matching = known[:1] if trace_id == "last" else [known_id for known_id in known if known_id.startswith(trace_id)]
+    trace = stored.get(matching[0]) if len(matching) == 1 else None
+    if trace is None:
+        raise UserError(f"{len(matching) or 'no'} traces begin with {trace_id!r}{did_you_mean(trace_id, known)}")
+    return trace
 
 
 @traces.command("list")
@@ -43,20 +57,19 @@ def list_traces(limit: int, as_json: bool) -> None:
 @json_option
 @registry_option
 def show(trace_id: str, as_json: bool) -> None:
-    """Show a trace as a tree; the first characters of its id are enough, and `last` is the newest."""
-    from prompt_registry_plugin.cli.display import console, print_json, trace_tree
+    """Show a trace as a tree, with its coverage table; the first characters of its id are enough, and `last` is the newest."""
+    from prompt_registry_plugin.cli.display import console, print_coverage, print_json, trace_tree
     from prompt_registry_plugin.tracing.trace import to_json
 
-    stored = open_existing().store.traces
-    known = [trace.id for trace in stored.newest(100_000)]
-    matching = known[:1] if trace_id == "last" else [known_id for known_id in known if known_id.startswith(trace_id)]
-    trace = stored.get(matching[0]) if len(matching) == 1 else None
-    if trace is None:
-        raise UserError(f"{len(matching) or 'no'} traces begin with {trace_id!r}{did_you_mean(trace_id, known)}")
+    registry = open_existing()
+    trace = find_trace(registry, trace_id)
+    rows = registry.coverage(trace)
     if as_json:
-        print_json(to_json(trace))
-    else:
-        console().print(trace_tree(trace))
+        print_json({**to_json(trace), "prompts": coverage_json(rows)})
+        return
+    console().print(trace_tree(trace))
+    if rows:
+        print_coverage(rows)
 
 
 @traces.command()

@@ -49,7 +49,8 @@ class RolloutCache:
         self._registry = registry
         self._setup = [options.cache, fingerprint.of_root(target), [fingerprint.of_root(scorer) for scorer in scorers],
                        fingerprint.of_root(aggregation), dict(options.arguments), prices, enabling.enabled(),
-                       sorted(registry.store.prompts.bindings())]  # fmt: skip
+                       sorted(registry.store.prompts.bindings()),
+                       [[b.text_hash, b.place, b.role, b.name, b.alias] for b in registry.loader.adopted_texts().bindings]]  # fmt: skip
         self._is_usable = not fingerprint.unknown
         if fingerprint.unknown:
             unknown = fingerprint.unknown[0]

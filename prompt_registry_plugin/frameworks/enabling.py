@@ -8,16 +8,19 @@ from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.frameworks.installed import check_names, installed_adapters
 from prompt_registry_plugin.protocols import Adapter
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.tracing.recorder import set_descriptions_wanted
 
 _enabled: dict[str, Adapter] = {}  # in the order in which they were enabled
 _requested: set[str] = set()  # enabled by name; the others are enabled because one of these requires them
 
 
-def enable(*frameworks: str) -> list[str]:
+def enable(*frameworks: str, descriptions: bool = False) -> list[str]:
     """Enable the named adapters, or with no name those of all installed frameworks. Return the names of all enabled adapters.
 
-    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises.
+    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises. With
+    `descriptions`, `adopt` takes the descriptions of tools, handoffs and outputs of later recordings too.
     """
+    set_descriptions_wanted(descriptions)
     known = installed_adapters() | _enabled  # an enabled one knows what it replaced
     check_names(frameworks, known)
     current_registry()  # opened now, so that a broken URL fails here and not during an agent run

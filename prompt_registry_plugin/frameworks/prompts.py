@@ -17,9 +17,10 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
 from prompt_registry_plugin.frameworks.notices import warn_once
-from prompt_registry_plugin.prompts.context import Place, Role, current_override, current_recorder
+from prompt_registry_plugin.frameworks.serving import serve_adopted, serve_adopted_description, serve_adopted_values
+from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import EMPTY, Template, digest
+from prompt_registry_plugin.records import EMPTY, Role, Template, digest
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
 from prompt_registry_plugin.templates.text import to_source
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
@@ -79,17 +80,25 @@ def serve_text(text: str, role: Role, place: Place | None = None, context: objec
     """
     if is_prompt_uri(text):
         return text_from(current_registry().load_prompt(text), context)
-    if not is_active():
+    if not is_active() or not text.strip():
         return text
-    template = to_source([(text, None)])
-    served = serve(digest(template))
-    if served is not None:
-        return text_from(served, context)
-    recorder = current_recorder()
-    # A text that was rendered before came from a prompt that was recorded as such.
-    if role == "system" and recorder is not None and not recorder.has_rendered(text):
-        record_discovered(template, text, {}, place=place)
-    return text
+    registry = opened_registry()
+    if registry is None or not registry.has_adopted:
+        return text
+    if role == "system" and (served := _serve_literal(text)) is not None:
+        return served
+    return serve_adopted(registry, text, role, place)
+
+
+def _serve_literal(text: str) -> str | None:
+    """Return the text that replaces one that version 0.1.0 adopted, or None; the agent's own text is used if it cannot be rendered."""
+    registry = opened_registry()
+    if registry is None or not registry.loader.bindings():
+        return None
+    version = serve(digest(to_source([(text, None)])))
+    if version is None or not version.is_text_prompt or version.variables:
+        return None
+    return str(version.format())
 
 
 def serve_description(text: str, key: str, place: Place | None = None, context: object = None) -> str:
@@ -98,7 +107,19 @@ def serve_description(text: str, key: str, place: Place | None = None, context: 
     `key` is `tools/NAME`, `tools/NAME.PARAMETER`, `handoffs/NAME`, `output` or `output.FIELD`. Every `prompts:/` URI in the text is
     replaced by the text that it names.
     """
-    return description_here(text, context) or text
+    if SCHEME in text:
+        return description_here(text, context) or text
+    registry = opened_registry() if is_active() else None
+    return text if registry is None else serve_adopted_description(registry, text, key, place)
+
+
+def serve_values(text_hash: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values to render a template object with: those that are adopted prompts themselves are replaced.
+
+    `text_hash` is the `digest` of the object's template. Call it before the template is rendered, in the code's version or another.
+    """
+    registry = opened_registry() if is_active() else None
+    return dict(values) if registry is None else serve_adopted_values(registry, text_hash, values)
 
 
 _ADDRESS = re.compile(rf"{SCHEME}[\w.@/-]*\w")

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from prompt_registry_plugin.protocols.runs import CandidateRecord, ReflectionRecord, RunRecord, RunTable
 from prompt_registry_plugin.protocols.store import (
+    Adopted,
     DatasetTable,
     NewMove,
     NewVersion,
@@ -174,6 +175,7 @@ AnyModel = Model | str | Callable[..., Awaitable[Any]] | Callable[..., Any]
 
 __all__ = [
     "Adapter",
+    "Adopted",
     "AnyModel",
     "CandidateRecord",
     "DatasetTable",

@@ -21,6 +21,7 @@ from prompt_registry_plugin.records import (
     Page,
     Template,
     TemplateFormat,
+    TextBinding,
     TraceFeedback,
     TraceFilter,
     TraceSummary,
@@ -86,6 +87,16 @@ class NewMove:
     """Whether the move undoes an earlier one."""
     force: bool = False
     """Whether a protected alias moves as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What an adoption wrote."""
+
+    versions: Sequence[tuple[PromptVersion, bool]]
+    """The version of each draft, and whether it is new."""
+    moves: Sequence[AliasMove]
+    """Aliases that were set."""
 
 
 class PromptTable(Protocol):
@@ -158,6 +169,26 @@ class PromptTable(Protocol):
 
     def bind(self, text_hash: str, name: str, alias: str) -> None:
         """Serve the hard-coded text with this hash as `name@alias` from now on. Raises `PromptExists` for another name."""
+
+    def adopt(self, new: Sequence[NewVersion], bindings: Sequence[TextBinding], *, by: str, reason: str | None) -> Adopted:
+        """Write versions and bindings, and point the alias of each binding at its version if the prompt has no such alias; all or none.
+
+        A binding with version 0 is for the version of the same name in `new`. A binding with the same text, place and role replaces
+        an earlier one. Raises `PromptExists` for a binding with role `template` whose text is bound to another name. Optional: without
+        `adopt` and `text_bindings`, only template objects can be adopted.
+        """
+
+    def text_bindings(self) -> list[TextBinding]:
+        """Return all adopted texts except template objects, which are in `bindings`."""
+
+    def unbind(self, name: str) -> None:
+        """Remove all bindings of a prompt, so that the texts in the code are used again. Optional, like `adopt`."""
+
+    def rename(self, old: str, new: str, *, by: str, reason: str | None) -> None:
+        """Give a prompt another name, with its versions, aliases, tags, bindings and history; the old name stays unused.
+
+        Raises `PromptExists` if there is or was a prompt with the new name, and `PromptNotFound`. Optional.
+        """
 
     def bindings(self) -> dict[str, tuple[str, str]]:
         """Return all adopted texts: hash -> (name, alias)."""

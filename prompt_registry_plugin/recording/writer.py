@@ -23,6 +23,7 @@ from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import TraceTable
 from prompt_registry_plugin.recording.costs import with_costs
+from prompt_registry_plugin.recording.explain import explain
 from prompt_registry_plugin.records import TraceFeedback, TraceFilter, TraceSummary
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -35,7 +36,7 @@ _REST = 0.1  # seconds to wait for more traces: one transaction for many, and a 
 
 @dataclass(frozen=True, slots=True)
 class _Finishing:
-    """Masks traces, adds costs, stores them and calls plugins.
+    """Explains where texts come from, masks traces, adds costs, stores them and calls plugins.
 
     The thread holds it. It must not refer to `BackgroundTraces`, or the thread would keep a forgotten registry in memory.
     """
@@ -46,7 +47,7 @@ class _Finishing:
     def __call__(self, recorded: Sequence[Trace]) -> None:
         finished = []
         for trace in recorded:
-            masked = _attempt(trace, "stored", trace.masked)
+            masked = _attempt(trace, "stored", explain(trace).masked)
             if masked is not None:
                 finished.append(_attempt(trace, "priced", partial(with_costs, masked, self.plugins)) or masked)
         for trace in self._store_all(finished):

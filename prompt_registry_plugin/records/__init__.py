@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from prompt_registry_plugin.frozen import EMPTY, FrozenDict, FrozenList, digest
+from prompt_registry_plugin.records.adoption import BindingRole, CoverageRow, CoverageState, Role, TextBinding
 from prompt_registry_plugin.records.evaluation import (
     Candidate,
     CandidateStatus,
@@ -49,10 +50,13 @@ def utc_now() -> datetime:
 __all__ = [
     "EMPTY",
     "AliasMove",
+    "BindingRole",
     "Candidate",
     "CandidateStatus",
     "Change",
     "ChangeKind",
+    "CoverageRow",
+    "CoverageState",
     "DatasetSummary",
     "Example",
     "Feedback",
@@ -64,6 +68,7 @@ __all__ = [
     "Page",
     "Price",
     "Prompt",
+    "Role",
     "Rollout",
     "RunStatus",
     "Score",
@@ -72,6 +77,7 @@ __all__ = [
     "SpanKind",
     "Template",
     "TemplateFormat",
+    "TextBinding",
     "TraceFeedback",
     "TraceFilter",
     "TraceSummary",

@@ -16,7 +16,7 @@ TemplateFormat = Literal["double_brace", "jinja2"]
 ServedFrom = Literal["registry", "last_good", "fallback"]
 """Where a version came from: the registry, the local copy of it, or the fallback that the caller gave."""
 
-ChangeKind = Literal["tag", "protection", "archive", "deletion"]
+ChangeKind = Literal["tag", "protection", "archive", "deletion", "rename"]
 """What can change about a prompt apart from versions and aliases."""
 
 
@@ -89,7 +89,7 @@ class Change:
     name: str
     """Name of the prompt."""
     kind: ChangeKind
-    """What changed: a `tag`, the `protection` of an alias, an `archive`, or a `deletion`."""
+    """What changed: a `tag`, the `protection` of an alias, an `archive`, a `deletion`, or a `rename`."""
     changed_at: datetime
     """When it changed."""
     changed_by: str

@@ -17,6 +17,7 @@ from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
 from prompt_registry_plugin.records import EMPTY, Prompt, Template
+from prompt_registry_plugin.registry.adopted_texts import NONE_ADOPTED, AdoptedTexts
 from prompt_registry_plugin.registry.includes import Expansion
 from prompt_registry_plugin.templates.includes import includes_of
 
@@ -39,6 +40,7 @@ class _Generation:
         self.versions: dict[Key, PromptVersion] = {}
         self.fetching: dict[tuple[Key, bool], Future[PromptVersion]] = {}
         self.bindings: Bindings | None = None
+        self.adopted_texts: AdoptedTexts | None = None
 
 
 class Loader(ForkAware):
@@ -56,6 +58,7 @@ class Loader(ForkAware):
         Waiting for such a fetch would never end, and neither would waiting for a lock that such a thread held.
         """
         self._generation = _Generation(None)
+        self._adopted_texts = NONE_ADOPTED
         self._lock = threading.Lock()
 
     def peek(self, name_or_uri: str, version: int | str | None) -> PromptVersion | None:
@@ -106,6 +109,14 @@ class Loader(ForkAware):
         if generation.bindings is None:
             generation.bindings = self._prompts.bindings()
         return generation.bindings
+
+    def adopted_texts(self) -> AdoptedTexts:
+        """Return the adopted texts that are recognized after they were rendered. None where the store cannot keep them."""
+        generation = self._current_generation()
+        if generation.adopted_texts is None:
+            read = getattr(self._prompts, "text_bindings", None)
+            self._adopted_texts = generation.adopted_texts = self._adopted_texts.replaced_by(read() if read else ())
+        return generation.adopted_texts
 
     def find(self, reference: uri.PromptURI, patience: float | None = None) -> PromptVersion:
         """Return the version that a reference points at, as it was written. Raises `PromptNotFound`, with near matches."""

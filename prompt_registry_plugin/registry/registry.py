@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Literal
 
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.concurrency import async_twin
@@ -124,17 +125,31 @@ class PromptRegistry(RegistryBase):
             finally:
                 self._store_trace(trace)
 
-    def adopt(
-        self, trace: Trace, *, names: Mapping[str, str | None] | None = None, alias: str = "production"
-    ) -> list[PromptVersion]:
-        """Register the hard-coded prompts that a trace discovered; from then on the registry replaces them at run time.
+    coverage = adoption.coverage
+    acoverage = async_twin(adoption.coverage)
+    rename_prompt = adoption.rename_prompt
+    arename_prompt = async_twin(adoption.rename_prompt)
 
-        Each becomes version 1 under its proposed name, or under `names[proposed name]` (None leaves it out), and `alias` points at
-        it. The agent then gets the version that `alias` points at. If you give a name that exists, the text becomes its next
-        version, and its alias does not move. Adopting again changes nothing. Raises `UserError`, before anything is written, if a
-        prompt cannot be adopted or a name is taken.
+    def adopt(
+        self,
+        trace: Trace,
+        *,
+        names: Mapping[str, str | None] | None = None,
+        alias: str = "production",
+        descriptions: bool = False,
+        taken: Literal["raise", "report"] = "raise",
+    ) -> adoption.Adoption:
+        """Register the prompts that a recording found in the code. From now on the registry serves them in their place.
+
+        Each becomes version 1 under its proposed name, or under `names[proposed name]` (None leaves it alone), with `alias` pointing
+        at it. The agent then gets the version that `alias` points at. A name given there that exists gets the text as its next version,
+        and its alias stays where it is. Templates are adopted with their variables, never a text with values in it. Tools, handoffs and
+        outputs are adopted with `descriptions`, or by name; so are inferred templates. Adopting again changes nothing.
+
+        Returns the versions, with the coverage table. Raises `UserError` before anything is written if a prompt cannot be adopted or a
+        name is taken; with `taken="report"`, the table tells instead. Raises `UnsupportedByStore` for a store that keeps no adopted texts.
         """
-        adopted = adoption.adopt(self, trace, dict(names or {}), alias)
+        adopted = adoption.adopt(self, trace, names=names, alias=alias, descriptions=descriptions, taken=taken)
         self._look_again = 0.0
         return adopted
 
@@ -162,7 +177,7 @@ class PromptRegistry(RegistryBase):
         """
         now = time.monotonic()
         if not self._adopted and now >= self._look_again:
-            self._adopted = bool(self.loader.bindings())
+            self._adopted = bool(self.loader.bindings() or self.loader.adopted_texts())
             self._look_again = now + _LOOK_SECONDS
         return self._adopted
 

@@ -8,7 +8,7 @@ from typing import Any
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import InvalidName, InvalidTemplate
 from prompt_registry_plugin.frozen import canonical_json
-from prompt_registry_plugin.protocols import NewVersion
+from prompt_registry_plugin.protocols import NewVersion, PromptTable
 from prompt_registry_plugin.templates import compile_template
 
 
@@ -40,6 +40,13 @@ def check_draft(draft: NewVersion, template: Any) -> None:
         raise InvalidName(f"tags of prompt {name!r} are a mapping, not {type(draft.tags).__name__}")
     for key, value in draft.tags.items():
         check_tag(name, key, value)
+
+
+def check_folder(prompts: PromptTable, name: str) -> None:
+    """Raise `InvalidName` if `prompts:/name` already means an alias of another prompt."""
+    folder, slash, last = name.rpartition("/")
+    if slash and prompts.get(uri.PromptURI(folder, alias=last)):
+        raise InvalidName(f"prompts:/{name} already means alias {last!r} of prompt {folder!r}; choose another name")
 
 
 def check_tag(name: str, key: object, value: object) -> str:

@@ -12,7 +12,7 @@ from prompt_registry_plugin.errors import AliasConflict, InvalidFilter, InvalidT
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.records import EMPTY, Page, Template, TemplateFormat
-from prompt_registry_plugin.registry import adoption, validation
+from prompt_registry_plugin.registry import validation
 from prompt_registry_plugin.registry.base import RegistryBase, current_user
 from prompt_registry_plugin.registry.history import summaries_of
 from prompt_registry_plugin.templates.includes import includes_of
@@ -64,9 +64,9 @@ def register_prompts(registry: RegistryBase, drafts: Sequence[NewVersion], *, fo
     """Register several versions, all or none, and return what `register_prompt` returns for each."""
     check_drafts(registry, drafts)
     for name in dict.fromkeys(draft.name for draft in drafts if not _is_includable(draft)):
-        _check_not_included(registry, name, "only texts in double braces can be included")
+        check_not_included(registry, name, "only texts in double braces can be included")
     for name in dict.fromkeys(draft.name for draft in drafts):
-        adoption.check_folder(registry.store.prompts, name)
+        validation.check_folder(registry.store.prompts, name)
     user = current_user()
     signed = [draft if draft.created_by else replace(draft, created_by=user) for draft in drafts]
     added = registry.store.prompts.add(signed, force=force)
@@ -140,7 +140,7 @@ def delete_version(registry: RegistryBase, name: str, version: int, *, confirm: 
     if not numbers:
         raise registry.loader.not_found_error(uri.PromptURI(reference.name))
     is_last = numbers == [reference.version]
-    _check_not_included(registry, reference.name, "change it first", None if is_last else reference.version)
+    check_not_included(registry, reference.name, "change it first", None if is_last else reference.version)
     reason = validation.check_reason(reason)
     registry.store.prompts.delete(reference.name, reference.version, by=current_user(), reason=reason)
 
@@ -152,7 +152,7 @@ def delete_prompt(registry: RegistryBase, name: str, *, confirm: bool = False, r
     """
     uri.check_name(name)
     _check_confirmed(confirm, f"prompt {name!r} with all its versions")
-    _check_not_included(registry, name, "change it first")
+    check_not_included(registry, name, "change it first")
     registry.store.prompts.delete(name, None, by=current_user(), reason=validation.check_reason(reason))
 
 
@@ -177,7 +177,7 @@ def _check_confirmed(confirm: bool, what: str) -> None:
         raise UserError(f"deleting {what} cannot be taken back; say confirm=True (--yes on the command line), or archive it")
 
 
-def _check_not_included(registry: RegistryBase, name: str, why: str, version: int | None = None) -> None:
+def check_not_included(registry: RegistryBase, name: str, why: str, version: int | None = None) -> None:
     """Raise `AliasConflict` when the newest version of another prompt includes this one, or this version of it."""
     words = " ".join(re.findall(r"[^\W_]+", name))
     # The index holds the words of a text with the names in its includes, so only texts with all words of the name are read.

@@ -70,11 +70,12 @@ class AdapterConformance:
         with current_registry().record() as trace:
             answer = run(style, agent)
         assert HARD_CODED in answer
-        uses = trace.prompts
-        found = [use for use in uses if HARD_CODED in str(use.template)]
-        assert len(found) == 1, [use.proposed_name for use in uses]
-        others = {use.proposed_name: None for use in uses if use is not found[0]}
-        return current_registry().adopt(trace, names=others)[0].name
+        rows = [row for row in current_registry().coverage(trace) if row.template is not None]
+        found = [row for row in rows if HARD_CODED in str(row.template)]
+        assert len(found) == 1, [row.name for row in rows]
+        names: dict[str, str | None] = {row.name: None for row in rows}
+        # By name, since the text stands in this module, which is no source of the agent.
+        return current_registry().adopt(trace, names={**names, found[0].name: found[0].name})[0].name
 
     def changed(self, name: str, text: str) -> Any:
         """The adopted template with another text in the place of the hard-coded one."""

@@ -52,6 +52,12 @@ def _join_name(graph: str, node: str) -> str:
     return f"{folder}/step-{last}" if last.isdigit() or last == "latest" else f"{folder}/{last}"
 
 
+@lru_cache(maxsize=4096)
+def description_name(agent: str, key: str) -> str:
+    """Return a name for a description: `agent/KEY`, each part reduced to characters that a name may have."""
+    return "/".join(_name_part(part) for part in (agent, *key.split("/")))
+
+
 def _name_part(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.\-]+", "-", text).strip("-.")[:100] or "prompt"
 

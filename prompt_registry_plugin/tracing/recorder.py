@@ -26,6 +26,15 @@ from prompt_registry_plugin.tracing.trace import Trace, error_text
 _current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
 
 
+_descriptions_wanted = False
+
+
+def set_descriptions_wanted(wanted: bool) -> None:
+    """Mark the descriptions of every recording from now on as wanted for adoption, or stop that."""
+    global _descriptions_wanted
+    _descriptions_wanted = wanted
+
+
 class _Step:
     """A span that may still change. The agent waits while one is made, so it is cheaper than a frozen `Span`."""
 
@@ -61,6 +70,7 @@ class TraceRecorder(Trace):
         self._lock = threading.RLock()
         self._steps: dict[str, _Step] = {}
         self._prompts: list[_Step] = []
+        self._rendered: set[str] = set()
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
         self._numbers = count(secrets.randbits(63))  # unique ids across traces, without a system call for each span
@@ -158,10 +168,12 @@ class TraceRecorder(Trace):
         attributes: dict[str, Any] = {"messages": shown, "prompts": [step.id for step in found]}
         if descriptions:
             attributes["descriptions"] = dict(descriptions)
+            if _descriptions_wanted:
+                attributes["adopt_descriptions"] = True
         if place is None and (places := places_here(self)):
             place = places[0]
-        if place is not None and (place.graph or place.node):
-            attributes["place"] = {"graph": place.graph, "node": place.node}
+        place = place or Place()
+        attributes["place"] = {"graph": place.graph, "node": place.node, "name": propose_name(place)}
         return attributes
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
@@ -193,6 +205,7 @@ class TraceRecorder(Trace):
         """Record that a prompt was rendered here. `name` is None for one that the registry does not know."""
         places = places_here(self)
         place = place or (places[0] if places else Place())
+        texts = [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered]
         attributes = {
             "prompt": name,
             "version": version,
@@ -205,7 +218,7 @@ class TraceRecorder(Trace):
             "includes": list(includes),
             "variables": dict(values),
             "text": readable_text(rendered),
-            "texts": [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered],
+            "texts": texts,
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"
@@ -215,10 +228,11 @@ class TraceRecorder(Trace):
         with self._lock:
             self._steps[step.id] = step
             self._prompts.append(step)
+            self._rendered.update(texts)
 
     def has_rendered(self, text: str) -> bool:
         """Return whether a recorded prompt rendered to this text, or to messages with it."""
-        return any(text in step.attributes["texts"] for step in self._prompts)
+        return text in self._rendered
 
     def span_id(self, key: Hashable) -> str | None:
         """Return the id of the span that was started with `key`, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.registry.adoption import Adoption
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
 
 
@@ -17,7 +18,7 @@ async def typed() -> None:
     assert_type(pr.prompt_history("a"), list[pr.PromptVersion | pr.records.AliasMove | pr.records.Change])
     with pr.record("r") as trace:
         assert_type(trace, TraceRecorder)
-    assert_type(pr.adopt(trace, names={"a": None}), list[pr.PromptVersion])
+    assert_type(pr.adopt(trace, names={"a": None}), Adoption)
     result = pr.optimize_prompts(
         predict_fn=len,
         train_data=[],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from prompt_registry_plugin.errors import StoreUnavailable
 from prompt_registry_plugin.prompts.version import PromptVersion
+from prompt_registry_plugin.records import TextBinding
 from prompt_registry_plugin.store.postgres.address import parse_url
 from prompt_registry_plugin.store.postgres.connection import PostgresDatabase
 from prompt_registry_plugin.store.postgres.last_good import LastGood
@@ -17,6 +18,7 @@ from prompt_registry_plugin.store.sql.versions import read_version
 from prompt_registry_plugin.uri import PromptURI
 
 _BINDINGS = "bindings"
+_TEXT_BINDINGS = "text_bindings"
 
 
 class PostgresPrompts(SQLPrompts):
@@ -49,6 +51,17 @@ class PostgresPrompts(SQLPrompts):
                 raise
             return {text_hash: (name, alias) for text_hash, (name, alias) in kept.items()}
         self._copy.keep(_BINDINGS, bindings)
+        return bindings
+
+    def text_bindings(self) -> list[TextBinding]:
+        try:
+            bindings = super().text_bindings()
+        except StoreUnavailable:
+            kept = self._copy.get(_TEXT_BINDINGS)
+            if kept is None:
+                raise
+            return [TextBinding(*row) for row in kept]
+        self._copy.keep(_TEXT_BINDINGS, [[getattr(binding, field.name) for field in fields(binding)] for binding in bindings])
         return bindings
 
 

@@ -138,6 +138,16 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             )""",
         ),
     ),
+    (
+        "m004_bindings",
+        (
+            """CREATE TABLE pattern_bindings (
+                text_hash TEXT COLLATE "C" NOT NULL, place TEXT COLLATE "C" NOT NULL, role TEXT COLLATE "C" NOT NULL,
+                name TEXT COLLATE "C" NOT NULL REFERENCES prompts (name), alias TEXT NOT NULL, version BIGINT NOT NULL,
+                strict INTEGER NOT NULL, detail TEXT NOT NULL, bound_at TEXT NOT NULL, PRIMARY KEY (text_hash, place, role)
+            )""",
+        ),
+    ),
 )
 
 IDENTITIES = ("alias_moves", "prompt_changes", "rollouts", "reflections", "trace_feedback")

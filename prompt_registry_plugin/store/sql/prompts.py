@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from prompt_registry_plugin.errors import AliasConflict, PromptExists, PromptNotFound
+from prompt_registry_plugin.errors import AliasConflict, PromptNotFound
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import NewMove, NewVersion
-from prompt_registry_plugin.records import AliasMove, Change, ChangeKind, Page, Prompt, VersionSummary, utc_now
+from prompt_registry_plugin.protocols import Adopted, NewMove, NewVersion
+from prompt_registry_plugin.records import AliasMove, Change, ChangeKind, Page, Prompt, TextBinding, VersionSummary, utc_now
+from prompt_registry_plugin.store.sql.adoption import (
+    SELECT_BINDINGS,
+    missing_alias,
+    read_binding,
+    rename_prompt,
+    write_binding,
+)
 from prompt_registry_plugin.store.sql.database import Database, Row, Transaction, chunks, iso, marks
 from prompt_registry_plugin.store.sql.search import Query
 from prompt_registry_plugin.store.sql.versions import Batch, read_version, select_versions, words_of
@@ -93,33 +101,8 @@ class SQLPrompts:
         return Page(prompts, query.token(shown[-1]) if len(rows) > limit else None)
 
     def move_alias(self, new: NewMove) -> AliasMove | None:
-        name, alias, version = new.name, new.alias, new.version
         with self._database.change() as transaction:
-            row = transaction.execute("SELECT version FROM prompt_aliases WHERE name = ? AND alias = ?", (name, alias))
-            current = row[0][0] if row else None
-            if new.expected != "any" and new.expected != current:
-                raise AliasConflict(
-                    f"alias {name!r}@{alias} points at version {current}, not at the expected {new.expected}: "
-                    "somebody else moved it; look at prompt_history() and try again"
-                )
-            if current == version:
-                return None
-            if not new.force and _is_protected(transaction, name, alias):
-                raise AliasConflict(f"alias {name!r}@{alias} is protected: moving it takes force=True (--force) and a reason")
-            if version is None:
-                transaction.execute("DELETE FROM prompt_aliases WHERE name = ? AND alias = ?", (name, alias))
-            else:
-                _require(transaction, name, version, f" to point {alias!r} at")
-                transaction.execute(
-                    "INSERT INTO prompt_aliases VALUES (?, ?, ?) ON CONFLICT (name, alias) DO UPDATE SET version = excluded.version",
-                    (name, alias, version),
-                )
-            move = AliasMove(name, alias, current, version, utc_now(), new.by, new.reason, new.rollback)
-            transaction.execute(
-                f"INSERT INTO alias_moves ({_MOVE_COLUMNS}) VALUES ({', '.join('?' * 8)})",
-                (name, alias, current, version, iso(move.moved_at), new.by, new.reason, int(new.rollback)),
-            )
-        return move
+            return _move_alias(transaction, new)
 
     def moves(self, name: str, alias: str | None = None) -> list[AliasMove]:
         condition, parameters = ("", [name]) if alias is None else (" AND alias = ?", [name, alias])
@@ -166,7 +149,7 @@ class SQLPrompts:
             for table in (
                 "version_tags",
                 "prompt_versions",
-                *(("prompt_tags", "protected_aliases", "text_bindings") * (version is None)),
+                *(("prompt_tags", "protected_aliases", "text_bindings", "pattern_bindings") * (version is None)),
             ):
                 transaction.execute(f"DELETE FROM {table} WHERE name = ?{condition}", parameters)
             self._reset_latest(transaction, name)
@@ -194,11 +177,37 @@ class SQLPrompts:
 
     def bind(self, text_hash: str, name: str, alias: str) -> None:
         with self._database.change() as transaction:
-            found = transaction.execute("SELECT name FROM text_bindings WHERE text_hash = ?", (text_hash,))
-            if found and found[0][0] != name:
-                raise PromptExists(f"this text is already adopted as {found[0][0]!r}; one text cannot stand for {name!r} as well")
-            transaction.execute("DELETE FROM text_bindings WHERE text_hash = ?", (text_hash,))
-            transaction.execute("INSERT INTO text_bindings VALUES (?, ?, ?, ?)", (text_hash, name, alias, iso(utc_now())))
+            write_binding(transaction, TextBinding(text_hash, "", "template", name, alias, 0))
+
+    def adopt(self, new: Sequence[NewVersion], bindings: Sequence[TextBinding], *, by: str, reason: str | None) -> Adopted:
+        moves: list[AliasMove] = []
+        with self._database.change() as transaction:
+            batch = Batch(transaction, self._dialect, [draft.name for draft in new])
+            added = [batch.add(draft, False) for draft in new]
+            batch.write()
+            numbers = {version.name: version.version for version, _ in added}
+            for binding in bindings:
+                known = binding if binding.version else replace(binding, version=numbers[binding.name])
+                if (move := missing_alias(transaction, known, by, reason)) and (moved := _move_alias(transaction, move)):
+                    moves.append(moved)
+                write_binding(transaction, known)
+        return Adopted(added, moves)
+
+    def text_bindings(self) -> list[TextBinding]:
+        return [read_binding(row) for row in self._database.read(SELECT_BINDINGS)]
+
+    def unbind(self, name: str) -> None:
+        with self._database.change() as transaction:
+            for table in ("text_bindings", "pattern_bindings"):
+                transaction.execute(f"DELETE FROM {table} WHERE name = ?", (name,))
+
+    def rename(self, old: str, new: str, *, by: str, reason: str | None) -> None:
+        with self._database.change() as transaction:
+            rename_prompt(transaction, old, new)
+            self._reset_latest(transaction, new)
+            self._reset_latest(transaction, old)
+            for name in (old, new):
+                _note(transaction, name, "rename", by, old=old, new=new, reason=reason)
 
     def bindings(self) -> dict[str, tuple[str, str]]:
         return {row[0]: (row[1], row[2]) for row in self._database.read("SELECT text_hash, name, alias FROM text_bindings")}
@@ -210,6 +219,36 @@ class SQLPrompts:
         latest = read_version(rows[0]) if rows else None
         transaction.execute("UPDATE prompts SET latest_version = ? WHERE name = ?", (latest.version if latest else 0, name))
         transaction.index_words([(number, " ".join(words_of(latest.template)) if latest else "")])
+
+
+def _move_alias(transaction: Transaction, new: NewMove) -> AliasMove | None:
+    """See `PromptTable.move_alias`."""
+    name, alias, version = new.name, new.alias, new.version
+    row = transaction.execute("SELECT version FROM prompt_aliases WHERE name = ? AND alias = ?", (name, alias))
+    current = row[0][0] if row else None
+    if new.expected != "any" and new.expected != current:
+        raise AliasConflict(
+            f"alias {name!r}@{alias} points at version {current}, not at the expected {new.expected}: "
+            "somebody else moved it; look at prompt_history() and try again"
+        )
+    if current == version:
+        return None
+    if not new.force and _is_protected(transaction, name, alias):
+        raise AliasConflict(f"alias {name!r}@{alias} is protected: moving it takes force=True (--force) and a reason")
+    if version is None:
+        transaction.execute("DELETE FROM prompt_aliases WHERE name = ? AND alias = ?", (name, alias))
+    else:
+        _require(transaction, name, version, f" to point {alias!r} at")
+        transaction.execute(
+            "INSERT INTO prompt_aliases VALUES (?, ?, ?) ON CONFLICT (name, alias) DO UPDATE SET version = excluded.version",
+            (name, alias, version),
+        )
+    move = AliasMove(name, alias, current, version, utc_now(), new.by, new.reason, new.rollback)
+    transaction.execute(
+        f"INSERT INTO alias_moves ({_MOVE_COLUMNS}) VALUES ({', '.join('?' * 8)})",
+        (name, alias, current, version, iso(move.moved_at), new.by, new.reason, int(new.rollback)),
+    )
+    return move
 
 
 def _is_protected(transaction: Transaction, name: str, alias: str) -> bool:

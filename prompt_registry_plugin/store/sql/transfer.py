@@ -22,6 +22,7 @@ TABLES = (
     ("version_tags", "name, version, key"),
     ("prompt_changes", "id"),
     ("text_bindings", "text_hash"),
+    ("pattern_bindings", "text_hash, place, role"),
     ("tracked_runs", "started_at, id"),
     ("tracked_notes", "run_id, kind, name"),
     ("traces", "started_at, id"),

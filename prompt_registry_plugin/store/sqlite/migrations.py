@@ -188,3 +188,15 @@ def m006_curation(db: Database) -> None:
         "CREATE TABLE kept_rollouts (key TEXT PRIMARY KEY, body TEXT NOT NULL, files TEXT NOT NULL, kept_at TEXT NOT NULL) WITHOUT ROWID",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m007_bindings(db: Database) -> None:
+    """Adopted texts that are recognized after they were rendered; template objects stay in `text_bindings`."""
+    db.execute(
+        """CREATE TABLE pattern_bindings (
+            text_hash TEXT NOT NULL, place TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL REFERENCES prompts(name),
+            alias TEXT NOT NULL, version INTEGER NOT NULL, strict INTEGER NOT NULL, detail TEXT NOT NULL, bound_at TEXT NOT NULL,
+            PRIMARY KEY (text_hash, place, role)
+        ) WITHOUT ROWID"""
+    )
