@@ -96,7 +96,7 @@ def test_a_budget_in_dollars_is_never_overshot(registry: pr.PromptRegistry) -> N
 
 
 def test_a_budget_in_seconds_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No rollout begins after its end, by a clock on which each takes an hour."""
+    """No rollout is asked for after its end, by a clock on which each takes an hour; those that wait for a slot by then are run."""
     calls = 0
 
     async def hour_by_hour(text: str) -> dict[str, str]:
@@ -159,13 +159,15 @@ def test_a_run_of_models_that_cost_nothing_keeps_to_its_dollars() -> None:
 
 @pytest.mark.usefixtures("prompts", "short_waits")
 def test_errors_that_pass_are_tried_again() -> None:
-    """Each fifth call loses its connection: no rollout fails for that."""
+    """Each fifth call loses its connection, once for each text: no rollout fails for that."""
     calls = 0
+    lost: set[str] = set()  # or three attempts of one rollout may all be a fifth call
 
     def flaky(text: str) -> dict[str, str]:
         nonlocal calls
         calls += 1
-        if calls % 5 == 0:
+        if calls % 5 == 0 and text not in lost:
+            lost.add(text)
             raise ConnectionError("reset")
         return target.predict(text)
 
