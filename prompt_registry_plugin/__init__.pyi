@@ -50,6 +50,7 @@ from .registry.current import open_registry as open_registry
 from .registry.current import use_registry as use_registry
 from .registry.functions import Dataset as Dataset
 from .registry.functions import aadopt as aadopt
+from .registry.functions import acoverage as acoverage
 from .registry.functions import adopt as adopt
 from .registry.functions import alist_datasets as alist_datasets
 from .registry.functions import aload_dataset as aload_dataset
@@ -83,7 +84,3 @@ from .scorers.scorer import scorer as scorer
 from .tracing.trace import Trace as Trace
 
 __version__: str
-from .registry.functions import acoverage as acoverage
-from .registry.functions import arename_prompt as arename_prompt
-from .registry.functions import coverage as coverage
-from .registry.functions import rename_prompt as rename_prompt

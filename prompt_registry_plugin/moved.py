@@ -22,7 +22,7 @@ _PACKAGE = "prompt_registry_plugin"
 # Old module -> where its names are now, most of them in the first. Some old modules are packages of the same name today.
 _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "adapting": ("frameworks.adapter", "frameworks.enabling", "frameworks.prompts", "frameworks.notices"),
-    "adoption": ("registry.adoption",),
+    "adoption": ("registry.adoption", "registry.validation"),
     "answering": ("models.prompt_agent",),
     "api": ("registry.functions",),
     "attaching": ("frameworks.lazy",),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from prompt_registry_plugin import __version__
-from prompt_registry_plugin.cli.adopt import adopt, rename
+from prompt_registry_plugin.cli.adopt import adopt
 from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.archive import archive
@@ -21,6 +21,7 @@ from prompt_registry_plugin.cli.history import history
 from prompt_registry_plugin.cli.list_ import list_prompts
 from prompt_registry_plugin.cli.promote import promote
 from prompt_registry_plugin.cli.protect import protect
+from prompt_registry_plugin.cli.rename import rename
 from prompt_registry_plugin.cli.rollback import rollback
 from prompt_registry_plugin.cli.run_program import run
 from prompt_registry_plugin.cli.runs import runs

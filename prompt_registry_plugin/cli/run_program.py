@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from prompt_registry_plugin.cli.adopt import show_coverage
+from prompt_registry_plugin.cli.coverage import show_coverage
 from prompt_registry_plugin.cli.settings import json_option, registry_option, say
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.registry.registry import PromptRegistry

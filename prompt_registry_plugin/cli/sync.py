@@ -40,7 +40,7 @@ def status(folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
     from prompt_registry_plugin.transfer import folder as sync
 
     if folder is None:
-        from prompt_registry_plugin.cli.adopt import show_status
+        from prompt_registry_plugin.cli.coverage import show_status
 
         show_status(as_json)
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from prompt_registry_plugin.cli.adopt import coverage_json
+from prompt_registry_plugin.cli.coverage import coverage_json
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import StoreUnavailable, UserError, did_you_mean
 from prompt_registry_plugin.registry.registry import PromptRegistry
