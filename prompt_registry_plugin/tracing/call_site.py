@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import sys
 import threading
@@ -56,6 +57,26 @@ def _join_name(graph: str, node: str) -> str:
 def description_name(agent: str, key: str) -> str:
     """Return a name for a description: `agent/KEY`, each part reduced to characters that a name may have."""
     return "/".join(_name_part(part) for part in (agent, *key.split("/")))
+
+
+def bound_name(value: object) -> str | None:
+    """Return `module.variable` of the user's loaded module that assigns an object to a variable; None if no module holds it.
+
+    Modules are named by their files, so that the name is the same whichever program imports them.
+    """
+    found: list[tuple[bool, str]] = []
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        file = names.get("__file__") if isinstance(names, dict) else None
+        if isinstance(names, dict) and isinstance(file, str) and not _is_library(file):
+            held = [name for name, each in list(names.items()) if each is value]
+            found += [(not _assigns(file, name), f"{_module_name(file)}.{name}") for name in held]
+    return min(found)[1] if found else None
+
+
+def _assigns(file: str, name: str) -> bool:
+    """Return whether a module assigns a variable, rather than importing it."""
+    return any(re.match(rf"{re.escape(name)}\s*(:[^=]*)?=", line) for line in linecache.getlines(file))
 
 
 def _name_part(text: str) -> str:

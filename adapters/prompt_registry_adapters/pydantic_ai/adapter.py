@@ -16,7 +16,7 @@ class PydanticAIAdapter(FrameworkAdapter):
     """Serves adopted instructions and system prompts from the registry, and records runs."""
 
     name = "pydantic_ai"
-    framework = Framework("Pydantic AI", "pydantic_ai", "pydantic-ai-slim", "pydantic-ai", lowest="2.33", below="3")
+    framework = Framework("Pydantic AI", "pydantic_ai", "pydantic-ai-slim", "pydantic-ai", lowest="1.77", below="3")
 
     def attach(self) -> None:
         """Switch the wrappers on: there is no official hook that reaches every agent."""
@@ -31,9 +31,11 @@ class PydanticAIAdapter(FrameworkAdapter):
         tracing.state.attached = False
 
     def seams(self) -> Iterable[Seam]:
-        """The container's hooks."""
+        """Return the container's hooks, and where an agent without a name gets one."""
+        from pydantic_ai.agent import AbstractAgent
         from pydantic_ai.capabilities.combined import CombinedCapability
 
-        from prompt_registry_adapters.pydantic_ai import tracing
+        from prompt_registry_adapters.pydantic_ai import naming, tracing
 
-        return [(CombinedCapability, method, wrap) for method, wrap in tracing.WRAPPED]
+        hooks: list[Seam] = [(CombinedCapability, method, wrap) for method, wrap in tracing.WRAPPED]
+        return [*hooks, (AbstractAgent, "_infer_name", naming.wrap_infer_name)]

@@ -6,32 +6,28 @@ nested ones by the run's id.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic_ai.messages import (
-    ModelRequest,
-    ModelResponse,
-    SystemPromptPart,
-    TextPart,
-    ToolCallPart,
-    ToolReturnPart,
-    UserPromptPart,
-)
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 
+from prompt_registry_adapters.pydantic_ai.requests import RequestTexts, names_prompts, plain_prompt, system_prompts
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
-from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
+from prompt_registry_plugin.prompts.context import Recorder, current_recorder
 from prompt_registry_plugin.tracing.recorder import span
-from prompt_registry_plugin.uri import is_prompt_uri
 
 _run: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_run", default=None)
 _request: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_request", default=None)
 _tool: ContextVar[str | None] = ContextVar("prompt_registry_pydantic_tool", default=None)
 
+
+_added: dict[
+    str, list[Any]
+] = {}  # system prompts that were put into a history, by the run; a later request of the run has them too
+_MAX_RUNS = 1_000
 
 _requests: WeakKeyDictionary[Recorder, dict[str, str]] = WeakKeyDictionary()  # the newest request of each run, by recording
 
@@ -51,7 +47,7 @@ def wrap_run(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
         if not _is_on(self) or current_recorder() is None or _run.get() == ctx.run_id:
             return await original(self, ctx, handler=handler)
         _run.set(ctx.run_id)  # never reset: another run has another id, and a streamed one may end in another context
-        with span("agent", _agent_name(ctx), {"inputs": _plain_prompt(ctx.prompt)}) as span_id:
+        with span("agent", _span_name(ctx), {"inputs": plain_prompt(ctx.prompt)}) as span_id:
             recorder = current_recorder()
             try:
                 result = await original(self, ctx, handler=handler)
@@ -74,17 +70,18 @@ def wrap_before(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         key = f"{ctx.run_id}:{ctx.run_step}"
         if not _is_on(self) or _request.get() == key:
             return await original(self, ctx, request_context)
+        known = system_prompts(request_context.messages) if framework_prompts.is_active() else None
         token = _request.set(key)
         try:
             request_context = await original(self, ctx, request_context)
         finally:
             _request.reset(token)
-        request_context = _replace_prompts(ctx, request_context)
+        request_context, texts = _serve_request(ctx, request_context, known)
         recorder = current_recorder()
-        if recorder is not None and not recorder.owns_key(key):
+        if recorder is not None and texts is not None and not recorder.owns_key(key):
             name = getattr(request_context.model, "model_name", None) or type(request_context.model).__name__
-            tools = {tool.name: tool.description or "" for tool in request_context.model_request_parameters.function_tools}
-            recorder.start_model(str(name), _messages(request_context), tools=tools, key=key)
+            sent = texts.descriptions.sent
+            recorder.start_model(str(name), texts.messages(), descriptions=sent, place=texts.place, key=key)
             _requests.setdefault(recorder, {})[ctx.run_id] = key
         return request_context
 
@@ -148,74 +145,21 @@ def _is_on(capability: Any) -> bool:
     return state.attached or getattr(capability, "is_registrys", False)
 
 
-def _replace_prompts(ctx: Any, request_context: Any) -> Any:
-    """Return the request with its literal instructions and system prompts as the registry has them. User messages never change."""
-    parameters = request_context.model_request_parameters
-    parts = parameters.instruction_parts or []
-    # System prompts stand in the first request of a conversation; in a history that was handed in they belong to another run.
-    own = [
-        i for i, message in enumerate(request_context.messages)
-        if isinstance(message, ModelRequest) and message.run_id == ctx.run_id
-        and any(isinstance(part, SystemPromptPart) and part.dynamic_ref is None for part in message.parts)
-    ]  # fmt: skip
-    tools = [_describe_tool(tool, ctx.deps) for tool in parameters.function_tools]
-    if any(now is not tool for now, tool in zip(tools, parameters.function_tools, strict=True)):
-        parameters = replace(parameters, function_tools=tools)
-        request_context = replace(request_context, model_request_parameters=parameters)
-    texts = [part.content for part in parts if not part.dynamic]
-    texts += [part.content for i in own for part in request_context.messages[i].parts if isinstance(part, SystemPromptPart)]
-    if not texts or not (any(map(is_prompt_uri, texts)) or framework_prompts.is_active()):
-        return request_context
-    agent = _agent_name(ctx)
-
-    def replacement(text: str, node: str) -> str:
-        return framework_prompts.text_here(text, ctx.deps, Place(node=node, graph=agent))
-
-    new_parts = [part if part.dynamic else replace(part, content=replacement(part.content, "instructions")) for part in parts]
-    for i in own:
-        # In the message itself, so that the conversation's history holds what was sent and later turns send the same.
-        request_context.messages[i].parts = [
-            _replace_system_prompt(part, replacement) for part in request_context.messages[i].parts
-        ]
-    if new_parts == parts:
-        return request_context
-    return replace(request_context, model_request_parameters=replace(parameters, instruction_parts=new_parts))
-
-
-def _describe_tool(tool: Any, context: object) -> Any:
-    text = framework_prompts.description_here(tool.description, context)
-    return tool if text is tool.description else replace(tool, description=text)
-
-
-def _replace_system_prompt(part: Any, replacement: Callable[[str, str], str]) -> Any:
-    if not isinstance(part, SystemPromptPart) or part.dynamic_ref is not None:
-        return part
-    return replace(part, content=replacement(part.content, "system"))
-
-
-def _agent_name(ctx: Any) -> str:
+def _span_name(ctx: Any) -> str:
     return str(getattr(ctx.agent, "name", None) or "agent")
 
 
-def _messages(request_context: Any) -> list[Mapping[str, Any]]:
-    """The messages as the model gets them, in the words of the chat protocol."""
-    found: list[Mapping[str, Any]] = [
-        {"role": "system", "content": part.content} for part in request_context.model_request_parameters.instruction_parts or []
-    ]
-    for message in request_context.messages:
-        for part in message.parts:
-            if isinstance(part, SystemPromptPart):
-                found.append({"role": "system", "content": part.content})
-            elif isinstance(part, UserPromptPart):
-                found.append({"role": "user", "content": _plain_prompt(part.content)})
-            elif isinstance(part, ToolReturnPart):
-                found.append({"role": "tool", "content": str(part.content)})
-            elif isinstance(part, TextPart):
-                found.append({"role": "assistant", "content": part.content})
-    return found
-
-
-def _plain_prompt(prompt: Any) -> str:
-    if prompt is None or isinstance(prompt, str):
-        return prompt or ""
-    return " ".join(part if isinstance(part, str) else f"<{type(part).__name__}>" for part in prompt)
+def _serve_request(ctx: Any, request_context: Any, known: Sequence[Any] | None) -> tuple[Any, RequestTexts | None]:
+    """Return the request with the texts of the registry, and these texts if they were looked at. `known` were in the history before."""
+    if known is None and not names_prompts(ctx, request_context):
+        return request_context, None
+    added = _added.get(ctx.run_id, [])
+    if known is not None:
+        added += [part for part in system_prompts(request_context.messages) if not any(part is old for old in known)]
+        if added and ctx.run_id not in _added:
+            _added[ctx.run_id] = added
+            if len(_added) > _MAX_RUNS:
+                del _added[next(iter(_added))]
+    texts = RequestTexts(ctx, request_context, added)
+    texts.serve()
+    return texts.context, texts
