@@ -27,9 +27,12 @@ from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 
 def is_active() -> bool:
-    """Return whether a prompt rendered here may have to be replaced or recorded."""
-    if current_override() is not None or current_recorder() is not None:
-        return True
+    """Whether rendering a prompt here may mean anything to us: an override, a recording, or an adopted text."""
+    return current_override() is not None or current_recorder() is not None or has_adopted()
+
+
+def has_adopted() -> bool:
+    """Whether anything was adopted in the current registry, so that `serve_text` and `serve_description` may replace a text."""
     registry = opened_registry()
     try:
         return registry is not None and registry.has_adopted

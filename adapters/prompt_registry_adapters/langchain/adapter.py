@@ -1,9 +1,8 @@
-"""Switching the adapter on and off: six wrapped methods and one callback hook.
+"""Switching the adapter on and off: the wrapped methods, and one callback hook.
 
-LangChain has no official place to substitute a prompt in a chain that is already built. The leaf methods that every call style
-(invoke, stream, batch and their async forms) goes through are those of the templates (`PromptTemplate.format`, `ChatPromptTemplate`'s
-`format_messages` and `aformat_messages`, `FewShotPromptTemplate`'s `format` and `aformat`) and, for messages that are built by hand and for
-`create_agent`, `BaseChatModel._convert_input`. So these are wrapped, once, for as long as the adapter is on.
+LangChain has no official place to substitute a prompt in a chain that is already built. Templates are served in the leaf methods that
+every call style (invoke, stream, batch and their async forms) goes through (`templates`), and everything else in the methods that hand
+messages and arguments to a model (`models`). They are wrapped once, for as long as the adapter is on.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class LangChainAdapter(FrameworkAdapter):
         tracing.detach()
 
     def seams(self) -> Iterable[Seam]:
-        """The templates' methods, and the chat model's for messages built by hand."""
-        from prompt_registry_adapters.langchain import templates
+        """The templates' methods, and the models' for everything that they are given."""
+        from prompt_registry_adapters.langchain import models, templates
 
-        return templates.WRAPPED
+        return (*templates.WRAPPED, *models.WRAPPED)

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, SystemMessage, convert_to_messages
-from langchain_core.prompt_values import ChatPromptValue, PromptValue
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompts import (
     AIMessagePromptTemplate,
     ChatPromptTemplate,
@@ -143,7 +141,7 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
             return original(self, **kwargs)
         described = describe_text(self.template, self.template_format)
         served = framework_prompts.serve(described.text_hash) if described.text_hash else None
-        values = self._merge_partial_and_user_variables(**kwargs)
+        values = _values(described, self._merge_partial_and_user_variables(**kwargs))
         if served is not None:
             return _text(served, values)
         text = original(self, **values)  # not kwargs: a partial variable that is computed must not change between text and trace
@@ -198,8 +196,8 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
     def format(self: FewShotPromptTemplate, **kwargs: Any) -> str:
         if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return original(self, **kwargs)
-        values = self._merge_partial_and_user_variables(**kwargs)
         described = describe_few_shot(self)
+        values = _values(described, self._merge_partial_and_user_variables(**kwargs))
         served = framework_prompts.serve(described.text_hash) if described.text_hash else None
         if served is not None:
             return _text(served, values)
@@ -216,8 +214,8 @@ def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..
     async def aformat(self: FewShotPromptTemplate, **kwargs: Any) -> str:
         if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return await original(self, **kwargs)
-        values = self._merge_partial_and_user_variables(**kwargs)
         described = describe_few_shot(self)
+        values = _values(described, self._merge_partial_and_user_variables(**kwargs))
         served = framework_prompts.serve(described.text_hash) if described.text_hash else None
         if served is not None:
             return _text(served, values)
@@ -242,27 +240,6 @@ def describe_few_shot(template: FewShotPromptTemplate) -> Described:
     return describe_text(template.example_separator.join(pieces), template.template_format)
 
 
-def _wrap_convert_input(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Meets the system messages that an agent builds by hand, or that `create_agent` puts before the conversation."""
-
-    @wraps(original)
-    def _convert_input(self: BaseChatModel, model_input: Any) -> Any:
-        value = original(self, model_input)
-        if not state.attached or isinstance(model_input, PromptValue) or not isinstance(value, ChatPromptValue):
-            return value
-        first = value.messages[0] if value.messages else None  # a system message further on may be the conversation's own
-        if not isinstance(first, SystemMessage) or not isinstance(first.content, str):
-            return value
-        if not (is_prompt_uri(first.content) or framework_prompts.is_active()):
-            return value
-        text = framework_prompts.text_here(first.content, {})
-        if text == first.content:
-            return value
-        return ChatPromptValue(messages=[first.model_copy(update={"content": text}), *value.messages[1:]])
-
-    return _convert_input
-
-
 def _within() -> AbstractContextManager[None]:
     """What is formatted inside is a part of a prompt, not one of its own."""
     return adapter.set_flag(_inside_chat)
@@ -276,6 +253,11 @@ def _record_discovered(described: Described, rendered: Any, values: Mapping[str,
         )
 
 
+def _values(described: Described, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values to render with: those that are adopted prompts themselves are served."""
+    return framework_prompts.serve_values(described.text_hash, values) if described.text_hash else values
+
+
 def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
     if not served.is_text_prompt:
         raise InvalidTemplate(f"prompt {served.name!r} is served where the agent has a text, but holds chat messages")
@@ -284,7 +266,7 @@ def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
 
 def _look_up(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
     described = describe_chat(parts_of(chat))
-    values = chat._merge_partial_and_user_variables(**kwargs)
+    values = _values(described, chat._merge_partial_and_user_variables(**kwargs))
     served = framework_prompts.serve(described.text_hash) if described.text_hash else None
     return described, values, served
 
@@ -307,5 +289,4 @@ WRAPPED: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
     (ChatPromptTemplate, "aformat_messages", _wrap_aformat_messages),
     (FewShotPromptTemplate, "format", _wrap_few_shot),
     (FewShotPromptTemplate, "aformat", _wrap_few_shot_async),
-    (BaseChatModel, "_convert_input", _wrap_convert_input),
 )

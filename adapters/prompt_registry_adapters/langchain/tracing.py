@@ -15,17 +15,18 @@ from weakref import WeakKeyDictionary, ref
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
-from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
-from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
+from prompt_registry_adapters.langchain.descriptions import descriptions_of, has_descriptions
+from prompt_registry_adapters.langchain.places import locate
+from prompt_registry_plugin.prompts.context import Recorder, current_recorder
+from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
 
 _PASS_THROUGH = frozenset({"prompt", "parser"})
 _SEQUENCES = frozenset({"RunnableSequence", "RunnableLambda", "RunnableParallel", "RunnableAssign"})
 _HIDDEN = "langsmith:hidden"
-_UNNAMED_GRAPH = "LangGraph"
 
 
 class _State:
@@ -155,7 +156,13 @@ class RecordingHandler(BaseCallbackHandler):
         parameters = kwargs.get("invocation_params") or {}
         name = parameters.get("model") or parameters.get("model_name") or (kwargs.get("metadata") or {}).get("ls_model_name")
         trace = self._trace
-        trace.start_model(str(name or kwargs.get("name") or "model"), messages, key=run_id, parent_id=trace.span_id(parent))
+        trace.start_model(
+            str(name or kwargs.get("name") or "model"),
+            messages,
+            descriptions=descriptions_of(parameters) if has_descriptions(parameters) else EMPTY,
+            key=run_id,
+            parent_id=trace.span_id(parent),
+        )
 
     def _finish(self, run_id: UUID, attributes: Mapping[str, Any], error: BaseException | None = None) -> None:
         trace = self._trace
@@ -252,15 +259,3 @@ def detach() -> None:
     """Makes the hook answer with nothing."""
     state.attached = False
     remove_locator(locate)
-
-
-def locate(trace: Recorder) -> Place | None:
-    """The LangChain run, and the LangGraph node, that the current code runs in."""
-    config = var_child_runnable_config.get()
-    if not config:
-        return None
-    parent = getattr(config.get("callbacks"), "parent_run_id", None)
-    parent_id = trace.span_id(parent)
-    node = (config.get("metadata") or {}).get("langgraph_node")
-    root = trace.root_name(parent_id) if node is not None else None
-    return Place(parent_id, node, None if root == _UNNAMED_GRAPH else root)

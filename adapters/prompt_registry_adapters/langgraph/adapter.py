@@ -1,15 +1,25 @@
-"""Switching the adapter on and off. LangGraph loads no prompts itself: they are in LangChain's templates."""
+"""Switching the adapter on and off. LangGraph loads no prompts itself: they are in LangChain's templates and messages."""
 
 from __future__ import annotations
 
-from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter
+from collections.abc import Iterable
+
+from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
 
 
 class LangGraphAdapter(FrameworkAdapter):
-    """Brings the LangChain adapter with it; the node's name reaches traces through LangChain's metadata."""
+    """Brings the LangChain adapter with it. The node's name comes through LangChain's metadata, the graph's from the graph."""
 
     name = "langgraph"
     framework = Framework(
         "LangGraph", "langgraph", "langgraph", "langgraph", lowest="1.0", below="2", waits_for="langgraph.pregel"
     )
     requires: tuple[str, ...] = ("langchain",)
+
+    def seams(self) -> Iterable[Seam]:
+        """The methods that run a graph, so that its name is known inside."""
+        from langgraph.pregel import Pregel
+
+        from prompt_registry_adapters.langchain import places
+
+        return ((Pregel, "stream", places.wrap_stream), (Pregel, "astream", places.wrap_astream))
