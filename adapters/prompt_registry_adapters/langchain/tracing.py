@@ -13,7 +13,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary, ref
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ChatMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
@@ -81,7 +81,8 @@ class RecordingHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """A chat model is called."""
-        self._start_model([message for batch in messages for message in batch], run_id, parent_run_id, kwargs)
+        shown = [_with_role(message) for batch in messages for message in batch]
+        self._start_model(shown, run_id, parent_run_id, kwargs)
 
     def on_llm_start(
         self,
@@ -168,6 +169,11 @@ class RecordingHandler(BaseCallbackHandler):
         trace = self._trace
         if trace.owns_key(run_id):
             trace.finish(trace.span_id(run_id), attributes=attributes, error=error)
+
+
+def _with_role(message: BaseMessage) -> Any:
+    """Return a message with its role where the recorder can see it: a `ChatMessage`, such as a developer's, has one of its own."""
+    return {"role": message.role, "content": message.content} if isinstance(message, ChatMessage) else message
 
 
 class _HandlerOfRecording:
