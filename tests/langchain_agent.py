@@ -113,7 +113,9 @@ def by_agents(user: str, topic: str) -> None:
 
 
 def by_completion(user: str, topic: str) -> None:
-    OpenAI(model="gpt-stub-instruct", max_retries=0).invoke(f"Continue the fairy tale that {user} began with these words: {topic}")
+    OpenAI(model="gpt-stub-instruct", max_retries=0).invoke(
+        f"Continue the fairy tale that {user} began with these words: {topic}"
+    )
 
 
 STYLES = [by_format, by_f_string, by_outer_template, by_template, by_blocks, by_descriptions, by_agents, by_completion]

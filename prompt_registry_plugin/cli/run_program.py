@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -50,10 +52,13 @@ def run(
     sys.path.insert(0, str(Path.cwd()) if module else str(path.resolve().parent))
 
     def go() -> None:
-        if module:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-        else:
-            runpy.run_path(program, run_name="__main__")
+        try:
+            if module:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(program, run_name="__main__")
+        finally:
+            _keep_as_main(module, path)
 
     if not (record or adopt):
         go()
@@ -74,6 +79,17 @@ def run(
     _report(registry, trace, adopt, as_json)
     if ended is not None and not (isinstance(ended, SystemExit) and ended.code in (None, 0)):
         raise ended
+
+
+def _keep_as_main(module: str | None, path: Path) -> None:
+    """Name the program's file as that of `__main__`: runpy puts ours back, and prompts are looked for in the program's source later."""
+    spec = None if module is None else find_spec(module)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = find_spec(f"{module}.__main__")
+    main = ModuleType("__main__")
+    main.__spec__ = spec
+    main.__file__ = str(path.resolve()) if module is None else spec.origin if spec is not None else None
+    sys.modules["__main__"] = main
 
 
 def _report(registry: PromptRegistry, trace: Trace, adopt: bool, as_json: bool) -> None:
