@@ -65,6 +65,7 @@ from .registry.functions import arollback as arollback
 from .registry.functions import asearch_prompts as asearch_prompts
 from .registry.functions import asearch_traces as asearch_traces
 from .registry.functions import aset_prompt_alias as aset_prompt_alias
+from .registry.functions import coverage as coverage
 from .registry.functions import list_datasets as list_datasets
 from .registry.functions import load_dataset as load_dataset
 from .registry.functions import load_prompt as load_prompt

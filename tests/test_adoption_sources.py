@@ -328,22 +328,22 @@ def test_a_prompt_is_renamed_with_its_history() -> None:
     """Versions, aliases, tags and bindings move; the old name is not used again; what includes it refuses the rename."""
     bind("old", "Greet {{name}} at {{time}}, in one short sentence.")
     next_version("old", "Hello {{name}}, {{time}}!")
-    pr.set_prompt_tag("old", "team", "bank")
+    pr.current_registry().set_prompt_tag("old", "team", "bank")
     pr.register_prompt("page", "Begin. {{> old@production}} End.")
     with pytest.raises(AliasConflict, match="includes 'old'"):
-        pr.rename_prompt("old", "new")
+        pr.current_registry().rename_prompt("old", "new")
     pr.register_prompt("page", "Begin. End.")
-    assert pr.rename_prompt("old", "new", reason="clearer").version == 2
+    assert pr.current_registry().rename_prompt("old", "new", reason="clearer").version == 2
     assert serve_text(TEXT, "system") == "Hello Ada, noon!"
     assert [getattr(entry, "kind", "") for entry in pr.prompt_history("new")][-1] == "rename"
     assert [prompt.tags for prompt in pr.search_prompts("name = 'new' AND text MATCH 'hello'")] == [{"team": "bank"}]
     assert pr.rollback("new").version == 1
     for name in ("old", "page"):
         with pytest.raises(PromptExists, match="already the name"):
-            pr.rename_prompt("new", name)
+            pr.current_registry().rename_prompt("new", name)
     assert pr.register_prompt("old", "again").version == 3, "numbers of the old name are not used again"
     with pytest.raises(UserError, match="no prompt 'nobody'"):
-        pr.rename_prompt("nobody", "x")
+        pr.current_registry().rename_prompt("nobody", "x")
 
 
 # --- what a recording tells -----------------------------------------------------------------------------------------------

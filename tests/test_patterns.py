@@ -148,7 +148,7 @@ def test_a_second_split_is_refused_with_the_reason() -> None:
 )
 def test_what_cannot_be_told_apart_is_refused(template: str, reason: str) -> None:
     """Touching variables, too little literal text, includes and templates that cannot be read."""
-    with pytest.raises(pr.InvalidTemplate, match="it") as error:
+    with pytest.raises(pr.errors.InvalidTemplate, match="it") as error:
         pattern(template)
     assert reason in str(error.value)
 

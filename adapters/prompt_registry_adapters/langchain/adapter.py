@@ -17,7 +17,13 @@ class LangChainAdapter(FrameworkAdapter):
 
     name = "langchain"
     framework = Framework(
-        "LangChain", "langchain_core", "langchain-core", "langchain", lowest="1.1", below="2", also_imports=("langchain",)
+        "LangChain",
+        "langchain_core",
+        "langchain-core",
+        "langchain",
+        lowest="1.1",
+        below="2",
+        also_imports=("langchain", "pydantic"),
     )
 
     def attach(self) -> None:
