@@ -38,7 +38,7 @@ class _Generation:
     def __init__(self, epoch: object) -> None:
         self.epoch = epoch
         self.versions: dict[Key, PromptVersion] = {}
-        self.fetching: dict[tuple[Key, bool], Future[PromptVersion]] = {}
+        self.fetching: dict[tuple[Key, bool, bool], Future[PromptVersion]] = {}
         self.bindings: Bindings | None = None
         self.adopted_texts: AdoptedTexts | None = None
 
@@ -65,10 +65,13 @@ class Loader(ForkAware):
         """Return what `load` returns if it is cached, else None. Sends no query."""
         return self._current_generation().versions.get((name_or_uri, version))
 
-    def load(self, name_or_uri: str, version: int | str | None, patience: float | None = None) -> PromptVersion:
+    def load(
+        self, name_or_uri: str, version: int | str | None, patience: float | None = None, *, near_matches: bool = True
+    ) -> PromptVersion:
         """Return the version that a name or URI points at now. Threads that want the same one wait for one fetch.
 
-        `patience` is how many seconds to wait for a store that has not answered yet. Raises `InvalidURI`, `PromptNotFound`,
+        `patience` is how many seconds to wait for a store that has not answered yet. Without `near_matches`, what is missing costs one
+        query, not a look at all names. Raises `InvalidURI`, `PromptNotFound`,
         `InvalidTemplate` for includes that cannot be expanded, and `StoreUnavailable`.
         """
         generation = self._current_generation()
@@ -76,7 +79,7 @@ class Loader(ForkAware):
         found = generation.versions.get(key)
         if found is not None:
             return found
-        flight = (key, patience is None)  # an impatient caller must neither wait with patient ones nor make them give up
+        flight = (key, patience is None, near_matches)  # an impatient caller must neither wait with patient ones nor make them give up
         while True:
             with self._lock:
                 waiting = generation.fetching.get(flight)
@@ -88,7 +91,7 @@ class Loader(ForkAware):
             except CancelledError:
                 continue  # the fetching thread was interrupted (Ctrl-C), which is no answer: fetch here
         try:
-            found = self.with_includes(self.find(uri.parse(name_or_uri, version), patience))
+            found = self.with_includes(self.find(uri.parse(name_or_uri, version), patience, near_matches=near_matches))
         except BaseException as error:
             generation.fetching.pop(flight, None)
             if isinstance(error, Exception):
@@ -118,8 +121,8 @@ class Loader(ForkAware):
             self._adopted_texts = generation.adopted_texts = self._adopted_texts.replaced_by(read() if read else ())
         return generation.adopted_texts
 
-    def find(self, reference: uri.PromptURI, patience: float | None = None) -> PromptVersion:
-        """Return the version that a reference points at, as it was written. Raises `PromptNotFound`, with near matches."""
+    def find(self, reference: uri.PromptURI, patience: float | None = None, *, near_matches: bool = True) -> PromptVersion:
+        """Return the version that a reference points at, as it was written. Raises `PromptNotFound`, with near matches if wanted."""
         unavailable = None
         for reading in reference.readings():
             try:
@@ -129,7 +132,9 @@ class Loader(ForkAware):
                 continue
             if found is not None:
                 return found
-        raise unavailable or self.not_found_error(reference)
+        if unavailable is not None:
+            raise unavailable
+        raise self.not_found_error(reference) if near_matches else PromptNotFound(f"no {reference} in {self._place}")
 
     def not_found_error(self, reference: uri.PromptURI) -> PromptNotFound:
         """Return the error for a reference that leads nowhere, with near matches."""

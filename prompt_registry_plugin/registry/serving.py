@@ -57,7 +57,8 @@ def load_prompt(
     `allow_missing=True` returns None instead), `InvalidURI` and, without a fallback, `StoreUnavailable`.
     """
     try:
-        found = registry.loader.load(name_or_uri, version, None if fallback is None else _FALLBACK_PATIENCE)
+        patience = None if fallback is None else _FALLBACK_PATIENCE
+        found = registry.loader.load(name_or_uri, version, patience, near_matches=not allow_missing)
     except PromptNotFound:
         if (recorder := current_recorder()) is not None:
             recorder.loaded.setdefault(uri.parse(name_or_uri, version).name, 0)
