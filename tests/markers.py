@@ -89,8 +89,13 @@ def pytest_runtest_call() -> Iterator[None]:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _BY_EVENT and arguments[:1] != ("uname",):  # `platform` asks it once, for the names of HTTP clients
+    if event in _BY_EVENT and not _is_a_look(arguments):
         need(_BY_EVENT[event], event)
+
+
+def _is_a_look(arguments: tuple[Any, ...]) -> bool:
+    """Whether HTTP clients look where they are: `platform` asks `uname`, and urllib3 tries IPv6 when it is imported."""
+    return arguments[0] == "uname" or arguments[1:2] == (("::1", 0),)
 
 
 def _guarded(start: Any) -> Any:
