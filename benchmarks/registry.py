@@ -1,10 +1,12 @@
 """The registry beside MLflow, Langfuse and plain `sqlite3`, in one run, as ratios. By hand, never as a test:
 
     pip install mlflow langfuse           # in an environment of their own; what is missing is left out
-    python -m benchmarks.registry         # --skip-scale leaves out the 100,000 prompts, --postgres URL adds a server
+    python -m benchmarks.registry         # --skip-scale leaves out the large registry, --postgres URL adds a server
 
 Each operation is timed in rounds that alternate between the contestants, and the median of the rounds' medians is shown: what else
-the machine does then hits all of them alike. Langfuse talks to a stub of its server on loopback, in a process of its own.
+the machine does then hits all of them alike. Langfuse talks to a stub of its server on loopback, in a process of its own. No part takes
+longer than `--seconds`: what is not done by then is left out, and the table says so. That work does not grow where it should not is
+tested, in `tests/test_growth.py`.
 """
 
 from __future__ import annotations
@@ -59,10 +61,19 @@ server.serve_forever()
 """
 
 
-def measure(contest: Contest) -> dict[str, float]:
-    """The median time of each operation in microseconds."""
+def tell(text: str) -> None:
+    """Say on standard error what is being done."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(contest: Contest, seconds: float) -> dict[str, float]:
+    """The median time of each operation in microseconds, of as many rounds as fit."""
     medians: dict[str, list[float]] = {who: [] for who in contest}
-    for _ in range(ROUNDS):
+    end = time.monotonic() + seconds
+    for number in range(ROUNDS):
+        if number and time.monotonic() > end:
+            tell(f"  stopped after {number} of {ROUNDS} rounds")
+            break
         for who, (operation, times) in contest.items():
             samples = []
             for _ in range(times):
@@ -73,11 +84,15 @@ def measure(contest: Contest) -> dict[str, float]:
     return {who: statistics.median(found) for who, found in medians.items()}
 
 
-def fill(registry: pr.PromptRegistry, prompts: int, versions: int) -> float:
-    """Versions written a second; each prompt has the alias `production`, and ten of all have the tag `team=care`."""
+def fill(registry: pr.PromptRegistry, prompts: int, versions: int, seconds: float) -> tuple[int, float]:
+    """How many prompts fit, and versions written a second; each prompt has the alias `production`, and ten of all the tag `team=care`."""
     started = time.perf_counter()
     step = 1000
+    filled = 0
     for start in range(0, prompts, step):
+        if filled and time.perf_counter() - started > seconds:
+            tell(f"  stopped at {filled:,} of {prompts:,} prompts")
+            break
         registry.register_prompts(
             [
                 pr.protocols.NewVersion(
@@ -87,17 +102,21 @@ def fill(registry: pr.PromptRegistry, prompts: int, versions: int) -> float:
                 for n in range(versions)
             ]
         )
+        filled = min(start + step, prompts)
+        if filled % 10_000 == 0:
+            tell(f"  {filled:,} of {prompts:,} prompts")
     spent = time.perf_counter() - started
-    rows = [(f"p{i}", "production", versions) for i in range(prompts)]
+    rows = [(f"p{i}", "production", versions) for i in range(filled)]
     with registry.store.database.change() as transaction:  # type: ignore[attr-defined]
         transaction.execute_many("INSERT INTO prompt_aliases VALUES (?, ?, ?)", rows)
-    return prompts * versions / spent
+    return filled, filled * versions / spent
 
 
-def compare(folder: Path, postgres: str | None) -> list[tuple[str, dict[str, float]]]:
+def compare(folder: Path, postgres: str | None, seconds: float) -> list[tuple[str, dict[str, float]]]:
     """What each operation costs each contestant."""
     ours = pr.open_registry(f"sqlite:///{folder / 'ours.db'}")
-    fill(ours, 1000, 20)
+    tell("filling a registry of 1,000 prompts with 20 versions")
+    fill(ours, 1000, 20, seconds)
     shared = pr.open_registry(postgres) if postgres else None
     if shared is not None:
         shared.register_prompts([pr.protocols.NewVersion("p1", f"{TEXT} {i}") for i in range(20)])
@@ -116,13 +135,18 @@ def compare(folder: Path, postgres: str | None) -> list[tuple[str, dict[str, flo
     plain(folder, loaded, fetched, rendered, written)
     mlflow(folder, loaded, fetched, rendered, written)
     stop = langfuse(loaded, fetched, rendered)
+    contests = {
+        "load, cached": loaded,
+        "load by alias, not cached, 1,000 prompts × 20": fetched,
+        "render three variables": rendered,
+        "register one version": written,
+    }
     try:
-        return [
-            ("load, cached", measure(loaded)),
-            ("load by alias, not cached, 1,000 prompts × 20", measure(fetched)),
-            ("render three variables", measure(rendered)),
-            ("register one version", measure(written)),
-        ]
+        found = []
+        for what, contest in contests.items():
+            tell(what)
+            found.append((what, measure(contest, seconds)))
+        return found
     finally:
         stop()
         ours.close()
@@ -222,38 +246,43 @@ def cold_threads(folder: Path) -> int:
     return fetches
 
 
-def scale(folder: Path, console: Console) -> None:
-    """The same operations with 1,000 and with 100,000 prompts of five versions, and how SQLite carries them out."""
+def scale(folder: Path, console: Console, large: int, seconds: float) -> None:
+    """The same operations in a small and in a large registry, with prompts of five versions, and how SQLite carries them out."""
     searches = {
         "search by tag": "tags.team = 'care'",
         "search by an alias that every prompt has": "alias = 'production' AND name = 'p7'",
         "search by words": "text MATCH 'clerk 777'",
         "first page of all": None,
     }
-    results: dict[int, dict[str, float]] = {}
-    for count in (1_000, 100_000):
+    results: list[tuple[int, dict[str, float]]] = []
+    for count in (1_000, large):
+        tell(f"filling a registry of {count:,} prompts")
         with pr.open_registry(f"sqlite:///{folder / f'{count}.db'}") as registry:
-            results[count] = measure_at(registry, count, searches)
-            if count == 100_000:
+            results.append(measure_at(registry, count, searches, seconds))
+            if count == large:
                 show_plans(registry, searches, console)
-    table = Table(title="1,000 against 100,000 prompts of five versions", title_justify="left")
-    for heading in ("", "1,000", "100,000", "ratio"):
+    (few, in_small), (many, in_large) = results
+    table = Table(title=f"{few:,} against {many:,} prompts of five versions", title_justify="left")
+    for heading in ("", f"{few:,}", f"{many:,}", "ratio"):
         table.add_column(heading)
-    for what, small in results[1_000].items():
-        big = results[100_000][what]
+    for what, small in in_small.items():
+        big = in_large[what]
         shown = (f"{small:,.0f}", f"{big:,.0f}") if "second" in what else (f"{small:.1f} µs", f"{big:.1f} µs")
         table.add_row(what, *shown, f"{big / small:.2f}")
     console.print(table)
 
 
-def measure_at(registry: pr.PromptRegistry, count: int, searches: dict[str, str | None]) -> dict[str, float]:
-    """Fills a registry with `count` prompts, and measures."""
-    rate = fill(registry, count, 5)
-    reference = iter(PromptURI(f"p{i * 7919 % count}", alias="production") for i in range(10**9))
+def measure_at(
+    registry: pr.PromptRegistry, count: int, searches: dict[str, str | None], seconds: float
+) -> tuple[int, dict[str, float]]:
+    """How many prompts the registry got, of `count`, and what each operation takes there."""
+    filled, rate = fill(registry, count, 5, seconds)
+    tell(f"measuring with {filled:,} prompts")
+    reference = iter(PromptURI(f"p{i * 7919 % filled}", alias="production") for i in range(10**9))
     contest: Contest = {"load by alias, not cached": (lambda: registry.store.prompts.get(next(reference)), 500)}
     for what, filter_string in searches.items():
         contest[what] = (lambda text=filter_string: registry.search_prompts(text), 20)
-    return {"versions written a second": rate, **measure(contest)}
+    return filled, {"versions written a second": rate, **measure(contest, seconds)}
 
 
 def show_plans(registry: pr.PromptRegistry, searches: dict[str, str | None], console: Console) -> None:
@@ -269,14 +298,18 @@ def show_plans(registry: pr.PromptRegistry, searches: dict[str, str | None], con
 def main() -> None:
     """Runs everything and prints tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--skip-scale", action="store_true", help="leave out the 100,000 prompts")
+    parser.add_argument("--skip-scale", action="store_true", help="leave out the large registry")
+    parser.add_argument("--large", type=int, default=100_000, help="prompts in the large registry (default: 100,000)")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="the longest that filling or measuring may take (default: 120)"
+    )
     parser.add_argument("--postgres", help="the URL of an empty registry in PostgreSQL, to be measured too")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = compare(folder, options.postgres)
+        found = compare(folder, options.postgres, options.seconds)
         who = list(dict.fromkeys(name for _, row in found for name in row))
         table = Table(title="Median time, and how many times ours it is", title_justify="left")
         for heading in ("", *who):
@@ -288,7 +321,7 @@ def main() -> None:
         if options.json:
             options.json.write_text(json.dumps(dict(found), indent=2))
         if not options.skip_scale:
-            scale(folder, console)
+            scale(folder, console, options.large, options.seconds)
 
 
 if __name__ == "__main__":
