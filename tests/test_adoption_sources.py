@@ -376,7 +376,7 @@ GREETING = "Say a warm welcome to everybody who comes into the shop."
 def test_a_text_without_a_source_is_refused_with_the_reason() -> None:
     """One with a value of the state or a date is not even adopted by name; another one is, as it stands."""
     for text, reason in (
-        (unreadable("You_serve_the_customer_Ada_Lovelace_today."), "'Ada Lovelace'"),
+        (unreadable("Attend_to_that_customer,_Ada_Lovelace,_before_all_others!"), "'Ada Lovelace'"),
         (unreadable("It_is_2026-11-25,_so_be_quick_about_it."), "has a date, '2026-11-25'"),
     ):
         trace = record_texts(text, inputs={"name": "Ada Lovelace"})

@@ -159,7 +159,8 @@ async def test_a_later_turn_sends_what_the_first_one_sent() -> None:
     agent = Agent(pydantic_model(), name="clerk", system_prompt="You are a clerk.")
     with pr.record() as trace:
         await agent.run("hi")
-    pr.adopt(trace)
+    [row] = pr.coverage(trace)
+    pr.adopt(trace, names={row.name: "clerk/system"})
     promote("clerk/system", "You are the second clerk.")
     first = await agent.run("hi")
     promote("clerk/system", "You are the third clerk.")
@@ -199,7 +200,7 @@ async def test_sub_agents_and_handoffs_hang_together() -> None:
     spans = {span.id: span for span in trace.spans}
     named = [(span.kind, span.name, spans[span.parent_id].name if span.parent_id else None) for span in trace.spans]
     assert ("tool", "lookup", "front") in named
-    assert [use.proposed_name for use in trace.prompts] == ["front/instructions", "expert/instructions"]
+    assert [row.words for row in pr.coverage(trace) if row.role == "system"] == ["You are the front.", "You are the expert."]
     assert {spans[span.parent_id or ""].name for span in trace.spans if span.kind == "llm"} == {"front", "expert"}
 
 
@@ -211,7 +212,8 @@ async def test_a_history_that_is_handed_in_is_never_touched() -> None:
     pr.enable("pydantic_ai")
     with pr.record() as trace:
         await Agent(pydantic_model(), name="clerk", system_prompt="You are a clerk.").run("hi")
-    pr.adopt(trace)
+    [row] = pr.coverage(trace)
+    pr.adopt(trace, names={row.name: "clerk/system"})
     promote("clerk/system", "You are the second clerk.")
     history = [ModelRequest([SystemPromptPart("You are a clerk."), UserPromptPart("hi")]), ModelResponse([TextPart("yes")])]
     result = await Agent(pydantic_model(), name="other").run("again", message_history=history)

@@ -124,8 +124,8 @@ async def test_a_message_of_the_conversation_is_never_taken_for_a_prompt() -> No
     with pr.record() as trace:
         Parrot().invoke([SystemMessage("You are a clerk."), HumanMessage("hi")])
         await Runner.run(agent, "hi")
-    [use] = trace.prompts  # one text, met in two frameworks
-    pr.adopt(trace, names={use.proposed_name: "clerk"})
+    # One text in two frameworks. It stands in several places of this file, so it is adopted by name.
+    pr.adopt(trace, names={row.name: "clerk" for row in pr.coverage(trace)})
     candidate = pr.register_prompt("clerk", "I am served.")
     pr.set_prompt_alias("clerk", "production", candidate.version)
     said = [SystemMessage("First."), HumanMessage("You are a clerk."), SystemMessage("You are a clerk.")]

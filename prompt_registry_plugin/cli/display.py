@@ -43,22 +43,26 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: s
     console().print(make_table(headings, rows, title))
 
 
-def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
+def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None, *, whole: int = 1) -> Table:
     """A table of plain texts."""
     table = Table(title=title, title_justify="left")
     for i, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=i == 0)  # what a row is about stays in one piece, to be copied
+        table.add_column(heading, no_wrap=i < whole)  # what a row is about stays in one piece, to be copied
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
+def _state(row: CoverageRow) -> str:
+    return f"served: {row.detail}" if row.state == "served" else row.state
+
+
 def print_coverage(rows: Sequence[CoverageRow], title: str | None = None) -> None:
     """Print a coverage table; the width of a pipe does not fold it."""
     cells = [
-        (row.name or "(none)", row.state, row.place, row.role, ", ".join(row.variables), row.source, row.words) for row in rows
+        (row.name or "(none)", _state(row), row.place, row.role, ", ".join(row.variables), row.source, row.words) for row in rows
     ]
-    console(160).print(make_table(("prompt", "state", "place", "kind", "variables", "source", "text"), cells, title))
+    console(160).print(make_table(("prompt", "state", "place", "kind", "variables", "source", "text"), cells, title, whole=2))
     for row in rows:
         if row.detail and row.state not in ("served", "no prompt"):
             console(160).print(Text(f"{row.name or row.place}: {row.detail}"), soft_wrap=True)

@@ -14,15 +14,16 @@ _enabled: dict[str, Adapter] = {}  # in the order in which they were enabled
 _requested: set[str] = set()  # enabled by name; the others are enabled because one of these requires them
 
 
-def enable(*frameworks: str, descriptions: bool = False) -> list[str]:
+def enable(*frameworks: str, descriptions: bool | None = None) -> list[str]:
     """Enable the named adapters, or with no name those of all installed frameworks. Return the names of all enabled adapters.
 
-    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises. With
-    `descriptions`, `adopt` takes the descriptions of tools, handoffs and outputs of later recordings too.
+    With `descriptions=True`, recordings from now on mark the descriptions of tools, handoffs and outputs for adoption; False stops that.
+    Raises `PluginError` for an unknown name or a framework that is not installed, and what opening the current registry raises.
     """
-    set_descriptions_wanted(descriptions)
     known = installed_adapters() | _enabled  # an enabled one knows what it replaced
     check_names(frameworks, known)
+    if descriptions is not None:
+        set_descriptions_wanted(descriptions)
     current_registry()  # opened now, so that a broken URL fails here and not during an agent run
     for name in frameworks or sorted(known):
         try:
@@ -36,6 +37,8 @@ def enable(*frameworks: str, descriptions: bool = False) -> list[str]:
 
 def disable(*frameworks: str) -> None:
     """Disable the named adapters, or all, and restore the methods that they replaced. Names that are not enabled are ignored."""
+    if not frameworks:
+        set_descriptions_wanted(False)
     _requested.difference_update(frameworks or tuple(_requested))
     needed = set(_requested)
     for name in reversed(_enabled):  # one that requires another was enabled after it

@@ -145,7 +145,7 @@ def _refusal(registry: RegistryBase, finding: Finding, name: str, alias: str, *,
     prompts = registry.store.prompts
     proposed, template = finding.name, finding.template
     leave_out = f"leave it out with names={{{proposed!r}: None}}"
-    if finding.role == "template" and finding.state == "not adoptable":
+    if finding.role == "template" and finding.state == "not adoptable" and not finding.needs_name:
         return _Refusal(UserError, f"prompt {proposed!r} cannot be adopted: {finding.detail}", leave_out)
     bound = _bound_name(registry, finding)
     if bound is not None and bound != name:

@@ -24,6 +24,7 @@ MAX_WORDS = 60
 """Characters of a text that a row shows."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_MAX_TYPED = 200  # characters of a line that somebody typed
 _LITERAL = " If the text never changes, adopt it by name, as it stands."
 
 
@@ -91,7 +92,7 @@ class Findings:
         spans = trace.spans
         self._inputs = [span.attributes.get("inputs") for span in spans if span.parent_id is None]
         self._covered = prompt_texts(spans)
-        self._known = self._covered | {text.strip() for text in _strings(self._inputs)}
+        self._given = frozenset(text.strip() for text in _strings(self._inputs))
         self._uses = {digest(use.template): use for use in trace.prompts if use.name is None}
         self._called_at = _places_of_prompts(spans)
         for span in spans:
@@ -120,11 +121,13 @@ class Findings:
             self._count(key, lambda: Finding(role, a["prompt"], "served", _words(a["text"]), version, shown_place=place))
         else:
             use = self._uses.get(a["template_hash"]) or self._uses[digest(a["template"])]
-            if _has_text(use):
-                self._count(("object", a["template_hash"]), lambda: self._of_object(use, place))
+            self._count(("object", a["template_hash"]), lambda: self._of_object(use, place))
         for name, value in (a.get("variables") or {}).items():
             found = self._explanations.get(digest(value)) if isinstance(value, str) else None
-            if found and "template" in found and not found.get("is_literal") and str(value).strip() not in self._known:
+            if not found or "template" not in found or found.get("is_literal") or str(value).strip() in self._covered:
+                continue
+            # A chain of its own has its values as inputs. One that fits a template with variables was still made by code.
+            if found["variables"] or str(value).strip() not in self._given:
                 shown = f"{{{{{name}}}}} of {a['proposed_name']}"
                 self._add_found(found, "system", f"{a['template_hash']}.{name}", shown, True)
 
@@ -133,7 +136,10 @@ class Findings:
         state: CoverageState = "adopted" if bound else "not adoptable" if use.unadoptable else "adoptable"
         name = bound[0] if bound else self._unique(use.proposed_name)
         words, detail = _words(use.rendered), use.unadoptable or ""
-        return Finding("template", name, state, words, detail, use.template, {"": None}, shown_place=place)
+        finding = Finding("template", name, state, words, detail, use.template, {"": None}, shown_place=place)
+        if not bound and not _has_text(use):  # a prompt has text of its own; this is where others come together
+            finding.state, finding.detail, finding.needs_name = "not adoptable", "it has no text of its own, only variables", True
+        return finding
 
     def _add_call(self, span: Span) -> None:
         slots = list(slots_of(span))
@@ -146,7 +152,7 @@ class Findings:
                 has_prompt = True
             else:
                 found = self._explanations.get(digest(slot.text)) or {}
-                if found.get("said"):
+                if found.get("said") or (slot.role == "user" and _is_typed(slot.text, found)):
                     continue
                 has_prompt = True
                 if "template" in found:
@@ -322,6 +328,13 @@ def table_row(row: CoverageRow) -> tuple[str, ...]:
     """Return the cells of a row: place, kind, prompt, state, variables, source, first words."""
     state = f"{row.state}: {row.detail}" if row.detail else row.state
     return (row.place, row.role, row.name, state, ", ".join(row.variables), row.source, row.words)
+
+
+def _is_typed(text: str, found: Explanation) -> bool:
+    """Whether a user message that no template gives looks typed: a line that is short. Code that builds a prompt writes more."""
+    if "template" in found or found.get("candidates"):
+        return False
+    return len(text) <= _MAX_TYPED and "\n" not in text.strip()
 
 
 def _places_of_prompts(spans: Sequence[Span]) -> dict[str, tuple[str, BindingRole]]:

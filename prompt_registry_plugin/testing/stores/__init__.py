@@ -3,6 +3,7 @@
 | class | for a store with |
 |---|---|
 | `PromptStoreConformance` | `prompts`: the least that a registry opens |
+| `AdoptionConformance` | `adopt`, `text_bindings`, `unbind` and `rename` of its prompts |
 | `TraceStoreConformance` | `traces` |
 | `DatasetStoreConformance` | `datasets` |
 | `RunStoreConformance` | `runs` |
@@ -15,6 +16,7 @@ Each works through the registry's public methods, and through the tables where t
 from __future__ import annotations
 
 from prompt_registry_plugin.moved import forward_old_names
+from prompt_registry_plugin.testing.stores.adoption import AdoptionConformance
 from prompt_registry_plugin.testing.stores.aliases import AliasConformance
 from prompt_registry_plugin.testing.stores.copies import CopyConformance
 from prompt_registry_plugin.testing.stores.datasets import DatasetStoreConformance
@@ -31,12 +33,18 @@ class PromptStoreConformance(OpeningConformance, VersionConformance, AliasConfor
 
 
 class StoreConformance(
-    PromptStoreConformance, TraceStoreConformance, DatasetStoreConformance, RunStoreConformance, CopyConformance
+    PromptStoreConformance,
+    AdoptionConformance,
+    TraceStoreConformance,
+    DatasetStoreConformance,
+    RunStoreConformance,
+    CopyConformance,
 ):
     """A store that keeps everything. Subclass it as `PromptStoreConformance`."""
 
 
 __all__ = [
+    "AdoptionConformance",
     "CopyConformance",
     "DatasetStoreConformance",
     "PromptStoreConformance",

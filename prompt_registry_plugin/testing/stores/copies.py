@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prompt_registry_plugin.errors import InvalidStore
-from prompt_registry_plugin.records import Example, Rollout, TraceFeedback, TrackedRun, Usage, utc_now
+from prompt_registry_plugin.records import Example, Rollout, TextBinding, TraceFeedback, TrackedRun, Usage, utc_now
 from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.testing.stores.case import StoreCase
 from prompt_registry_plugin.testing.stores.versions import CHAT
@@ -25,6 +25,8 @@ class CopyConformance(StoreCase):
         opened.set_prompt_tag("p", "k", "v")
         opened.archive_prompt("p")
         opened.store.prompts.bind("hash", "p", "production")
+        adopted = TextBinding("text", "agent/node", "system", "p", "production", 2, True, {"source": "app.py:1"})
+        opened.store.prompts.adopt([], [adopted], by="me", reason=None)
         with opened.record() as trace:
             opened.load_prompt("p").format()
         run = opened.store.runs.create({"a": 1}, {"train": [Example({"q": 1})]})
@@ -40,6 +42,7 @@ class CopyConformance(StoreCase):
             assert list(moved.store.dump()) == rows
             assert moved.prompt_history("p") == opened.prompt_history("p")
             assert moved.store.traces.get(trace.id) is not None
+            assert moved.store.prompts.text_bindings() == opened.store.prompts.text_bindings() != []
             assert [prompt.name for prompt in moved.search_prompts("archived = 'true' AND text MATCH 'newest'")] == ["p"]
             assert moved.register_prompt("gone", "y").version == 2
             moved.set_prompt_alias("p", "staging", 2)
