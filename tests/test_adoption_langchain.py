@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -111,7 +110,7 @@ def test_every_style_is_adopted_and_served_in_another_process(folder: Path, requ
     """With another user and topic. Requests are the agent's own but for the mark of the promoted versions."""
     other = {"user": "Grace O'Hopper", "topic": "compilers {and} their bugs"}
     recorded = json.loads(python(RECORD, folder).splitlines()[-1])
-    print(recorded["table"])
+    assert {"agent.CLERK", "agent.CHARTS", "agent.SUMMARY", "agent.by_agents.system_prompt"} <= set(recorded["names"])
     before = list(requests)
     requests.clear()
     python(RUN.format(**other), folder)
@@ -127,8 +126,15 @@ def test_every_style_is_adopted_and_served_in_another_process(folder: Path, requ
         pr.set_prompt_alias(name, "production", pr.register_prompt(name, new).version)
     python(SERVE.format(**other), folder)
     served = [json.dumps(request) for request in requests]
-    if path := os.environ.get("KEEP_REQUESTS"):
-        Path(path).write_text(json.dumps([recorded["table"], requests], indent=1))
     assert sorted(text.replace(MARK, "") for text in served) == sorted(map(json.dumps, bare))
-    texts = "\n".join(served)
-    assert MARK + MARK not in texts
+    assert [text.count(MARK) for text in served] == [
+        *[2] * 8,  # by_format: system and user, in each call style
+        *[1, 1],  # by_f_string: a system text, and a plain string
+        3,  # by_outer_template: the template's two messages, and the prompt that is its value
+        1,  # by_template
+        *[3, 1],  # by_blocks: two system blocks and one of the user's; a developer's message
+        *[1, 1, 2, 2],  # by_descriptions: a tool, also streamed; a schema and its field, as output and as a tool
+        *[4, 1],  # by_agents: the reader's prompt, its tool, and two descriptions of the other middleware's tool
+        1,  # by_completion
+    ]
+    assert MARK + MARK not in "".join(served)

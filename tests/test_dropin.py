@@ -113,6 +113,39 @@ async def test_a_middleware_gives_an_agent_its_system_prompt() -> None:
     assert (await agent.ainvoke(given))["messages"][-1].content == "You serve Ann."
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_middleware_keeps_what_others_add(is_first: bool) -> None:
+    """Before or after this one, their blocks stay as they are, with every key of theirs."""
+    from langchain.agents import create_agent
+    from langchain.agents.middleware import AgentMiddleware
+
+    class Rules(AgentMiddleware):
+        """Adds a block, as LangChain's own middlewares do."""
+
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            """The call with one more block."""
+            blocks = request.system_message.content_blocks if request.system_message else []
+            added = {"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}
+            return handler(request.override(system_message=SystemMessage([*blocks, added])))
+
+    seen: list[Any] = []
+
+    class Ear(AgentMiddleware):
+        """Keeps the system message that goes to the model."""
+
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            """The call, unchanged."""
+            seen.append(request.system_message.content)
+            return handler(request)
+
+    ours = RegistryMiddleware(URI, name="Ann")
+    both: list[Any] = [ours, Rules()] if is_first else [Rules(), ours]
+    agent = create_agent(Parrot(), tools=[], middleware=[*both, Ear()])
+    agent.invoke({"messages": [{"role": "user", "content": "hi"}]})
+    assert [block["text"] for block in seen[0]] == ["You help Ann.", "Be kind."]
+    assert seen[0][1]["cache_control"] == {"type": "ephemeral"}
+
+
 @dataclass
 class Deps:
     """What an agent is given."""

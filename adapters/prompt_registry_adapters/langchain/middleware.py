@@ -16,7 +16,8 @@ from prompt_registry_plugin.registry.current import current_registry
 class RegistryMiddleware(AgentMiddleware):
     """Sets the system prompt of every model call to a text prompt of the registry, loaded anew each time.
 
-    Variables come from the agent's state, and from `values`, which stand in for what it has not.
+    Variables come from the agent's state, and from `values` for those that it does not have. A plain system prompt of the agent is
+    replaced. A system message with content blocks may hold what middlewares before this one added, so they are kept after the prompt.
     """
 
     def __init__(self, uri: str, **values: Any) -> None:
@@ -41,4 +42,8 @@ class RegistryMiddleware(AgentMiddleware):
         if not prompt.is_text_prompt:
             raise InvalidTemplate(f"{self.uri} holds chat messages; a system prompt is a text")
         values = {**self._values, **{key: value for key, value in request.state.items() if key != "messages"}}
-        return request.override(system_message=SystemMessage(prompt.format(values)))
+        text, before = str(prompt.format(values)), request.system_message
+        if before is None or isinstance(before.content, str):
+            return request.override(system_message=SystemMessage(text))
+        content = [{"type": "text", "text": text}, *before.content]
+        return request.override(system_message=before.model_copy(update={"content": content}))
