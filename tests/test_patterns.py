@@ -203,6 +203,19 @@ def test_the_index_finds_what_trying_every_pattern_finds(every: list[Pattern], d
         assert {match.key: match.values for match in index.matches(text)} == expected
 
 
+def test_a_pattern_between_two_variables_is_found_wherever_its_piece_is() -> None:
+    """Pieces of any length, at any place of the text: short ones are searched for, long ones are found by samples."""
+    for length in (10, 16, 30, 62, 63, 64, 100, 300):
+        piece = "".join(chr(97 + i * 7 % 26) for i in range(length))
+        index = PatternIndex(
+            {"it": pattern(f"{{{{a}}}}{piece}{{{{b}}}}"), "other": pattern("{{a}}" + "another piece " * 9 + "{{b}}")}
+        )
+        for before in range(70):
+            match = index.match("." * before + piece + "..")
+            assert match is not None, (length, before)
+            assert match.values == {"a": "." * before, "b": ".."}
+
+
 def test_values_that_are_templates_are_found_in_them() -> None:
     """A template in a template in a template; the values of one match are matched again."""
     index = PatternIndex(

@@ -115,6 +115,10 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         (USER, {"topic": "tax"}), "agent.build", "Help {{user_name}} with {{topic}}, {{len}} letters.",
         {"user_name": "Ann Miller", "topic": "tax", "len": "10"},
     ),
+    "f-string with conversions": (
+        'def build(x): return f"Say {x!r} aloud, then {x:>5} and at last {x}."',
+        ("hi",), "agent.build", "Say {{x}} aloud, then {{x_2}} and at last {{x_3}}.", {"x": "'hi'", "x_2": "   hi", "x_3": "hi"},
+    ),
     "f-string of a constant": (
         'RULES = "Never lie."\nMAX = 3\ndef build(q): return f"{RULES} Answer {q} in {MAX} words."',
         ("why",), "agent.build", "Never lie. Answer {{q}} in 3 words.", {"q": "why"},
@@ -200,6 +204,12 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         'class Agent:\n    def __init__(self, name):\n        self.prompt = f"You are the agent of {name}."\n'
         "def build(n): return Agent(n).prompt",
         ("Ann",), "agent.Agent.prompt", "You are the agent of {{name}}.", {"name": "Ann"},
+    ),
+    "instance attribute, assigned below": (
+        'class Agent:\n    def run(self, q): return f"{self.rules} {q}"\n'
+        '    def __init__(self): self.rules = "You answer this question:"\n'
+        "def build(q): return Agent().run(q)",
+        ("why",), "agent.Agent.run", "You answer this question: {{q}}", {"q": "why"},
     ),
     "dataclass default": (
         'from dataclasses import dataclass, field\n@dataclass\nclass Settings:\n    prompt: str = field(default="You are a helpful robot.")\n'
@@ -357,6 +367,37 @@ def test_a_text_within_a_longer_one_is_found_if_asked_for(program: Program) -> N
     found = found_in(sources, text, inside=True)
     assert dict(found.values) == {"text_before": "# Rules\n", "topic": "tax", "text_after": "\nEnd."}
     assert isinstance(sources.find(text.replace("You are", "xYou are"), inside=True), NotFound), "words are not cut"
+
+
+def test_a_text_that_was_added_to_is_not_taken_for_a_shorter_template(program: Program) -> None:
+    """Of a template that fits the whole by chance, and a longer one that is one end of the text, the longer one is the source."""
+    program.write(
+        agent="""
+        def short(a, b): return f"You are {a} \\nTask instructions: {b}\\nGo."
+        def long(a): return f"You are {a} \\nTask instructions: write the list of all requirements of this program."
+        """
+    )
+    sources = program.sources()
+    text = program.load("agent").long("a clerk") + " Thank you.\nGo."
+    assert found_in(sources, text).template.name == "agent.short"
+    found = found_in(sources, text, inside=True)
+    assert (found.template.name, dict(found.values)) == ("agent.long", {"a": "a clerk", "text_after": " Thank you.\nGo."})
+
+
+def test_what_is_logged_raised_or_compared_is_no_prompt(program: Program) -> None:
+    """Such texts are not templates, so that they do not take part."""
+    program.write(
+        agent="""
+        import logging
+        logger = logging.getLogger(__name__)
+        def run(x):
+            logger.info(f"The agent was asked about {x}")
+            print(f"The agent says this about {x}")
+            if x == "The agent is out of order":
+                raise ValueError(f"The agent failed because of {x}")
+        """
+    )
+    assert not program.sources().templates
 
 
 # Random programs: literal pieces and holes, written in a way that is drawn, run, and found again.
@@ -737,6 +778,16 @@ def test_a_template_is_inferred_from_what_differs() -> None:
     )
     assert inferred.values[1] == {"value": "Bob", "value_2": "2026-12-25", "balance": "12.75"}
     assert 0.8 < inferred.share < 1
+
+
+def test_values_with_only_signs_between_them_are_one_variable() -> None:
+    """A comma may be in a value as well, so it separates nothing."""
+    inferred = infer_template(
+        ["Write to the customer in Rome, Italy, please.", "Write to the customer in Bonn, Germany, please."]
+    )
+    assert isinstance(inferred, Inferred)
+    assert inferred.template == "Write to the customer in {{value}}, please."
+    assert inferred.values[0] == {"value": "Rome, Italy"}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from prompt_registry_plugin.sources.values import (
     hole_of,
     is_texts,
 )
-from prompt_registry_plugin.templates.pattern import letters
+from prompt_registry_plugin.templates.pattern import MIN_LITERAL, letters
 
 MIN_CHOICE = 24
 """Letters that a text needs around a choice between texts, so that the choice is a variable of it; with fewer, each choice makes a
@@ -53,14 +53,14 @@ class Evaluator:
     def embed(self, node: ast.expr, scope: Scope, *, choices: bool = True) -> Texts:
         """Return an expression as a piece of a larger text: a hole, or the text that is known of it.
 
-        Without `choices`, an expression that yields one of several texts is a hole.
+        An expression that yields one of several texts is a hole if they are short, or without `choices`.
         """
         value = self.evaluate(node, scope)
         if isinstance(value, Number):
             return (Text((value.text,), "constant", getattr(node, "lineno", 0)),)
         if not isinstance(value, tuple) or not value:
             return hole_of(node)
-        if len(value) > 1 and (not choices or max(letters(text.literals, MIN_CHOICE) for text in value) < MIN_CHOICE):
+        if len(value) > 1 and (not choices or max(letters(text.literals, MIN_LITERAL) for text in value) < MIN_LITERAL):
             return hole_of(node)
         return value
 
