@@ -79,7 +79,11 @@ class Loader(ForkAware):
         found = generation.versions.get(key)
         if found is not None:
             return found
-        flight = (key, patience is None, near_matches)  # an impatient caller must neither wait with patient ones nor make them give up
+        flight = (
+            key,
+            patience is None,
+            near_matches,
+        )  # an impatient caller must neither wait with patient ones nor make them give up
         while True:
             with self._lock:
                 waiting = generation.fetching.get(flight)
