@@ -47,10 +47,10 @@ class RolloutCache:
         target = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
         prices = {name: [price.input, price.output] for name, price in options.prices.items()}
         self._registry = registry
+        adopted = [[b.text_hash, b.place, b.role, b.name, b.alias] for b in registry.loader.adopted_texts().bindings]
         self._setup = [options.cache, fingerprint.of_root(target), [fingerprint.of_root(scorer) for scorer in scorers],
                        fingerprint.of_root(aggregation), dict(options.arguments), prices, enabling.enabled(),
-                       sorted(registry.store.prompts.bindings()),
-                       [[b.text_hash, b.place, b.role, b.name, b.alias] for b in registry.loader.adopted_texts().bindings]]  # fmt: skip
+                       sorted(registry.store.prompts.bindings()), *([adopted] if adopted else [])]  # fmt: skip
         self._is_usable = not fingerprint.unknown
         if fingerprint.unknown:
             unknown = fingerprint.unknown[0]

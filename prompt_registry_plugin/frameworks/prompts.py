@@ -20,9 +20,8 @@ from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.frameworks.serving import serve_adopted, serve_adopted_description, serve_adopted_values
 from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import EMPTY, Role, Template, digest
+from prompt_registry_plugin.records import EMPTY, Role, Template
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
-from prompt_registry_plugin.templates.text import to_source
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 
@@ -88,20 +87,7 @@ def serve_text(text: str, role: Role, place: Place | None = None, context: objec
     registry = opened_registry()
     if registry is None or not registry.has_adopted:
         return text
-    if role == "system" and (served := _serve_literal(text)) is not None:
-        return served
     return serve_adopted(registry, text, role, place)
-
-
-def _serve_literal(text: str) -> str | None:
-    """Return the text that replaces one that version 0.1.0 adopted, or None; the agent's own text is used if it cannot be rendered."""
-    registry = opened_registry()
-    if registry is None or not registry.loader.bindings():
-        return None
-    version = serve(digest(to_source([(text, None)])))
-    if version is None or not version.is_text_prompt or version.variables:
-        return None
-    return str(version.format())
 
 
 def serve_description(text: str, key: str, place: Place | None = None, context: object = None) -> str:

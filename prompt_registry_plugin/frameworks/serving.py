@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import Role
+from prompt_registry_plugin.records import Role, digest
 from prompt_registry_plugin.registry.adopted_texts import AdoptedText, AdoptedTexts
+from prompt_registry_plugin.registry.loader import AdoptedView
 from prompt_registry_plugin.registry.registry import PromptRegistry
-from prompt_registry_plugin.templates.text import TextTemplate
+from prompt_registry_plugin.templates.text import TextTemplate, to_source
 from prompt_registry_plugin.tracing.slots import place_name
 from prompt_registry_plugin.uri import SCHEME
 
@@ -20,7 +21,10 @@ _MAX_DEPTH = 5  # adopted templates within one another
 def serve_adopted(registry: PromptRegistry, text: str, role: Role, place: Place | None) -> str:
     """Return the text of the version that replaces `text`, or `text` itself. Never raises; what is wrong is logged once."""
     try:
-        texts = registry.loader.adopted_texts()
+        view = registry.loader.view()
+        texts = view.texts
+        if view.templates and role == "system" and (literal := _serve_literal(registry, view, text)) is not None:
+            return literal
         if not texts or texts.was_served(text):
             return text
         where = place_name(place)
@@ -28,7 +32,7 @@ def serve_adopted(registry: PromptRegistry, text: str, role: Role, place: Place 
         if adopted is None:
             _report_unknown(texts, text, role, where)
             return text
-        return _serve(registry, texts, text, adopted, where, _MAX_DEPTH)
+        return _serve(registry, view, text, adopted, where, _MAX_DEPTH)
     except Exception as error:  # noqa: BLE001  a boundary: the agent must not fail because of the registry
         warn_once(f"The agent's own text is used for {_words(text)}: {type(error).__name__}: {error}")
         return text
@@ -37,12 +41,13 @@ def serve_adopted(registry: PromptRegistry, text: str, role: Role, place: Place 
 def serve_adopted_description(registry: PromptRegistry, text: str, key: str, place: Place | None) -> str:
     """Return the description that replaces `text`, or `text` itself. Never raises."""
     try:
-        texts = registry.loader.adopted_texts()
+        view = registry.loader.view()
+        texts = view.texts
         if not texts or texts.was_served(text):
             return text
         where = place_name(place, key)
         adopted = texts.find_description(text, key, where)
-        return text if adopted is None else _serve(registry, texts, text, adopted, where, 0)
+        return text if adopted is None else _serve(registry, view, text, adopted, where, 0)
     except Exception as error:  # noqa: BLE001  a boundary: the agent must not fail because of the registry
         warn_once(f"The agent's own description of {key} is used: {type(error).__name__}: {error}")
         return text
@@ -52,30 +57,29 @@ def serve_adopted_values(registry: PromptRegistry, text_hash: str, values: Mappi
     """Return the values of an adopted template object, with those replaced that are adopted templates themselves. Never raises."""
     replaced = dict(values)
     try:
-        texts = registry.loader.adopted_texts()
+        view = registry.loader.view()
+        texts = view.texts
         for name, place in texts.nested_places(text_hash, list(values)) if texts else ():
             value = values[name]
             if isinstance(value, str) and not texts.was_served(value) and (inner := texts.find(value, "system", place)):
-                replaced[name] = _serve(registry, texts, value, inner, place, _MAX_DEPTH)
+                replaced[name] = _serve(registry, view, value, inner, place, _MAX_DEPTH)
     except Exception as error:  # noqa: BLE001  a boundary: the agent must not fail because of the registry
         warn_once(f"The agent's own values are used: {type(error).__name__}: {error}")
     return replaced
 
 
-def _serve(registry: PromptRegistry, texts: AdoptedTexts, text: str, adopted: AdoptedText, where: str, depth: int) -> str:
-    binding, pattern = adopted.binding, adopted.pattern
+def _serve(registry: PromptRegistry, view: AdoptedView, text: str, adopted: AdoptedText, where: str, depth: int) -> str:
+    texts, binding, pattern = view.texts, adopted.binding, adopted.pattern
     reference = f"{SCHEME}{binding.name}@{binding.alias}"
-    version = registry.loader.load(reference, None)  # without the context: a candidate that cannot be sent was not rendered
-    label = f"version {version.version} of {binding.name!r}{f' at {where}' if where else ''}"
+    # Without the context: a candidate that cannot be sent was not rendered.
+    version = view.versions.get((reference, None)) or registry.loader.load(reference, None)
     override = current_override()
     candidate = override.find(binding.name) if override is not None else None
     template = candidate or version.compiled
     if not isinstance(template, TextTemplate) and not version.is_text_prompt:
-        warn_once(f"The agent's own text is used instead of {label}: it holds chat messages, and a text is needed.")
-        return text
-    if reason := _unfillable(template.variables, pattern.names):
-        warn_once(f"The agent's own text is used instead of {label}: {reason}")
-        return text
+        return _report_unusable(version, where, text, "it holds chat messages, and a text is needed.")
+    if template.variables != adopted.names:
+        return _report_unusable(version, where, text, _unfillable(template.variables, adopted.names))
     if pattern.render(adopted.values) != text:  # never so, unless the pattern is wrong
         return text
     if _is_served(version, candidate is not None, pattern.weight, binding.template, text):
@@ -84,7 +88,7 @@ def _serve(registry: PromptRegistry, texts: AdoptedTexts, text: str, adopted: Ad
     if depth:
         for name, place in texts.nested_places(binding.text_hash, pattern.names):
             if inner := texts.find(values[name], binding.role, place):
-                values[name] = _serve(registry, texts, values[name], inner, place, depth - 1)
+                values[name] = _serve(registry, view, values[name], inner, place, depth - 1)
     recorder = current_recorder()
     version = registry.load_prompt(reference) if override is not None or recorder is not None else version
     if candidate is None and version.template == binding.template and values == adopted.values:
@@ -107,12 +111,25 @@ def _is_served(version: PromptVersion, has_candidate: bool, weight: int, adopted
     return served.weight > weight and served.match(text) is not None
 
 
-def _unfillable(needed: frozenset[str], names: tuple[str, ...]) -> str | None:
-    if missing := sorted(needed.difference(names)):
+def _unfillable(needed: frozenset[str], names: frozenset[str]) -> str:
+    if missing := sorted(needed - names):
         return f"it needs {missing[0]!r}, which the text in the code does not have."
-    if dropped := sorted(set(names) - needed):
-        return f"it has no {dropped[0]!r}, so the value that the code sends would be lost."
-    return None
+    return f"it has no {min(names - needed)!r}, so the value that the code sends would be lost."
+
+
+def _report_unusable(version: PromptVersion, where: str, text: str, reason: str) -> str:
+    place = f" at {where}" if where else ""
+    warn_once(f"The agent's own text is used instead of version {version.version} of {version.name!r}{place}: {reason}")
+    return text
+
+
+def _serve_literal(registry: PromptRegistry, view: AdoptedView, text: str) -> str | None:
+    """Return the text that replaces one that was adopted as a literal, as version 0.1.0 does; None for any other text."""
+    bound = view.templates.get(digest(to_source([(text, None)])))
+    if bound is None:
+        return None
+    version = registry.load_prompt(f"{SCHEME}{bound[0]}@{bound[1]}")
+    return str(version.format()) if version.is_text_prompt and not version.variables else None
 
 
 def _report_unknown(texts: AdoptedTexts, text: str, role: Role, where: str) -> None:

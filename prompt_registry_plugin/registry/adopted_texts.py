@@ -19,7 +19,10 @@ class AdoptedText:
 
     binding: TextBinding
     pattern: Pattern
+    names: frozenset[str]
+    """The variables of the template."""
     values: Mapping[str, str]
+    """Their values."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class _Bound:
     """The bindings of one template."""
 
     pattern: Pattern
+    names: frozenset[str]
     anywhere: dict[BindingRole, TextBinding] = field(default_factory=dict)
     at: dict[tuple[BindingRole, str], TextBinding] = field(default_factory=dict)
 
@@ -64,12 +68,12 @@ class AdoptedTexts:
             self.problems.append(str(error))
             return
         if is_description:
-            bound = self._descriptions.setdefault(pattern.literals[0], _Bound(pattern))
+            bound = self._descriptions.setdefault(pattern.literals[0], _Bound(pattern, frozenset()))
             bound.at["description", binding.place] = binding
             if not binding.strict:
                 bound.at.setdefault(("description", str(binding.detail.get("key", ""))), binding)
             return
-        bound = self._bound.setdefault(binding.text_hash, _Bound(pattern))
+        bound = self._bound.setdefault(binding.text_hash, _Bound(pattern, frozenset(pattern.names)))
         bound.at[binding.role, binding.place] = binding
         if not binding.strict:
             bound.anywhere.setdefault(binding.role, binding)
@@ -85,13 +89,14 @@ class AdoptedTexts:
         if found is None:
             return None
         binding = bound[found.key].find(role, place)
-        return None if binding is None else AdoptedText(binding, found.pattern, found.values)
+        names = bound[found.key].names
+        return None if binding is None else AdoptedText(binding, found.pattern, names, found.values)
 
     def find_description(self, text: str, key: str, place: str) -> AdoptedText | None:
         """Return the adopted description that `text` is, if it is replaced for this key and place."""
         bound = self._descriptions.get(text)
         binding = bound and (bound.at.get(("description", place)) or bound.at.get(("description", key)))
-        return AdoptedText(binding, bound.pattern, {}) if bound and binding else None
+        return AdoptedText(binding, bound.pattern, bound.names, {}) if bound and binding else None
 
     def find_template(self, text_hash: str, role: BindingRole) -> TextBinding | None:
         """Return a binding of an adopted template by its hash."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import PromptNotFound, StoreUnavailable, did_you_mean
@@ -40,7 +41,19 @@ class _Generation:
         self.versions: dict[Key, PromptVersion] = {}
         self.fetching: dict[tuple[Key, bool, bool], Future[PromptVersion]] = {}
         self.bindings: Bindings | None = None
-        self.adopted_texts: AdoptedTexts | None = None
+        self.view: AdoptedView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedView:
+    """What is adopted, and what was loaded, in one epoch."""
+
+    texts: AdoptedTexts
+    """Texts that are recognized after they were rendered."""
+    templates: Bindings
+    """Template objects by hash."""
+    versions: Mapping[Key, PromptVersion]
+    """The versions that were loaded."""
 
 
 class Loader(ForkAware):
@@ -119,11 +132,17 @@ class Loader(ForkAware):
 
     def adopted_texts(self) -> AdoptedTexts:
         """Return the adopted texts that are recognized after they were rendered. None where the store cannot keep them."""
+        return self.view().texts
+
+    def view(self) -> AdoptedView:
+        """Return what serving an adopted text needs, as one epoch has it, so that the store is asked for its epoch once a text."""
         generation = self._current_generation()
-        if generation.adopted_texts is None:
+        if generation.view is None:
             read = getattr(self._prompts, "text_bindings", None)
-            self._adopted_texts = generation.adopted_texts = self._adopted_texts.replaced_by(read() if read else ())
-        return generation.adopted_texts
+            self._adopted_texts = self._adopted_texts.replaced_by(read() if read else ())
+            generation.bindings = generation.bindings or self._prompts.bindings()
+            generation.view = AdoptedView(self._adopted_texts, generation.bindings, generation.versions)
+        return generation.view
 
     def find(self, reference: uri.PromptURI, patience: float | None = None, *, near_matches: bool = True) -> PromptVersion:
         """Return the version that a reference points at, as it was written. Raises `PromptNotFound`, with near matches if wanted."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from prompt_registry_plugin.testing.adapters import AdapterConformance
 from prompt_registry_plugin.testing.stores import (
+    AdoptionConformance,
     CopyConformance,
     DatasetStoreConformance,
     PromptStoreConformance,
@@ -22,6 +23,7 @@ from prompt_registry_plugin.testing.stores import (
 
 __all__ = [
     "AdapterConformance",
+    "AdoptionConformance",
     "CopyConformance",
     "DatasetStoreConformance",
     "PromptStoreConformance",
