@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import json
 import logging
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +15,14 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.prompts import ChatPromptTemplate, HumanMessagePromptTemplate, MessagesPlaceholder, PromptTemplate
 from langchain_core.runnables import RunnableLambda
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, Field
 
 import prompt_registry_plugin as pr
 
@@ -400,3 +405,129 @@ def test_recordings_are_not_kept_alive() -> None:
     pr.current_registry().flush()
     gc.collect()
     assert alive() is None
+
+
+RULES = "Answer every question of {user} as a clerk of the bank would."
+
+
+class Provider(Echo):
+    """A scripted model that keeps the messages and arguments of its last call."""
+
+    last: list[Any] = Field(default_factory=list)
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        """Binds them in OpenAI's form."""
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        self.last[:] = [messages, kwargs]
+        return super()._generate(messages)
+
+
+def promoted(trace: pr.Trace, **options: Any) -> list[str]:
+    """Adopts what a recording found, and promotes a version of each that begins with a mark."""
+    names = [version.name for version in pr.adopt(trace, **options)]
+    for name in names:
+        version = pr.register_prompt(name, f"[v2] {pr.load_prompt(name).template}")
+        pr.set_prompt_alias(name, "production", version.version)
+    return names
+
+
+def test_what_users_models_and_tools_say_is_never_touched() -> None:
+    """An assistant's or a tool's message that quotes an adopted text, a user's that names a prompt: the very same objects."""
+    model = Provider()
+    with pr.record() as trace:
+        model.invoke([SystemMessage(RULES.format(user="Ann")), HumanMessage("hi")])
+    (name,) = promoted(trace)
+    assert name.endswith("test_langchain.RULES")
+    text = RULES.format(user="Bob")
+    said = [AIMessage(text), ToolMessage(text, tool_call_id="1"), HumanMessage(f"prompts:/{name}@production")]
+    model.invoke([SystemMessage(text), *said])
+    system, *others = model.last[0]
+    assert system.content == f"[v2] {text}"
+    assert others == said
+    given = ChatPromptValue(messages=said)
+    assert model._convert_input(given) is given, "nothing is replaced, so nothing is copied"
+
+
+def test_a_text_is_served_once_however_often_it_is_converted() -> None:
+    """Clients convert their input again; a conversation keeps its system message."""
+    model = Provider()
+    with pr.record() as trace:
+        model.invoke(RULES.format(user="Ann"))
+    promoted(trace)
+    value = model._convert_input(RULES.format(user="Bob"))
+    assert value.to_string() == f"[v2] {RULES.format(user='Bob')}"
+    assert model._convert_input(value.to_messages()).to_messages() == value.to_messages()
+
+
+def test_descriptions_are_served_without_changing_the_bound_objects() -> None:
+    """Of tools, their parameters at any depth, and output schemas, in each provider's shape."""
+    schema = {
+        "type": "object",
+        "description": "The verdict.",
+        "properties": {
+            "rows": {"type": "array", "items": {"type": "object", "properties": {"x": {"description": "A number."}}}},
+            "way": {"anyOf": [{"type": "string", "description": "A street."}, {"type": "null"}]},
+        },
+    }
+    parameters = {"type": "object", "properties": {"query": {"type": "string", "description": "The words to find."}}}
+    tools = [
+        {"type": "function", "function": {"name": "openai", "description": "Searches mail.", "parameters": parameters}},
+        {"type": "function", "name": "responses", "description": "Searches notes.", "parameters": parameters},
+        {
+            "name": "anthropic",
+            "description": "Searches files.",
+            "input_schema": parameters,
+            "cache_control": {"type": "ephemeral"},
+        },
+        {"function_declarations": [{"name": "google", "description": "Searches maps.", "parameters": parameters}]},
+        {"toolSpec": {"name": "bedrock", "description": "Searches logs.", "inputSchema": {"json": parameters}}},
+        {"type": "web_search"},
+    ]
+    response_format = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
+    model = Provider()
+    bound = model.bind(tools=tools, response_format=response_format)
+    before = copy.deepcopy((tools, response_format))
+    with pr.record() as trace:
+        bound.invoke("hi")
+    (call,) = (span for span in trace.spans if span.kind == "llm")
+    assert call.attributes["descriptions"] == {
+        **{f"tools/{name}.query": "The words to find." for name in ("openai", "responses", "anthropic", "google", "bedrock")},
+        "tools/openai": "Searches mail.",
+        "tools/responses": "Searches notes.",
+        "tools/anthropic": "Searches files.",
+        "tools/google": "Searches maps.",
+        "tools/bedrock": "Searches logs.",
+        "output": "The verdict.",
+        "output.rows.items.x": "A number.",
+        "output.way.anyOf-1": "A street.",
+    }
+    assert len(promoted(trace, descriptions=True)) == 13
+    bound.invoke("hi")
+    sent = {"tools": model.last[1]["tools"], "response_format": model.last[1]["response_format"]}
+    assert json.dumps(sent).count("[v2] ") == 13
+    assert json.dumps(sent).replace("[v2] ", "") == json.dumps({"tools": tools, "response_format": response_format})
+    assert sent["tools"][5] is tools[5]
+    assert (tools, response_format) == before
+
+
+def test_an_output_model_is_served_with_another_schema_and_answers_with_itself() -> None:
+    """A client asks the class for its JSON schema; what it parses is an instance of the user's own class."""
+
+    class Verdict(BaseModel):
+        """The verdict on a request."""
+
+        answer: str = Field(description="Yes or no.")
+
+    model = Provider()
+    bound = model.bind(response_format=Verdict)
+    with pr.record() as trace:
+        bound.invoke("hi")
+    assert len(promoted(trace, descriptions=True)) == 2
+    bound.invoke("hi")
+    sent = model.last[1]["response_format"]
+    assert sent.__name__ == "Verdict"
+    assert json.dumps(sent.model_json_schema()).replace("[v2] ", "") == json.dumps(Verdict.model_json_schema())
+    assert sent.model_json_schema()["properties"]["answer"]["description"] == "[v2] Yes or no."
+    assert type(sent.model_validate_json('{"answer": "yes"}')) is Verdict

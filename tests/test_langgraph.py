@@ -8,6 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypedDict
 
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langgraph.graph import START, StateGraph
+from prompt_registry_adapters.langchain.places import place_here
+from pydantic import Field
 
 import prompt_registry_plugin as pr
 from tests.conftest import ROOT
@@ -117,7 +123,6 @@ async def test_a_graph_is_a_target(graph: Any) -> None:
 async def test_a_graph_with_a_node_cache_is_refused() -> None:
     """It would answer for one candidate with what another produced."""
     from langgraph.cache.memory import InMemoryCache
-    from langgraph.graph import START, StateGraph
     from langgraph.types import CachePolicy
 
     class State(TypedDict, total=False):
@@ -131,3 +136,101 @@ async def test_a_graph_with_a_node_cache_is_refused() -> None:
         await pr.aevaluate(
             predict_fn=builder.compile(cache=InMemoryCache()), data=[{"inputs": {"x": "1"}}], scorers=["exact_match"]
         )
+
+
+class Ear(BaseChatModel):
+    """A scripted model that keeps the system texts that it was given."""
+
+    heard: list[str] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "ear"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        """Nothing to bind."""
+        return self
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        self.heard.append(str(messages[0].content))
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("hi"))])
+
+
+class Conversation(TypedDict, total=False):
+    """A graph's state."""
+
+    messages: list[Any]
+
+
+def team(model: Any) -> Any:
+    """Agents in a graph of a name: two named ones with the same text, an unnamed one, and one that a node's function calls."""
+    from langchain.agents import create_agent
+
+    alice = create_agent(model, tools=[], name="alice", system_prompt="You are a patient clerk of the bank.")
+    bob = create_agent(model, tools=[], name="bob", system_prompt="You are a patient clerk of the bank.")
+    unnamed = create_agent(model, tools=[], system_prompt="You look after the vault.")
+    carol = create_agent(model, tools=[], name="carol", system_prompt="You answer the telephone.")
+    builder = StateGraph(Conversation)
+    builder.add_node("first", alice).add_node("second", bob).add_node("third", unnamed)
+    builder.add_node("fourth", lambda state: {"messages": carol.invoke(state)["messages"]})
+    builder.add_edge(START, "first").add_edge("first", "second").add_edge("second", "third").add_edge("third", "fourth")
+    return builder.compile(name="team")
+
+
+SAID: Any = {"messages": [("user", "hello")]}
+
+
+async def test_agents_in_one_graph_are_named_after_themselves() -> None:
+    """Also those with the same text, each served by itself while nobody records, in every call style of the graph."""
+    pr.enable("langgraph")
+    model = Ear()
+    graph = team(model)
+    with pr.record() as trace:
+        graph.invoke(SAID)
+    places = [span.attributes["place"] for span in trace.spans if span.kind == "llm"]
+    assert [(place["graph"], place["node"]) for place in places] == [
+        ("alice", "model"),
+        ("bob", "model"),
+        ("third", "model"),
+        ("carol", "model"),
+    ]
+    pr.adopt(trace)
+    names = [prompt.name for prompt in pr.search_prompts()]
+    assert {"alice/model", "bob/model"} <= set(names), "one text is two prompts, named by place"
+    assert not any(name.endswith("-2") for name in names if name.startswith(("alice", "bob", "carol", "team")))
+    for name in names:
+        version = pr.register_prompt(name, f"{name}: {pr.load_prompt(name).template}")
+        pr.set_prompt_alias(name, "production", version.version)
+
+    async def astream() -> None:
+        async for _ in graph.astream(SAID, stream_mode="updates"):
+            pass
+
+    expected = None
+    for style in (
+        lambda: graph.invoke(SAID),
+        lambda: list(graph.stream(SAID, stream_mode="messages", subgraphs=True)),
+        lambda: graph.batch([SAID]),
+        lambda: asyncio.run(graph.ainvoke(SAID)),
+        lambda: asyncio.run(astream()),
+    ):
+        model.heard.clear()
+        await asyncio.to_thread(style)
+        assert model.heard[:2] == [f"{name}/model: You are a patient clerk of the bank." for name in ("alice", "bob")]
+        expected = expected or list(model.heard)
+        assert model.heard == expected
+        assert all(": You" in text for text in model.heard)
+
+
+def test_a_stream_that_is_left_early_leaves_no_graph_behind() -> None:
+    """The name of a graph is known inside of its nodes only."""
+    pr.enable("langgraph")
+    steps = team(Ear()).stream(SAID)
+    next(steps)
+    assert place_here() is None
+    steps.close()
+    seen = []
+    builder = StateGraph(Conversation).add_node("only", lambda state: seen.append(place_here()) or {}).add_edge(START, "only")
+    builder.compile().invoke(SAID)
+    builder.compile(name="named").invoke(SAID)
+    assert [(place.graph, place.node) for place in seen] == [(None, "only"), ("named", "only")]

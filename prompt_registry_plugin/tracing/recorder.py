@@ -35,6 +35,12 @@ def set_descriptions_wanted(wanted: bool) -> None:
     _descriptions_wanted = wanted
 
 
+class _Own(list[Any]):
+    """JSON data of an attribute that the recorder made itself. Nobody else has it, so the agent need not wait for a copy."""
+
+    __slots__ = ()
+
+
 class _Step:
     """A span that may still change. The agent waits while one is made, so it is cheaper than a frozen `Span`."""
 
@@ -53,7 +59,8 @@ class _Step:
 
     def to_span(self, copy: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Span:
         """Return the span as it is now, its attributes copied by `copy`."""
-        attributes = copy(dict(self.attributes))  # `dict` first, in one step: another thread may add attributes while `copy` runs
+        attributes = dict(self.attributes)  # in one step: another thread may add attributes while `copy` runs
+        attributes.update(copy({key: value for key, value in attributes.items() if type(value) is not _Own}))
         return Span(self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, attributes, self.error)
 
 
@@ -165,7 +172,7 @@ class TraceRecorder(Trace):
             if step.name not in linked and _contain_all(contents, step.attributes["texts"]):
                 linked[step.name] = step
         found = _drop_parts(list(linked.values()), contents) if len(linked) > 1 else linked.values()
-        attributes: dict[str, Any] = {"messages": shown, "prompts": [step.id for step in found]}
+        attributes: dict[str, Any] = {"messages": _Own(shown), "prompts": _Own([step.id for step in found])}
         if descriptions:
             attributes["descriptions"] = dict(descriptions)
             if _descriptions_wanted:
@@ -218,7 +225,7 @@ class TraceRecorder(Trace):
             "includes": list(includes),
             "variables": dict(values),
             "text": readable_text(rendered),
-            "texts": texts,
+            "texts": _Own(texts),
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh SUITE MODE [pytest arguments…]: a framework's own tests with our adapter off, idle or recording.
+# run.sh SUITE MODE [pytest arguments…]: a framework's own tests with our adapter off, idle, recording or (LangChain) serving.
 #   SUITE  langchain-core | langchain | langgraph | langgraph-prebuilt | openai-agents
 # Keeps an environment and the framework's source distribution for each suite in $UPSTREAM (default: .upstream in the checkout).
 set -euo pipefail

@@ -8,12 +8,28 @@ from typing import Any
 
 import pytest
 
-MODE = os.environ.get("WITH_PROMPT_REGISTRY", "off")  # off, idle or recording
+MODE = os.environ.get("WITH_PROMPT_REGISTRY", "off")  # off, idle, recording or serving
+
+INSTRUCTIONS = "Nobody in the suite sends these instructions about {subject} to a model."
 
 if MODE != "off":
     import prompt_registry_plugin as pr
 
     pr.enable(*os.environ.get("WITH_ADAPTERS", "langchain").split(","))
+
+if MODE == "serving":
+
+    def pytest_collection_finish() -> None:
+        """Adopt a text, so that every text of the suite is compared with it; and a template object."""
+        from langchain_core.language_models import FakeListChatModel
+        from langchain_core.prompts import PromptTemplate
+
+        with pr.record() as trace:
+            PromptTemplate.from_template("Nobody in the suite has this template about {subject}.").format(subject="trees")
+            FakeListChatModel(responses=["yes"]).invoke([("system", INSTRUCTIONS.format(subject="trees"))])
+        adopted = pr.adopt(trace)
+        assert len(adopted) == 2, adopted
+
 
 if MODE == "recording":
 

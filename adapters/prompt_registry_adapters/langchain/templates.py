@@ -140,7 +140,7 @@ def _wrap_format(original: Callable[..., str]) -> Callable[..., str]:
         if not state.attached or _inside_chat.get() or not framework_prompts.is_active():
             return original(self, **kwargs)
         described = describe_text(self.template, self.template_format)
-        served = framework_prompts.serve(described.text_hash) if described.text_hash else None
+        served = _served(described)
         values = _values(described, self._merge_partial_and_user_variables(**kwargs))
         if served is not None:
             return _text(served, values)
@@ -198,7 +198,7 @@ def _wrap_few_shot(original: Callable[..., str]) -> Callable[..., str]:
             return original(self, **kwargs)
         described = describe_few_shot(self)
         values = _values(described, self._merge_partial_and_user_variables(**kwargs))
-        served = framework_prompts.serve(described.text_hash) if described.text_hash else None
+        served = _served(described)
         if served is not None:
             return _text(served, values)
         with _within():
@@ -216,7 +216,7 @@ def _wrap_few_shot_async(original: Callable[..., Awaitable[str]]) -> Callable[..
             return await original(self, **kwargs)
         described = describe_few_shot(self)
         values = _values(described, self._merge_partial_and_user_variables(**kwargs))
-        served = framework_prompts.serve(described.text_hash) if described.text_hash else None
+        served = _served(described)
         if served is not None:
             return _text(served, values)
         with _within():
@@ -255,7 +255,16 @@ def _record_discovered(described: Described, rendered: Any, values: Mapping[str,
 
 def _values(described: Described, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the values to render with: those that are adopted prompts themselves are served."""
-    return framework_prompts.serve_values(described.text_hash, values) if described.text_hash else values
+    if described.text_hash is None or not framework_prompts.has_adopted():
+        return values
+    return framework_prompts.serve_values(described.text_hash, values)
+
+
+def _served(described: Described) -> PromptVersion | None:
+    """Return the version that replaces a template, or None."""
+    if described.text_hash is None or not framework_prompts.has_adopted():
+        return None
+    return framework_prompts.serve(described.text_hash)
 
 
 def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
@@ -267,7 +276,7 @@ def _text(served: PromptVersion, values: Mapping[str, Any]) -> str:
 def _look_up(chat: ChatPromptTemplate, kwargs: Mapping[str, Any]) -> tuple[Described, Mapping[str, Any], PromptVersion | None]:
     described = describe_chat(parts_of(chat))
     values = _values(described, chat._merge_partial_and_user_variables(**kwargs))
-    served = framework_prompts.serve(described.text_hash) if described.text_hash else None
+    served = _served(described)
     return described, values, served
 
 
