@@ -461,6 +461,23 @@ def test_a_text_is_served_once_however_often_it_is_converted() -> None:
     assert model._convert_input(value.to_messages()).to_messages() == value.to_messages()
 
 
+def test_a_candidate_that_gives_the_own_text_does_not_hide_later_ones() -> None:
+    """An optimization starts with the text as it is; the next candidate and a promoted version are served all the same."""
+    model = Provider()
+    with pr.record() as trace:
+        model.invoke(RULES.format(user="Ann"))
+    (version,) = pr.adopt(trace)
+    for template, expected in ((str(version.template), RULES.format(user="Bob")), ("C {{user}}", "C Bob")):
+        for _ in range(2):
+            with pr.override_prompts({version.name: template}) as scope:
+                model.invoke(RULES.format(user="Bob"))
+            assert model.last[0][0].content == expected
+            assert scope.renders[version.name] >= 1
+    pr.set_prompt_alias(version.name, "production", pr.register_prompt(version.name, "D {{user}}").version)
+    model.invoke(RULES.format(user="Bob"))
+    assert model.last[0][0].content == "D Bob"
+
+
 def test_descriptions_are_served_without_changing_the_bound_objects() -> None:
     """Of tools, their parameters at any depth, and output schemas, in each provider's shape."""
     schema = {

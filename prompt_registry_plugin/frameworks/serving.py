@@ -96,7 +96,8 @@ def _serve(registry: PromptRegistry, view: AdoptedView, text: str, adopted: Adop
             version.format(values)  # the text that the agent has, recorded as the prompt's
         return text
     rendered = str(version.format(values))
-    texts.remember(rendered)
+    if rendered != text:  # a candidate may give the agent's own text, which another version has to replace later
+        texts.remember(rendered)
     return rendered
 
 
