@@ -23,6 +23,7 @@ class Descriptions:
 
     def __init__(self, place: Place | None, context: object = None) -> None:
         self.sent = {}
+        self._given: dict[str, str] = {}
         self._place = place
         self._context = context
 
@@ -30,9 +31,11 @@ class Descriptions:
         """Return the description to send instead of `text`; `text` itself if nothing replaces it, or if it is no text."""
         if not isinstance(text, str) or not text.strip():
             return text
-        key = self._unused(key)
-        served = serve_description(text, key, self._place, self._context)
-        self.sent[key] = served
+        key = self._key_for(text, key)
+        if key not in self.sent:
+            self._given[key] = text
+            self.sent[key] = serve_description(text, key, self._place, self._context)
+        served = self.sent[key]
         return text if served == text else served
 
     def serve_schema(self, schema: T, key: str, depth: int = 0) -> T:
@@ -61,9 +64,9 @@ class Descriptions:
                     changed[word] = served_ones
         return {**schema, **changed} if changed else schema  # type: ignore[return-value]  # a dict, as it was
 
-    def _unused(self, key: str) -> str:
+    def _key_for(self, text: str, key: str) -> str:
         """Return the key, with a number if another text of this call has it: two alternatives of one parameter, say."""
-        unused, number = key, 2
-        while unused in self.sent:
-            unused, number = f"{key}-{number}", number + 1
-        return unused
+        free, number = key, 2
+        while self._given.get(free, text) != text:
+            free, number = f"{key}-{number}", number + 1
+        return free

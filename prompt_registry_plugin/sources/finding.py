@@ -52,6 +52,14 @@ class Sources:
         return read_files(module.file for module in self._modules if not module.cells)
 
     @cached_property
+    def _stripped(self) -> _Index:
+        """The templates with space at an end, without it: frameworks remove it."""
+        templates = [
+            (template, template.template.strip()) for template in self._program.templates if template.kind != "docstring"
+        ]
+        return _Index([replace(template, template=text) for template, text in templates if text != template.template])
+
+    @cached_property
     def _files(self) -> _Index:
         return _Index(self.files.templates)
 
@@ -72,7 +80,12 @@ class Sources:
             return NotFound("The text is empty.")
         if len(text) > MAX_TEXT:
             return NotFound(f"The text has more than {MAX_TEXT:,} characters.")
-        indexes: list[Callable[[], _Index]] = [lambda: self._code, lambda: self._docstrings, lambda: self._files]
+        indexes: list[Callable[[], _Index]] = [
+            lambda: self._code,
+            lambda: self._stripped,
+            lambda: self._docstrings,
+            lambda: self._files,
+        ]
         for index in indexes:
             result = index().find(text)
             if inside and isinstance(result, Found):

@@ -303,7 +303,8 @@ def span(kind: SpanKind, name: str, attributes: Mapping[str, Any] = EMPTY) -> It
 
 def _shown(message: Any, text: str) -> dict[str, Any]:
     shown = {"role": role_of(message), "content": text}
-    return shown if len(blocks := blocks_of(message)) < 2 else {**shown, "blocks": blocks}
+    blocks = blocks_of(message)
+    return shown if not blocks or blocks == [text] else {**shown, "blocks": blocks}  # an image beside the text is no part of it
 
 
 def _contain_all(contents: Sequence[str], texts: Sequence[str]) -> bool:

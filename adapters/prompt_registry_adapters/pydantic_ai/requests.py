@@ -6,6 +6,7 @@ those system prompts are that Pydantic AI evaluates or adds anew: the rest belon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,9 @@ from prompt_registry_plugin.prompts.context import Place
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 _DEFAULT_OUTPUT_TOOL = "The final response which ends this conversation"  # Pydantic AI's own description
+
+
+_ADDRESS_LINE = re.compile(rf"^({SCHEME}\S+)$", re.MULTILINE)
 
 
 class RequestTexts:
@@ -166,11 +170,12 @@ def system_prompts(messages: Sequence[Any]) -> list[Any]:
 def _literal_instructions(agent: Any) -> list[str]:
     """Return the instructions that an agent was given as texts; Pydantic AI sends them as one."""
     given = getattr(agent, "_instructions", None)
-    return [text for each in given if isinstance(each, str) and (text := each.strip())] if isinstance(given, list) else []
+    texts = [getattr(each, "instruction", each) for each in given] if isinstance(given, list) else []
+    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
 
 
 def _split(content: str, literals: Sequence[str]) -> list[str]:
-    """Return the literals that a text begins with, in their order, with the space between them, and the rest of the text."""
+    """Return a text in pieces: the literals that it begins with, the space between them, and the rest; an address is a piece."""
     pieces: list[str] = []
     for literal in literals:
         rest = content.lstrip()
@@ -178,10 +183,9 @@ def _split(content: str, literals: Sequence[str]) -> list[str]:
             break
         pieces += [content[: len(content) - len(rest)], literal]
         content = rest[len(literal) :]
-    if not content.strip():
-        return [*pieces, content] if pieces else [content]
-    space = len(content) - len(content.lstrip())
-    return [*pieces, content[:space], content[space:]] if pieces else [content]
+    space = len(content) - len(content.lstrip()) if pieces else 0
+    pieces += [content[:space], content[space:]]
+    return [part for piece in pieces for part in (_ADDRESS_LINE.split(piece) if SCHEME in piece else [piece]) if part]
 
 
 def _with_content(part: Any, content: Any) -> Any:
