@@ -120,7 +120,7 @@ def test_literal_braces_are_those_of_the_template_dialect() -> None:
 
 
 def test_one_name_has_one_value() -> None:
-    """A variable that occurs twice has to have the same value at both places, and the reason says so otherwise."""
+    """A variable that occurs twice has to have the same value at both places, or the reason names it."""
     it = pattern("You are {{name}}. Remember: {{name}} never lies.")
     assert it.match("You are Ann. Remember: Ann never lies.") == {"name": "Ann"}
     assert it.match("You are Ann. Remember: Bob never lies.") is None
@@ -154,7 +154,7 @@ def test_what_cannot_be_told_apart_is_refused(template: str, reason: str) -> Non
 
 
 def test_four_chinese_characters_are_enough() -> None:
-    """A character that is a word of its own counts twice."""
+    """A character that is a word counts twice."""
     assert pattern("请回答问题{{q}}").match("请回答问题一") == {"q": "一"}
 
 
@@ -294,3 +294,16 @@ def test_a_text_that_was_served_is_told_from_the_codes_own() -> None:
     served = serve("Answer the question: Why?")
     assert served == "Answer the question: Why? Be brief and polite."
     assert serve(served) == served
+
+
+def test_an_index_serves_what_no_split_changes() -> None:
+    """With the served template of each key, a text of two splits matches if the version has the variables as the code has them."""
+    index = PatternIndex({"it": pattern("Translate these words: {{text}} to {{language}}.")})
+    kept = compile_text("Please translate: {{text}} to {{language}}!", "it")
+    changed = compile_text("Translate to {{language}}: {{text}}", "it")
+    text = "Translate these words: I go to town to French."
+    assert index.match(text) is None
+    assert index.match(text, served=lambda key: changed) is None
+    match = index.match(text, served=lambda key: kept)
+    assert match is not None
+    assert kept.render(match.values, "it") == "Please translate: I go to town to French!"

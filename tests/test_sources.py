@@ -35,7 +35,7 @@ from tests.conftest import run_python
 
 @dataclass
 class Program:
-    """Modules in a folder of their own, imported by their real names."""
+    """Modules in a folder, imported by their real names."""
 
     folder: Path
 
@@ -80,6 +80,15 @@ def found_in(sources: Sources, text: str, **options: Any) -> Found:
 
 USER = types.SimpleNamespace(name="Ann Miller", plan=types.SimpleNamespace(name="gold"))
 DOCS = [types.SimpleNamespace(title="Cats", text="They purr."), types.SimpleNamespace(title="Dogs", text="They bark.")]
+
+_DEDENTED = '''
+from textwrap import dedent
+def build(topic):
+    return dedent(f"""
+        Write a poem about {topic}.
+          It rhymes.
+        """)
+'''
 
 # The body of a module, what its function `build` is called with, and the name, template and values to be found.
 STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
@@ -145,20 +154,26 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         ("Ann", 5), "agent.PROMPT", "Ask {{name}} for {{amount}} dollars, $ that is.", {"name": "Ann", "amount": "5"},
     ),
     "dedent": (
-        'from textwrap import dedent\ndef build(topic):\n    return dedent(f"""\n        Write a poem about {topic}.\n          It rhymes.\n        """)',
+        _DEDENTED,
         ("cats",), "agent.build", "\nWrite a poem about {{topic}}.\n  It rhymes.\n", {"topic": "cats"},
     ),
     "dedent of a value with lines": (
-        'from textwrap import dedent\ndef build(topic):\n    return dedent(f"""\n        Write a poem about {topic}.\n          It rhymes.\n        """)',
+        _DEDENTED,
         ("cats\nand dogs",), "agent.build", "\n        Write a poem about {{topic}}.\n          It rhymes.\n",
         {"topic": "cats\nand dogs"},
     ),
     "cleandoc": (
-        'import inspect\nPROMPT = inspect.cleandoc("""Write a poem\n    about {topic}.\n    """)\ndef build(t): return PROMPT.format(topic=t)',
+        'import inspect\nPROMPT = inspect.cleandoc("""Write a poem\n    about {topic}.\n    """)\n'
+        "def build(t): return PROMPT.format(topic=t)",
         ("cats",), "agent.PROMPT", "Write a poem\nabout {{topic}}.", {"topic": "cats"},
     ),
     "strip": (
         'PROMPT = """\n  Write a poem about {topic}.\n"""\ndef build(t): return PROMPT.strip().format(topic=t)',
+        ("cats",), "agent.PROMPT", "Write a poem about {{topic}}.", {"topic": "cats"},
+    ),
+    "affixes": (
+        'PROMPT = "PROMPT: Write a poem about {topic}. (end)"\n'
+        'def build(t): return PROMPT.removeprefix("PROMPT: ").removesuffix(" (end)").format(topic=t)',
         ("cats",), "agent.PROMPT", "Write a poem about {{topic}}.", {"topic": "cats"},
     ),
     "join": (
@@ -190,7 +205,8 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         {"q": "why", "LONG": "Explain each step in detail, and give your sources."},
     ),
     "augmented": (
-        'def build(q, docs):\n    prompt = "Answer with these documents: "\n    for doc in docs:\n        prompt += f"- {doc.title}: {doc.text} "\n'
+        'def build(q, docs):\n    prompt = "Answer with these documents: "\n    for doc in docs:\n'
+        '        prompt += f"- {doc.title}: {doc.text} "\n'
         '    prompt += f"The question is: {q}"\n    return prompt',
         ("why", DOCS), "agent.build", "Answer with these documents: {{docs}}The question is: {{q}}",
         {"docs": "- Cats: They purr. - Dogs: They bark. ", "q": "why"},
@@ -212,7 +228,8 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         ("why",), "agent.Agent.run", "You answer this question: {{q}}", {"q": "why"},
     ),
     "dataclass default": (
-        'from dataclasses import dataclass, field\n@dataclass\nclass Settings:\n    prompt: str = field(default="You are a helpful robot.")\n'
+        "from dataclasses import dataclass, field\n@dataclass\nclass Settings:\n"
+        '    prompt: str = field(default="You are a helpful robot.")\n'
         "def build(): return Settings().prompt",
         (), "agent.Settings.prompt", "You are a helpful robot.", {},
     ),
@@ -225,7 +242,8 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         (), "agent.STEPS.1", "Then answer it well.", {},
     ),
     "messages": (
-        'def build(q):\n    messages = [{"role": "system", "content": "You are a clerk."}, {"role": "user", "content": f"My question is {q}"}]\n'
+        'def build(q):\n    messages = [{"role": "system", "content": "You are a clerk."},\n'
+        '                {"role": "user", "content": f"My question is {q}"}]\n'
         '    return messages[1]["content"]',
         ("why",), "agent.build.user", "My question is {{q}}", {"q": "why"},
     ),
@@ -240,7 +258,8 @@ STYLES: dict[str, tuple[str, tuple[Any, ...], str, str, dict[str, str]]] = {
         (types.SimpleNamespace(deps=USER),), "agent.prompt", "The customer is {{name}}.", {"name": "Ann Miller"},
     ),
     "docstring": (
-        'def tool(city):\n    """Look up the weather.\n\n    It may be late.\n    """\nimport inspect\ndef build(): return inspect.getdoc(tool)',
+        'import inspect\ndef tool(city):\n    """Look up the weather.\n\n    It may be late.\n    """\n'
+        "def build(): return inspect.getdoc(tool)",
         (), "agent.tool.doc", "Look up the weather.\n\nIt may be late.", {},
     ),
     "lambda": (
@@ -291,7 +310,7 @@ def test_a_constant_of_another_module_is_named_after_its_own(program: Program) -
 
 
 def test_a_template_in_a_template_is_found_in_its_value(program: Program) -> None:
-    """The outer template keeps its variable; the value that fills it has a source of its own."""
+    """The outer template keeps its variable; the value that fills it has another source."""
     program.write(
         agent="""
         OUTER = "System message: {system}\\nUser message: {user}"
@@ -468,7 +487,7 @@ def test_a_value_that_is_found_is_the_one_that_was_filled_in(
 
 
 def test_an_unambiguous_text_is_always_found(program: Program) -> None:
-    """Values without the separators between them are always told apart, whatever style."""
+    """Values without the separators between them are always certain, whatever the style."""
     for write in (_as_f_string, _as_format, _as_percent, _as_sum, _as_join):
         program.write(
             agent=f"def build(alpha, beta, gamma):\n    return {write([('Ask ', 'alpha'), (' for 100% of {', 'beta')], '} now')}"
@@ -499,6 +518,8 @@ def test_two_templates_that_give_one_text_are_both_named(program: Program) -> No
     folder = program.folder
     assert result.reason == f"2 templates give this text equally well: a.X ({folder}/a.py:1) and b.Y ({folder}/b.py:1)."
     assert [candidate.name for candidate in result.candidates] == ["a.X", "b.Y"]
+    chosen = found_in(program.sources(), "You are a helpful clerk.", prefer=lambda template: template.file.endswith("b.py"))
+    assert chosen.template.name == "b.Y"
 
 
 def test_a_split_that_is_not_certain_merges_the_variables(program: Program) -> None:
@@ -535,7 +556,7 @@ def test_source_that_is_not_valid_python_any_more_is_named(program: Program) -> 
     sources = program.sources()
     assert sources.problems == (f"{program.folder}/broken.py was not read: line 2 is not valid Python ('(' was never closed).",)
     assert found_in(sources, "You are a helpful clerk.").template.name == "good.PROMPT"
-    result = sources.find("You are somebody else entirely.")
+    result = sources.find("You are a different clerk entirely.")
     assert isinstance(result, NotFound)
     assert "broken.py was not read" in result.reason
 
@@ -609,6 +630,21 @@ def test_the_name_is_the_same_whoever_starts_the_program(program: Program) -> No
     assert names == ["pkg/agent.PROMPT"] * 3, (script.stderr, as_module.stderr, imported.stderr)
 
 
+def test_modules_of_one_name_are_named_after_their_folders_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files called `main.py` do not share a prompt's name."""
+    for folder in ("bank", "shop"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "main.py").write_text(f'PROMPT = "You are the clerk of the {folder}."')
+        module = types.ModuleType(folder)
+        module.__file__ = str(tmp_path / folder / "main.py")
+        monkeypatch.setitem(sys.modules, f"{folder}_main", module)
+    names = {template.template: template.name for template in read_sources().templates}
+    assert [names[f"You are the clerk of the {folder}."] for folder in ("bank", "shop")] == [
+        "bank/main.PROMPT",
+        "shop/main.PROMPT",
+    ]
+
+
 def test_loaded_modules_are_the_users_own(program: Program) -> None:
     """The standard library, installed packages and this package are not read; a module that is loaded later is."""
     program.write(first='PROMPT = "You are the first clerk."', second='PROMPT = "You are the second clerk."')
@@ -623,7 +659,7 @@ def test_loaded_modules_are_the_users_own(program: Program) -> None:
 
 
 def test_no_code_of_the_user_is_run(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a file's statements, nor a module's `__getattr__`, nor an object that stands in for a module."""
+    """Neither a file's statements, nor a module's `__getattr__`, nor an object in the place of a module."""
     program.write(agent='PROMPT = "You are a helpful clerk."')
     program.load("agent")
     program.write(agent='PROMPT = "You are a helpful judge."\nraise SystemExit("run!")\n')
@@ -688,7 +724,7 @@ def test_odd_modules_are_read_or_named(source: str, program: Program) -> None:
     (program.folder / "odd.py").write_text(source, encoding="utf-8")
     sources = program.sources()
     assert len(sources.templates) < 2_000
-    assert isinstance(sources.find("Some text that nobody wrote anywhere."), NotFound)
+    assert isinstance(sources.find("Some text that is written nowhere."), NotFound)
 
 
 def test_files_in_other_encodings_and_with_odd_escapes(program: Program, recwarn: pytest.WarningsRecorder) -> None:
@@ -752,7 +788,7 @@ def test_odd_files_are_named_or_left_out(program: Program) -> None:
 
 
 def test_looking_in_files_is_bounded(program: Program) -> None:
-    """A folder with more files than are read says so."""
+    """A folder with more files than are read is named."""
     program.write(agent="X = 1")
     for i in range(520):
         (program.folder / f"{i:03}.txt").write_text(f"This is the text of file {i}.")
@@ -780,14 +816,14 @@ def test_a_template_is_inferred_from_what_differs() -> None:
     assert 0.8 < inferred.share < 1
 
 
-def test_values_with_only_signs_between_them_are_one_variable() -> None:
-    """A comma may be in a value as well, so it separates nothing."""
+def test_values_with_no_word_between_them_are_one_variable() -> None:
+    """A comma or a single letter may be in a value as well, so it separates nothing."""
     inferred = infer_template(
-        ["Write to the customer in Rome, Italy, please.", "Write to the customer in Bonn, Germany, please."]
+        ["The customer has the grades 3 a 4, 5 in this year.", "The customer has the grades 5 a 6, 7 in this year."]
     )
     assert isinstance(inferred, Inferred)
-    assert inferred.template == "Write to the customer in {{value}}, please."
-    assert inferred.values[0] == {"value": "Rome, Italy"}
+    assert inferred.template == "The customer has the grades {{value}} in this year."
+    assert inferred.values[0] == {"value": "3 a 4, 5"}
 
 
 @pytest.mark.parametrize(

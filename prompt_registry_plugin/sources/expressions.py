@@ -228,7 +228,7 @@ class Evaluator:
         return self._each(receiver, lambda text: TEXT_METHODS[name](text, node))
 
     def _each(self, value: Value, operation: Callable[[Text], Text | Texts | None]) -> Value:
-        """Return what an operation makes of each text, or None if it cannot be told of one."""
+        """Return what an operation makes of each text, or None if one of them is unknown."""
         found: list[Text] = []
         for text in value if isinstance(value, tuple) else ():
             done = operation(text)

@@ -147,12 +147,11 @@ def _split(source: str, pattern: re.Pattern[str]) -> list[Part]:
 def readings(text: Text) -> Iterator[Text]:
     """Return the text as it is, and as each kind of template that it may be: how a constant is filled in, its use decides."""
     yield text
-    has_fields = any("{" in literal or "%" in literal or "$" in literal for literal in text.literals)
-    if not has_fields:
-        return
     known = len(text.holes)
     seen = {text.parts}
-    for kind, split in _READINGS:
+    for kind, sign, split in _READINGS:
+        if not any(sign in literal for literal in text.literals):
+            continue
         reading = transform(text, split, kind)
         if reading is not None and len(reading.holes) > known and reading.parts not in seen:
             seen.add(reading.parts)
@@ -160,14 +159,14 @@ def readings(text: Text) -> Iterator[Text]:
 
 
 def _jinja_without_last_newline(source: str) -> list[Part] | None:
-    return jinja_fields(source[:-1]) if source.endswith("\n") else None  # Jinja removes it, unless it is told not to
+    return jinja_fields(source[:-1]) if source.endswith("\n") else None  # Jinja removes it, unless `keep_trailing_newline` is set
 
 
-_READINGS: tuple[tuple[Kind, Callable[[str], list[Part] | None]], ...] = (
-    ("format", format_fields),
-    ("replace", single_brace_fields),
-    ("jinja", jinja_fields),
-    ("jinja", _jinja_without_last_newline),
-    ("percent", percent_fields),
-    ("template", dollar_fields),
+_READINGS: tuple[tuple[Kind, str, Callable[[str], list[Part] | None]], ...] = (
+    ("format", "{", format_fields),
+    ("replace", "{", single_brace_fields),
+    ("jinja", "{{", jinja_fields),
+    ("jinja", "{{", _jinja_without_last_newline),
+    ("percent", "%", percent_fields),
+    ("template", "$", dollar_fields),
 )

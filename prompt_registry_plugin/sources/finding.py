@@ -23,6 +23,8 @@ MIN_INSIDE = 40
 """Letters and digits that a template needs to be found within a longer text."""
 _MAX_DEPTH = 4
 
+Prefer = Callable[[SourceTemplate], bool]
+
 
 class Sources:
     """The templates of a program, searched by text. Immutable; safe to use from any thread."""
@@ -63,19 +65,21 @@ class Sources:
     def _files(self) -> _Index:
         return _Index(self.files.templates)
 
-    def find(self, text: str, *, inside: bool = False) -> Found | NotFound:
+    def find(self, text: str, *, inside: bool = False, prefer: Prefer | None = None) -> Found | NotFound:
         """Return the template that `text` was rendered from, with its values, or why none is certain.
+
+        If several templates give the text equally well, `prefer` may choose one, such as that of the file that sent the text.
 
         With `inside`, a template that is only a part of the text is found too, if none gives the whole: what is before and after
         it becomes variables `text_before` and `text_after`. Never raises.
         """
         try:
-            return self._find(text, inside, _MAX_DEPTH)
+            return self._find(text, inside, prefer, _MAX_DEPTH)
         except Exception as error:  # a boundary: what goes wrong here must not reach the agent
             logger.debug("looking for the source of a text failed", exc_info=True)
             return NotFound(f"Looking for the source of the text failed: {type(error).__name__}: {error}.")
 
-    def _find(self, text: str, inside: bool, depth: int) -> Found | NotFound:
+    def _find(self, text: str, inside: bool, prefer: Prefer | None, depth: int) -> Found | NotFound:
         if not text.strip():
             return NotFound("The text is empty.")
         if len(text) > MAX_TEXT:
@@ -87,23 +91,22 @@ class Sources:
             lambda: self._files,
         ]
         for index in indexes:
-            result = index().find(text)
+            result = index().find(text, prefer)
             if inside and isinstance(result, Found):
-                result = index().find_longer_inside(text, result) or result
+                result = index().find_longer_inside(text, result, prefer) or result
             if result is not None:
-                return self._with_nested(result, inside, depth) if isinstance(result, Found) else result
-        if inside and (result := self._inside(text)):
-            return self._with_nested(result, inside, depth) if isinstance(result, Found) else result
+                return self._with_nested(result, inside, prefer, depth) if isinstance(result, Found) else result
+        if inside and (result := self._code.find_inside(text, prefer) or self._files.find_inside(text, prefer)):
+            return self._with_nested(result, inside, prefer, depth) if isinstance(result, Found) else result
         reasons = [*(index().why_not(text) for index in indexes), self._where_looked()]
         return NotFound(" ".join(filter(None, reasons)))
 
-    def _inside(self, text: str) -> Found | NotFound | None:
-        return self._code.find_inside(text) or self._files.find_inside(text)
-
-    def _with_nested(self, found: Found, inside: bool, depth: int) -> Found:
+    def _with_nested(self, found: Found, inside: bool, prefer: Prefer | None, depth: int) -> Found:
         if depth == 0:
             return found
-        nested = {name: self._find(value, inside, depth - 1) for name, value in found.values.items() if letters([value], 8) >= 8}
+        nested = {
+            name: self._find(value, inside, prefer, depth - 1) for name, value in found.values.items() if letters([value], 8) >= 8
+        }
         return replace(found, nested={name: each for name, each in nested.items() if isinstance(each, Found)})
 
     def _where_looked(self) -> str:
@@ -130,34 +133,34 @@ class _Index:
         self._patterns = patterns
         self._index = PatternIndex(patterns)
 
-    def find(self, text: str) -> Found | NotFound | None:
+    def find(self, text: str, prefer: Prefer | None) -> Found | NotFound | None:
         matches = self._index.matches(text) or self._index.merged(text)
         if not matches:
             return None
         best = [match for match in matches if match.pattern.weight == matches[0].pattern.weight]
-        templates = [self._templates[match.key] for match in best]
-        if ambiguous := _between(templates):
-            return ambiguous
-        template, pattern = templates[0], best[0].pattern
+        chosen = _choose([self._templates[match.key] for match in best], prefer)
+        if isinstance(chosen, NotFound):
+            return chosen
+        template, pattern = self._templates[best[chosen].key], best[chosen].pattern
         if pattern.template != template.template:
             merged = {name: template.variables.get(name, "several values") for name in pattern.names}
             template = replace(template, template=pattern.template, variables=merged)
-        return Found(template, best[0].values)
+        return Found(template, best[chosen].values)
 
-    def find_longer_inside(self, text: str, whole: Found) -> Found | NotFound | None:
+    def find_longer_inside(self, text: str, whole: Found, prefer: Prefer | None) -> Found | None:
         """Return a template that is one end of the text and explains more of it than `whole` does.
 
         It is the source of a text to which something was added, where a shorter template happens to fit the whole.
         """
         pattern = Pattern.from_template(whole.template.template, minimum=0)
-        part = self.find_inside(text, pattern.weight)
+        part = self.find_inside(text, prefer, pattern.weight)
         if not isinstance(part, Found):
             return None
         is_end = ("text_before" in part.values) != ("text_after" in part.values)
         shared = pattern.literals[0] if "text_after" in part.values else pattern.literals[-1]
         return part if is_end and letters([shared], 1) else None
 
-    def find_inside(self, text: str, longer_than: int = 0) -> Found | NotFound | None:
+    def find_inside(self, text: str, prefer: Prefer | None, longer_than: int = 0) -> Found | NotFound | None:
         found: list[tuple[int, Found]] = []
         for i, pattern in self._patterns.items():
             first, last = pattern.literals[0], pattern.literals[-1]
@@ -181,7 +184,8 @@ class _Index:
             return None
         most = max(weight for weight, _ in found)
         best = [each for weight, each in found if weight == most]
-        return _between([each.template for each in best]) or best[0]
+        chosen = _choose([each.template for each in best], prefer)
+        return chosen if isinstance(chosen, NotFound) else best[chosen]
 
     def why_not(self, text: str) -> str:
         """Return why a template whose pieces are in the text does not count, or an empty string."""
@@ -194,11 +198,13 @@ class _Index:
         return ""
 
 
-def _between(templates: Sequence[SourceTemplate]) -> NotFound | None:
-    """Return the reason if several templates gave a text, of different names."""
+def _choose(templates: Sequence[SourceTemplate], prefer: Prefer | None) -> int | NotFound:
+    """Return the place of the template to use, if all have one name, or one is preferred; else the reason, which names them."""
+    preferred = [i for i, template in enumerate(templates) if prefer is not None and prefer(template)]
+    for places in (range(len(templates)), preferred):
+        if len({templates[i].name for i in places}) == 1:
+            return places[0]
     by_name = {template.name: template for template in templates}
-    if len(by_name) < 2:
-        return None
     named = [f"{template.name} ({template.place})" for template in by_name.values()]
     shown = f"{', '.join(named[:3])} and {len(named) - 3} more" if len(named) > 3 else " and ".join(named)
     return NotFound(f"{len(named)} templates give this text equally well: {shown}.", tuple(by_name.values()))

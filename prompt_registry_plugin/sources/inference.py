@@ -51,7 +51,7 @@ class NotInferred:
 
 
 def infer_template(texts: Sequence[str]) -> Inferred | NotInferred:
-    """Return a template for texts that one place sent, such as those of several recordings, or why there is none.
+    """Return a template for texts that one place sent, such as those of several recordings, or the reason why not.
 
     Repetitions are ignored; at least two different texts are needed. Only the first 20 different texts are compared.
     """
@@ -160,7 +160,7 @@ def _without_weak(pieces: list[str | None]) -> list[str | None]:
 
 
 def _without_shortest(pieces: list[str | None]) -> list[str | None]:
-    """Return the pieces without the shortest inner one; an empty list if there is none."""
+    """Return the pieces without the shortest inner one; an empty list without inner pieces."""
     inner = [i for i in range(1, len(pieces) - 1) if pieces[i] is not None]
     if not inner:
         return []

@@ -63,7 +63,7 @@ class Sign:
 
 
 def rendered_signs(text: str, *, others: Sequence[str] = (), state: object = None) -> list[Sign]:
-    """Return the signs that `text` was rendered with values, the certain ones first; empty if there are none.
+    """Return the signs that `text` was rendered with values, the certain ones first.
 
     `others` are other texts that the same place sent. `state` is what the agent was called with: its inputs or its state, nested
     as it likes; a value of it that is in the text word by word is a certain sign.
@@ -103,7 +103,7 @@ def _of_state(text: str, state: object) -> Iterator[Sign]:
 
 
 def _leaves(state: object) -> Iterator[tuple[str, str]]:
-    """Yield the strings and numbers in a state that are long enough to be told from ordinary words, with the path to each."""
+    """Yield the strings and numbers in a state that are too long to be in a text by chance, with the path to each."""
     waiting: deque[tuple[str, Any, int]] = deque([("", state, 0)])
     visited: set[int] = set()
     for _ in range(_MAX_VALUES):

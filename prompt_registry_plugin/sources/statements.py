@@ -56,8 +56,9 @@ class StatementReader:
         `changing` are names of the module to which its functions assign.
         """
         place = Place(self.scope)
+        since = len(self.found)
         self._run(_without_docstring(tree.body), place)
-        self._close(place)
+        self._close(place, since)
         for name in changing:
             self.scope.assign(name, None, 0)
 
@@ -74,14 +75,17 @@ class StatementReader:
                 return False
         return True
 
-    def _close(self, place: Place) -> None:
-        """Find what names hold at the end of their scope: constants, and texts that are used where no statement shows it."""
+    def _close(self, place: Place, since: int) -> None:
+        """Find what names hold at the end of their scope: constants, and texts that are used where no statement shows it.
+
+        `since` is how many texts had been found at its beginning.
+        """
         for name, value in place.scope.values.items():
             is_kept = place.kind != "function" or name.startswith("self.")
             if (is_kept or id(value) not in place.scope.used or _is_choice(value)) and not self._is_elsewhere(value, name):
                 self._finder.add_value(value, place.at(name.removeprefix("self.")), 0)
-        for name, value in place.scope.lost:
-            self._finder.add_value(value, place.at(name.removeprefix("self.")), 0, is_lost=True)
+        if place.scope.lost:
+            self._finder.add_lost(place.scope.lost, place, since)
 
     def _is_elsewhere(self, value: Value, name: str) -> bool:
         """Whether a value is a constant that has its own name, under which it is found."""
@@ -265,6 +269,7 @@ class StatementReader:
             if argument is not None:
                 scope.assign(argument.arg, None, node.lineno)
         place = place.within(scope)
+        since = len(self.found)
         later, self._deferred = self._deferred, []
         self._run(_without_docstring(node.body), place)
         self.read_functions()  # those within, which may read any name of this one
@@ -272,7 +277,7 @@ class StatementReader:
         if place.instance is not None:
             known = {name: value for name, value in scope.values.items() if name.startswith("self.")}
             place.instance.values = {**known, **place.instance.values}  # None for an attribute that is assigned twice
-        self._close(place)
+        self._close(place, since)
 
     def _class(self, node: ast.ClassDef, place: Place) -> None:
         for each in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
@@ -281,8 +286,9 @@ class StatementReader:
         inner = Place(Scope(place.scope, place.scope.used), "class", (*place.names, node.name), instance)
         self._finder.add_docstring(node, inner)
         first = len(self._deferred)
+        since = len(self.found)
         self._run(_without_docstring(node.body), inner)
-        self._close(inner)
+        self._close(inner, since)
         # Methods read what `__init__` assigns to `self`.
         self._deferred[first:] = sorted(self._deferred[first:], key=lambda each: each[0].name != "__init__")
         changing: dict[str, Value] = {name: None for name, count in count_assignments(node).items() if count > 1}
@@ -291,7 +297,7 @@ class StatementReader:
 
 
 def _is_choice(value: Value) -> bool:
-    """Whether a value is one of several texts, each of which is worth a template of its own where it fills a variable."""
+    """Whether a value is one of several texts, each long enough for a separate template where it fills a variable."""
     return isinstance(value, tuple) and len(value) > 1 and max(letters(text.literals, MIN_CHOICE) for text in value) >= MIN_CHOICE
 
 

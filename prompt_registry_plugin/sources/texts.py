@@ -110,7 +110,10 @@ def product(pieces: Sequence[Texts], kind: Kind, line: int) -> Texts:
 
 def distinct(texts: Iterable[Text]) -> Texts:
     """Return the texts without repetitions; if they are too many, one in which the part that differs is a hole."""
-    unique = {text.parts: text for text in reversed(list(texts))}
+    every = list(texts)
+    if len(every) == 1:
+        return (every[0],)
+    unique = {text.parts: text for text in reversed(every)}
     kept = tuple(reversed(unique.values()))
     return kept if len(kept) <= MAX_ALTERNATIVES else (generalize(kept),)
 
@@ -144,7 +147,7 @@ _MARK = re.compile("[\U000f0000-\U000fffff]")
 
 
 def transform(text: Text, operation: Callable[[str], str | Sequence[Part] | None], kind: Kind | None = None) -> Text | None:
-    """Return what an operation on strings makes of a text with holes, or None if it cannot be told.
+    """Return what an operation on strings makes of a text with holes, or None if that is unknown.
 
     `operation` takes the text with one character for each hole, and returns a string or parts, or None if it does not apply.
     """

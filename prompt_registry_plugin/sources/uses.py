@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prompt_registry_plugin.sources import texts
 from prompt_registry_plugin.sources.expressions import Evaluator
@@ -34,14 +34,11 @@ class TextFinder:
         for child in ast.iter_child_nodes(node):
             self.visit(child, place)
 
-    def add_value(self, value: Value, place: Place, line: int, *, is_lost: bool = False) -> None:
-        """Add the texts of a value that a name holds, once; of one that the name has lost, those which no other value has."""
+    def add_value(self, value: Value, place: Place, line: int) -> None:
+        """Add the texts of a value that a name holds, once."""
         if id(value) in self._taken:
             return
         self._taken[id(value)] = value
-        if is_lost and isinstance(value, tuple):
-            known = {text.parts for each in self.found if each.names[: len(place.names)] == place.names for text in each.texts}
-            value = tuple(text for text in value if text.parts not in known)
         if isinstance(value, Items):
             for elements in value.alternatives:
                 for i, element in enumerate(elements):
@@ -49,6 +46,14 @@ class TextFinder:
                         self._add(element, place.below(str(i)), line)
         elif isinstance(value, tuple) and is_texts(value):
             self._add(value, place, line)
+
+    def add_lost(self, values: Iterable[tuple[str, Value]], place: Place, since: int) -> None:
+        """Add the texts of values that names have lost, except those found since then; `since` counts the texts found before."""
+        known = {text.parts for each in self.found[since:] for text in each.texts}
+        for name, value in values:
+            if isinstance(value, tuple):
+                value = tuple(text for text in value if text.parts not in known)
+            self.add_value(value, place.at(name.removeprefix("self.")), 0)
 
     def add_docstring(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, place: Place) -> None:
         """Add a docstring: what describes a tool, or an answer's shape, to a model."""
@@ -104,7 +109,7 @@ class TextFinder:
         method = node.func.attr if isinstance(node.func, ast.Attribute) else None
         if isinstance(node.func, ast.Attribute):
             self.visit(node.func.value, place, is_piece=built)
-        for argument in node.args:  # those of `format` are values, which may be texts of their own
+        for argument in node.args:  # those of `format` are values, which may be prompts too
             self.visit(argument, place, is_piece=built and (method in (None, "join") or method in TEXT_FUNCTIONS))
         for keyword in node.keywords:  # `field(default=…)` is what its attribute holds
             self.visit(keyword.value, place.below(None if keyword.arg in ("default", "default_factory") else keyword.arg))

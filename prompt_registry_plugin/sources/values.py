@@ -1,4 +1,4 @@
-"""What a name of a program stands for, as far as its source tells, and the scopes that names are looked up in."""
+"""Values that names of a program may have, as far as its source tells, and the scopes in which names are looked up."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Hashable, Iterable
+from functools import lru_cache
 
 from prompt_registry_plugin.sources.texts import Hole
 
@@ -30,6 +31,7 @@ def name_of(node: ast.AST | None) -> str:
     return clean_name("_".join(words))
 
 
+@lru_cache(maxsize=4096)
 def clean_name(name: str) -> str:
     """Return `name` as a variable of a template: ASCII letters, digits and `_`."""
     cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:_MAX_NAME].strip("_")

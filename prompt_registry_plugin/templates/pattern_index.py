@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from prompt_registry_plugin.templates.pattern import Pattern
+from prompt_registry_plugin.templates.text import TextTemplate
 
 K = TypeVar("K", bound=Hashable)
 _MAX_HEAD = 256  # characters of a beginning or an end that are looked up: enough to tell templates apart
@@ -21,6 +22,7 @@ _SAMPLE = 16  # characters of a sample; a piece of _STRIDE + _SAMPLE - 1 charact
 _MAX_DEPTH = 5  # templates in a template in a template …
 
 Accept = Callable[[K], bool]
+Served = Callable[[K], TextTemplate | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class Match(Generic[K]):
 class PatternIndex(Generic[K]):
     """Patterns by key, such as a prompt's name and place. Immutable after it is built; safe to use from any thread.
 
-    A text that is served again has to stay as it is. To that end, index the version that is served too, under a key of its own:
-    if the served text matches the code's pattern as well, the more specific of the two tells which one the text is.
+    Serving a text twice must not change it. To that end, index the served version too, under another key. If a served text matches
+    the code's pattern as well, the more specific of the two patterns decides which one the text is.
     """
 
     def __init__(self, patterns: Mapping[K, Pattern]) -> None:
@@ -66,34 +68,35 @@ class PatternIndex(Generic[K]):
     def __len__(self) -> int:
         return self._size
 
-    def match(self, text: str, accept: Accept[K] | None = None) -> Match[K] | None:
-        """Return the most specific match of `text`, or None if there is none, or if two are equally specific.
+    def match(self, text: str, accept: Accept[K] | None = None, served: Served[K] | None = None) -> Match[K] | None:
+        """Return the most specific match of `text`, or None if nothing matches, or if two patterns are equally specific.
 
-        `accept` tells which keys count, such as those of the place that sends the text. `why_not` gives the reason for None.
+        `accept` tells which keys count, such as those of the place that sends the text. `served` gives the template that the values
+        of a key are for, and allows what `Pattern.match` allows with it. `why_not` gives the reason for None.
         """
-        found = self.matches(text, accept)
+        found = self.matches(text, accept, served)
         if not found or (len(found) > 1 and found[0].pattern.weight == found[1].pattern.weight):
             return None
         return found[0]
 
-    def matches(self, text: str, accept: Accept[K] | None = None) -> list[Match[K]]:
+    def matches(self, text: str, accept: Accept[K] | None = None, served: Served[K] | None = None) -> list[Match[K]]:
         """Return every match of `text`, the most specific first."""
         found = []
         for key, pattern in self._candidates(text):
             if accept is None or accept(key):
-                values = pattern.match(text)
+                values = pattern.match(text, served(key) if served is not None else None)
                 if values is not None:
                     found.append(Match(key, pattern, values))
         if len(found) > 1:
             found.sort(key=lambda match: -match.pattern.weight)
         return found
 
-    def match_nested(self, text: str, accept: Accept[K] | None = None) -> Match[K] | None:
+    def match_nested(self, text: str, accept: Accept[K] | None = None, served: Served[K] | None = None) -> Match[K] | None:
         """Return the match of `text` with the matches of its values, of their values, and so on, five levels deep.
 
         The values of one match are parts of its text, so each level looks at the text once.
         """
-        return self._nested(text, accept, _MAX_DEPTH)
+        return self._nested(text, accept, served, _MAX_DEPTH)
 
     def merged(self, text: str, accept: Accept[K] | None = None) -> list[Match[K]]:
         """Return the matches of patterns that split `text` in more than one way, with the variables in question merged.
@@ -121,11 +124,11 @@ class PatternIndex(Generic[K]):
                 return f"{key}: {reason}"
         return None
 
-    def _nested(self, text: str, accept: Accept[K] | None, depth: int) -> Match[K] | None:
-        match = self.match(text, accept)
+    def _nested(self, text: str, accept: Accept[K] | None, served: Served[K] | None, depth: int) -> Match[K] | None:
+        match = self.match(text, accept, served)
         if match is None or depth == 0:
             return match
-        inner = {name: self._nested(value, accept, depth - 1) for name, value in match.values.items() if value}
+        inner = {name: self._nested(value, accept, served, depth - 1) for name, value in match.values.items() if value}
         return Match(match.key, match.pattern, match.values, {name: found for name, found in inner.items() if found is not None})
 
     def _candidates(self, text: str) -> list[tuple[K, Pattern]]:
