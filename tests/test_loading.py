@@ -217,7 +217,7 @@ def test_rendering_names_the_prompt_on_the_current_span(monkeypatch: pytest.Monk
     pr.enable("otel")
     assert attributes() == {"gen_ai.prompt.name": "p", "gen_ai.prompt.version": "1"}
     monkeypatch.setenv("PROMPT_REGISTRY_OTEL_VARIABLES", "true")
-    assert attributes()["gen_ai.prompt.variable.name"] == "api_key=***"
+    assert attributes()["gen_ai.prompt.variable.name"] == "api_key=***masked***"
     assert "gen_ai.prompt.variable.other" not in attributes()
     with pr.override_prompts({"p": "Hey {{name}}"}):
         assert set(attributes()) == {"gen_ai.prompt.name", "prompt_registry.candidate", "gen_ai.prompt.variable.name"}

@@ -328,7 +328,7 @@ def test_addresses_are_masked_on_request(
 
     assert stored() == "stored write to Ann.Lee+x@mail.example.org, or @home"
     monkeypatch.setenv("PROMPT_REGISTRY_MASK_EMAILS", "true")
-    assert stored() == "stored write to ***, or @home"
+    assert stored() == "stored write to ***masked***, or @home"
 
 
 def test_model_calls_cost_what_their_price_says(tmp_path: Path) -> None:

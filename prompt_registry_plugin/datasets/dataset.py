@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,11 @@ from prompt_registry_plugin.datasets.examples import split_examples, step_of
 from prompt_registry_plugin.datasets.feedback import corrections, group_by_trace, is_rejected, read_feedback
 from prompt_registry_plugin.errors import InvalidExample, InvalidURI, UserError
 from prompt_registry_plugin.frozen import freeze
+from prompt_registry_plugin.masking import has_mask
 from prompt_registry_plugin.records import DatasetSummary, Example, TraceFeedback, digest
 from prompt_registry_plugin.tracing.trace import Trace
+
+logger = logging.getLogger(__name__)
 
 SCHEME = "datasets:/"
 Only = Literal["accepted", "corrected", "reviewed"]
@@ -40,7 +44,8 @@ class Dataset(Sequence[Example]):
         corrections. Of traces with the same inputs the newest correction is used, else the newest answer.
 
         `feedback` is the feedback on these traces, oldest first. Without it, the current registry is asked; for traces of
-        another one, pass `feedback=registry.load_feedback(traces)`. Raises `InvalidExample` when no example is left.
+        another one, pass `feedback=registry.load_feedback(traces)`. Traces in which a secret was masked are left out with a
+        warning in the log. Raises `InvalidExample` when no example is left.
         """
         if only not in get_args(Only):
             raise UserError(f"only is one of {', '.join(get_args(Only))}, not {only!r}")
@@ -48,17 +53,25 @@ class Dataset(Sequence[Example]):
         by_trace = group_by_trace(read_feedback(traces) if feedback is None else feedback)
         recorded: list[Example] = []
         corrected: list[tuple[datetime, Example]] = []
+        masked: list[str] = []
         for trace in traces:
             verdicts = by_trace.get(trace.id, [])
             step, expectations = step_of(trace), corrections(verdicts)
             if step is None:
                 continue
-            if expectations:
+            if has_mask((step[0], expectations or step[1])):
+                masked.append(trace.id)
+            elif expectations:
                 corrected.append((verdicts[-1].created_at, Example(freeze(step[0]), freeze(expectations))))
             elif step[1] is not None and (verdicts or only == "accepted") and only != "corrected" and not is_rejected(verdicts):
                 recorded.append(Example(freeze(step[0]), freeze({"expected_response": step[1]})))
         newest_last = [example for _, example in sorted(corrected, key=lambda correction: correction[0])]
         examples = list({digest(example.inputs): example for example in (*recorded, *newest_last)}.values())
+        if masked:
+            logger.warning(
+                "Left out %d of %d traces, because a secret was masked in their inputs or outputs, such as trace %s. "
+                "To use them, add rows written by hand.", len(masked), len(traces), masked[0],
+            )  # fmt: skip
         if not examples:
             raise InvalidExample(
                 f"{len(traces)} traces make no row: each needs a step whose inputs are known (record a run of a function with @trace), "

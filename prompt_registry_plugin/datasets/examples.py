@@ -14,6 +14,8 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.frozen import canonical_json, freeze
+from prompt_registry_plugin.masking import has_mask
+from prompt_registry_plugin.masking.forms import MARK
 from prompt_registry_plugin.records import Example, digest
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -144,6 +146,11 @@ def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
 
 def _row_from_trace(trace: Trace, where: str) -> dict[str, Any]:
     found = step_of(trace)
+    if found is not None and has_mask(found):
+        raise InvalidExample(
+            f"{where} is a trace ({trace.name}) in which a secret was masked: {MARK} is not what the agent got. Leave it out, or write "
+            "its inputs and expectations as a row."
+        )
     if found is not None and found[1] is not None:
         return {"inputs": found[0], "outputs": found[1]}
     raise InvalidExample(

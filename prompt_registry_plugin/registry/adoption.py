@@ -12,6 +12,8 @@ from typing import Literal, overload
 
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import AliasConflict, PromptExists, UnsupportedByStore, UserError, did_you_mean
+from prompt_registry_plugin.masking import has_mask
+from prompt_registry_plugin.masking.forms import MARK
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewMove, NewVersion
 from prompt_registry_plugin.recording.explain import explain
@@ -147,6 +149,9 @@ def _refusal(registry: RegistryBase, finding: Finding, name: str, alias: str, *,
     leave_out = f"leave it out with names={{{proposed!r}: None}}"
     if finding.role == "template" and finding.state == "not adoptable" and not finding.needs_name:
         return _Refusal(UserError, f"prompt {proposed!r} cannot be adopted: {finding.detail}", leave_out)
+    if has_mask(template):
+        reason = f"The text of {proposed!r} cannot be adopted: a secret in it was masked, so {MARK} would be served instead"
+        return _Refusal(UserError, reason, f"take the secret out of the text, or {leave_out}")
     bound = _bound_name(registry, finding)
     if bound is not None and bound != name:
         reason = f"the text of {proposed!r} is already adopted as {bound!r}; it cannot stand for {name!r} as well"

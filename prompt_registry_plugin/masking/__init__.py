@@ -11,47 +11,39 @@ from functools import lru_cache
 from typing import Any
 
 from prompt_registry_plugin.frozen import FrozenDict, FrozenList
+from prompt_registry_plugin.masking.forms import FORMS, MARK, is_credential_name, is_doubtful_name
+from prompt_registry_plugin.masking.values import is_opaque, is_placeholder
 from prompt_registry_plugin.moved import forward_old_names
 
-_SENSITIVE_NAME = (
-    r"(?:(?:api|access|private)[_-]?key|passw(?:or)?d|passphrase|\bpwd\b|set-cookie|secret|credential"
-    r"|(?:access|auth|refresh|bearer)[_-]?token|\btoken\b)"
-)
-_SENSITIVE_KEY = re.compile(_SENSITIVE_NAME, re.I)
-# Every repetition is bounded and starts at the start of a word, so that masking takes linear time on any text.
-_SECRETS = (
-    # name = value, quoted (also inside JSON that is itself a text, with its quotes escaped) or not
-    re.compile(
-        r"(?i)((?<![\w-])[\w-]{0,64}?" + _SENSITIVE_NAME + r"[\w-]{0,64}\\?[\"']?\s{0,8}[:=]\s{0,8})"
-        r"(?:(\\?[\"']).{0,4000}?\2|[^\s\"',;&}]{4,})"
-    ),
-    re.compile(r"(?i)(\b(?:bearer|basic)\s{1,8})[\w.~+/=-]{8,}"),
-    re.compile(r"((?<!\w)\w{1,20}://[^\s:/@]{0,200}:)[^\s@/]{1,500}(?=@)"),
-    re.compile(
-        r"()\b(?:eyJ[\w-]{10,2000}\.[\w-]{10,4000}\.[\w-]{5,1000}|hf_\w{20,}|glpat-[\w-]{16,}|ASIA[0-9A-Z]{16}|(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})"
-    ),
-)
-# Every secret contains one of these (in lower case). Most texts contain none, so that the patterns are not tried on them.
-_SUSPECT = (
-    "key passw pwd passphrase cookie secret credential token bearer basic :// sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ "
-    "github_pat xox akia asia aiza eyj hf_ glpat-"
-).split()
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?=[\w-]{1,63}\.)[\w.-]{1,253}\w")
 _MAX_DEPTH = 40  # containers in containers; deeper ones become "…", far from the recursion limit
 _UNCHANGING = frozenset({type(None), bool, int, str, FrozenDict, FrozenList})  # immutable JSON data needs no copy
 
 
 def mask_secrets(text: str) -> str:
-    """Return `text` with API keys, bearer tokens, passwords in URLs and `password=…` values replaced by `***`."""
-    small = text.lower()
-    for word in _SUSPECT:
-        if word in small:
-            break
-    else:
-        return text
-    for pattern in _SECRETS:
-        text = pattern.sub(lambda match: f"{match[1]}***", text)
+    """Return `text` with its credentials replaced by `MARK`. Ordinary text is returned unchanged; masking twice changes nothing more."""
+    while (masked := _mask_once(text)) != text:  # what is masked may uncover another form beside it
+        text = masked
     return text
+
+
+def _mask_once(text: str) -> str:
+    small = text.lower()
+    for form in FORMS:
+        for hint in form.hints:
+            if hint in small:
+                text = form.mask(text)
+                break
+    return text
+
+
+def has_mask(value: Any) -> bool:
+    """Return whether a credential was masked in a text, or in a text or key of JSON data."""
+    if isinstance(value, str):
+        return MARK in value
+    if isinstance(value, Mapping):
+        return any(has_mask(key) or has_mask(item) for key, item in value.items())
+    return isinstance(value, list | tuple) and any(has_mask(item) for item in value)
 
 
 def mask_url(url: str) -> str:
@@ -86,25 +78,48 @@ class Masker:
         if masked is None:
             masked = clean(text)
             if self._emails and "@" in masked:
-                masked = _EMAIL.sub("***", masked)
+                masked = _EMAIL.sub(MARK, masked)
             self._seen[text] = masked
         return masked
 
     def data(self, value: Any) -> Any:
-        """Return JSON data with secrets masked in all texts and keys. Values under a key such as `password` are masked whole."""
+        """Return JSON data with secrets masked in all texts and keys, and all values under a key such as `password`.
+
+        Under a key such as `token`, which is an ordinary word as well, values are masked that look like credentials.
+        """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
             masked = {}
             for key, item in value.items():
-                shown, is_secret = _mask_key(key)
-                masked[self.text(shown) if self._emails else shown] = (
-                    "***" if is_secret and item is not None and not isinstance(item, bool) else self.data(item)
-                )
+                shown, kind = _mask_key(key)
+                is_secret = kind != "" and not _is_schema(item)
+                masked[self.text(shown) if self._emails else shown] = self._secret(item, kind) if is_secret else self.data(item)
             return masked
         if isinstance(value, list):
             return [self.data(item) for item in value]
         return value
+
+    def _secret(self, value: Any, kind: str) -> Any:
+        """Return what stands under the key of a credential, with its texts and numbers masked."""
+        if isinstance(value, dict):
+            return {_mask_key(key)[0]: self._secret(item, kind) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._secret(item, kind) for item in value]
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str) and is_placeholder(value):
+            return self.text(value)
+        return MARK if kind == "credential" or is_opaque(str(value)) else self.data(value)
+
+
+def _is_schema(value: Any) -> bool:
+    """Return whether it is a JSON Schema, as the parameter `password` of a tool has."""
+    return isinstance(value, Mapping) and (
+        value.get("type") in ("string", "number", "integer", "boolean", "object", "array", "null")
+        or "$ref" in value
+        or "anyOf" in value
+    )
 
 
 def json_copy(value: Any, inside: frozenset[int] = frozenset()) -> Any:
@@ -148,9 +163,9 @@ def _copy_object(value: Any, inside: frozenset[int]) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _mask_key(key: str) -> tuple[str, bool]:
-    """Return a key with its secrets masked, and whether the value under it is a secret."""
-    return clean(key), _SENSITIVE_KEY.search(key) is not None
+def _mask_key(key: str) -> tuple[str, str]:
+    """Return a key with its secrets masked, and what stands under it: a `credential`, `perhaps` one, or neither."""
+    return clean(key), "credential" if is_credential_name(key) else "perhaps" if is_doubtful_name(key) else ""
 
 
 def holds_secrets(reference: str) -> bool:
