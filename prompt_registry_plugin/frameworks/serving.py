@@ -134,18 +134,18 @@ def _serve_literal(registry: PromptRegistry, view: AdoptedView, text: str) -> st
 
 
 def _report_unknown(texts: AdoptedTexts, text: str, role: Role, where: str) -> None:
-    """Log once that a place whose texts were all adopted sends another one."""
-    name = texts.expected_at(role, where) if role == "system" else None
-    if name is None:
+    """Log once that a text nearly is an adopted one, or that a place whose texts were all adopted sends another one."""
+    expected = texts.expected_at(role, where) if role == "system" else None
+    reason = texts.why_not(text, role, where)
+    if expected is None and reason is None:
         return
     recorder = current_recorder()
     if recorder is not None and recorder.has_rendered(text):
         return  # another prompt of the registry
-    reason = texts.why_not(text, role, where) or "no adopted prompt gives it"
-    warn_once(
-        f"The agent's own text is used at {where}: {reason}. Expected {name!r}; found {_words(text)}. "
-        "If the code has changed, adopt it again."
-    )
+    message = f"The agent's own text is used{f' at {where}' if where else ''}: {reason or 'no adopted prompt gives it'}. "
+    if expected is not None:
+        message += f"Expected {expected!r}; found {_words(text)}. If the code has changed, adopt it again."
+    warn_once(message)
 
 
 def _words(text: str) -> str:

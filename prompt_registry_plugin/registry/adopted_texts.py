@@ -115,7 +115,13 @@ class AdoptedTexts:
 
     def why_not(self, text: str, role: BindingRole, place: str) -> str | None:
         """Return why `find` returns None for a text that an adopted template may have made, as a clause; None if none has."""
-        return self._index.why_not(text, lambda text_hash: self._bound[text_hash].find(role, place) is not None)
+        bound = self._bound
+
+        def name(text_hash: str) -> str:
+            binding = bound[text_hash].find(role, place)
+            return text_hash if binding is None else binding.name
+
+        return self._index.why_not(text, lambda text_hash: bound[text_hash].find(role, place) is not None, name)
 
     def remember(self, text: str) -> None:
         """Remember that a text was served, so that it is not served again when a framework converts its input once more."""

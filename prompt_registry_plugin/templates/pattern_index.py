@@ -111,17 +111,20 @@ class PatternIndex(Generic[K]):
         ]
         return sorted(found, key=lambda match: -match.pattern.weight)
 
-    def why_not(self, text: str, accept: Accept[K] | None = None) -> str | None:
-        """Return why `match` is None although the literal pieces of a pattern are in the text; None if no pattern fits."""
+    def why_not(self, text: str, accept: Accept[K] | None = None, name: Callable[[K], str] = str) -> str | None:
+        """Return why `match` is None although the literal pieces of a pattern are in the text; None if no pattern fits.
+
+        `name` says what the pattern of a key is called.
+        """
         found = self.matches(text, accept)
         equal = [match for match in found if match.pattern.weight == found[0].pattern.weight]
         if len(equal) > 1:
-            return f"{' and '.join(str(match.key) for match in equal[:3])} match it equally well"
+            return f"{' and '.join(name(match.key) for match in equal[:3])} match it equally well"
         if found:
             return None
         for key, pattern in self._candidates(text):
             if (accept is None or accept(key)) and (reason := pattern.why_not(text)):
-                return f"{key}: {reason}"
+                return f"{name(key)}: {reason}"
         return None
 
     def _nested(self, text: str, accept: Accept[K] | None, served: Served[K] | None, depth: int) -> Match[K] | None:
