@@ -22,6 +22,7 @@ from prompt_registry_plugin.prompts.context import Place, current_override, curr
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import EMPTY, Role, Template
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
+from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 
@@ -78,16 +79,17 @@ def serve_text(text: str, role: Role, place: Place | None = None, context: objec
 
     Call it for every system, developer and instruction text, each text block of them, and user messages that the agent's code makes.
     Calling it again with what it returned changes nothing. A `prompts:/` URI is loaded and rendered with variables from `context`,
-    as `values_of` has it. Raises what `load_prompt` and `format` raise for a URI; nothing for any other text.
+    as `values_of` has it, unless a user wrote it. Raises what `load_prompt` and `format` raise for a URI; nothing for any other text.
     """
-    if is_prompt_uri(text):
+    if role != "user" and is_prompt_uri(text):  # somebody may type one, who must not read the registry by that
         return text_from(current_registry().load_prompt(text), context)
-    if not is_active() or not text.strip():
-        return text
-    registry = opened_registry()
-    if registry is None or not registry.has_adopted:
-        return text
-    return serve_adopted(registry, text, role, place)
+    registry = _registry_with_adopted()
+    return text if registry is None or not text.strip() else serve_adopted(registry, text, role, place)
+
+
+def _registry_with_adopted() -> PromptRegistry | None:
+    """Return the current registry if anything was adopted in it, which asks the store ten times a second at most."""
+    return opened_registry() if has_adopted() else None
 
 
 def serve_description(text: str, key: str, place: Place | None = None, context: object = None) -> str:
@@ -98,7 +100,7 @@ def serve_description(text: str, key: str, place: Place | None = None, context: 
     """
     if SCHEME in text:
         return description_here(text, context) or text
-    registry = opened_registry() if is_active() else None
+    registry = _registry_with_adopted()
     return text if registry is None else serve_adopted_description(registry, text, key, place)
 
 
@@ -107,7 +109,7 @@ def serve_values(text_hash: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
     `text_hash` is the `digest` of the object's template. Call it before the template is rendered, in the code's version or another.
     """
-    registry = opened_registry() if is_active() else None
+    registry = _registry_with_adopted()
     return dict(values) if registry is None else serve_adopted_values(registry, text_hash, values)
 
 

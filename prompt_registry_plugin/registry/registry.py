@@ -157,7 +157,7 @@ class PromptRegistry(RegistryBase):
 
     def serve(self, text_hash: str) -> PromptVersion | None:
         """Return the version that replaces an adopted hard-coded text, or None for a text that was not adopted. For adapters."""
-        binding = self.loader.bindings().get(text_hash)
+        binding = self.loader.bindings().get(text_hash) if self.has_adopted else None
         if binding is None:
             return None
         name, alias = binding

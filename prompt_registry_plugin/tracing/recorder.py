@@ -6,7 +6,6 @@ whose rendered text its messages contain. This works for every framework, and gi
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.prompts.messages import blocks_of, content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, digest
 from prompt_registry_plugin.tracing.call_site import places_here, propose_name
+from prompt_registry_plugin.tracing.ids import first_span_number
 from prompt_registry_plugin.tracing.trace import Trace, error_text
 
 # The span that the current code runs in. A ContextVar, so that parallel tasks of one recording each have their own.
@@ -35,10 +35,12 @@ def set_descriptions_wanted(wanted: bool) -> None:
     _descriptions_wanted = wanted
 
 
-class _Own(list[Any]):
-    """JSON data of an attribute that the recorder made itself. Nobody else has it, so the agent need not wait for a copy."""
+_OWN = frozenset({"messages", "prompts", "place", "descriptions", "texts", "includes"})
+"""Attributes that the recorder makes itself, as JSON data. The agent has no reference to them, so they need no copy."""
 
-    __slots__ = ()
+
+def _copy_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {key: value if key in _OWN or type(value) is str else json_copy(value) for key, value in attributes.items()}
 
 
 class _Step:
@@ -59,8 +61,7 @@ class _Step:
 
     def to_span(self, copy: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Span:
         """Return the span as it is now, its attributes copied by `copy`."""
-        attributes = dict(self.attributes)  # in one step: another thread may add attributes while `copy` runs
-        attributes.update(copy({key: value for key, value in attributes.items() if type(value) is not _Own}))
+        attributes = copy(dict(self.attributes))  # a shallow copy first: another thread may add attributes while `copy` runs
         return Span(self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, attributes, self.error)
 
 
@@ -80,7 +81,7 @@ class TraceRecorder(Trace):
         self._rendered: set[str] = set()
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
-        self._numbers = count(secrets.randbits(63))  # unique ids across traces, without a system call for each span
+        self._numbers = count(first_span_number())
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -93,7 +94,7 @@ class TraceRecorder(Trace):
 
     def snapshot(self) -> Trace:
         """Return the trace as it is now: a copy that does not change when the agent changes its own objects."""
-        return self.with_spans([*self._spans, *(step.to_span(json_copy) for step in self._all_steps())])
+        return self.with_spans([*self._spans, *(step.to_span(_copy_attributes) for step in self._all_steps())])
 
     def masked(self) -> Trace:
         """Return the trace as it is now, as JSON data with secrets masked."""
@@ -172,7 +173,7 @@ class TraceRecorder(Trace):
             if step.name not in linked and _contain_all(contents, step.attributes["texts"]):
                 linked[step.name] = step
         found = _drop_parts(list(linked.values()), contents) if len(linked) > 1 else linked.values()
-        attributes: dict[str, Any] = {"messages": _Own(shown), "prompts": _Own([step.id for step in found])}
+        attributes: dict[str, Any] = {"messages": shown, "prompts": [step.id for step in found]}
         if descriptions:
             attributes["descriptions"] = dict(descriptions)
             if _descriptions_wanted:
@@ -180,7 +181,9 @@ class TraceRecorder(Trace):
         if place is None and (places := places_here(self)):
             place = places[0]
         place = place or Place()
-        attributes["place"] = {"graph": place.graph, "node": place.node, "name": propose_name(place)}
+        # A name is needed for a text that no prompt covers. Finding it may walk the stack.
+        name = None if self._rendered.issuperset(contents) else propose_name(place)
+        attributes["place"] = {"graph": place.graph, "node": place.node, "name": name}
         return attributes
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
@@ -225,7 +228,7 @@ class TraceRecorder(Trace):
             "includes": list(includes),
             "variables": dict(values),
             "text": readable_text(rendered),
-            "texts": _Own(texts),
+            "texts": texts,
             "node": place.node,
         }
         label = name or f"{attributes['proposed_name']} (discovered)"

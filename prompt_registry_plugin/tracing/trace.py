@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import Span, Template, Usage
+from prompt_registry_plugin.tracing import ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Trace:
         is_masked: bool = False,
         run_id: str | None = None,
     ) -> None:
-        self.id = trace_id or secrets.token_hex(16)
+        self.id = trace_id or ids.trace_id()
         self.name = name
         self.run_id = run_id
         self.started_at = time.time() if started_at is None else started_at
