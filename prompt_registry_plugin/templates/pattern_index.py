@@ -17,7 +17,7 @@ from prompt_registry_plugin.templates.text import TextTemplate
 
 K = TypeVar("K", bound=Hashable)
 _MAX_HEAD = 256  # characters of a beginning or an end that are looked up: enough to tell templates apart
-_STRIDE = 48  # between samples of a text
+_STRIDE = 96  # between samples of a text
 _SAMPLE = 16  # characters of a sample; a piece of _STRIDE + _SAMPLE - 1 characters holds at least one whole
 _MAX_DEPTH = 5  # templates in a template in a template …
 
