@@ -192,11 +192,10 @@ async def test_a_later_turn_sends_what_the_first_one_sent() -> None:
     agent = Agent(pydantic_model(), name="clerk", system_prompt="You are a clerk.")
     with pr.record() as trace:
         await agent.run("hi")
-    [row] = pr.coverage(trace)
-    pr.adopt(trace, names={row.name: "clerk/system"})
-    promote("clerk/system", "You are the second clerk.")
+    [adopted] = pr.adopt(trace, names={row.name: "clerk/system" for row in pr.coverage(trace)})
+    promote(adopted.name, "You are the second clerk.")
     first = await agent.run("hi")
-    promote("clerk/system", "You are the third clerk.")
+    promote(adopted.name, "You are the third clerk.")
     second = await agent.run("again", message_history=first.all_messages())
     assert (first.output, second.output) == ("You are the second clerk.", "You are the second clerk.")
     assert (await agent.run("new")).output == "You are the third clerk."
@@ -245,9 +244,8 @@ async def test_a_history_that_is_handed_in_is_never_touched() -> None:
     pr.enable("pydantic_ai")
     with pr.record() as trace:
         await Agent(pydantic_model(), name="clerk", system_prompt="You are a clerk.").run("hi")
-    [row] = pr.coverage(trace)
-    pr.adopt(trace, names={row.name: "clerk/system"})
-    promote("clerk/system", "You are the second clerk.")
+    [adopted] = pr.adopt(trace, names={row.name: "clerk/system" for row in pr.coverage(trace)})
+    promote(adopted.name, "You are the second clerk.")
     history = [ModelRequest([SystemPromptPart("You are a clerk."), UserPromptPart("hi")]), ModelResponse([TextPart("yes")])]
     result = await Agent(pydantic_model(), name="other").run("again", message_history=history)
     assert result.output == "You are a clerk."

@@ -126,16 +126,11 @@ def _to_explain(span: Span, covered: frozenset[str]) -> Iterator[Slot]:
 
 def _explain_slot(slot: Slot, said: frozenset[str]) -> Explanation:
     found = _program.explain(slot.text, inside=slot.role == "system" and bool(slot.place))
-    if slot.role != "user" or not (found.get("is_literal") or (slot.text.strip() in said and not _is_code(found))):
+    if slot.role != "user":
         return found
-    return {**found, "said": True} if found.get("is_literal") else {"said": True}
-
-
-def _is_code(found: Explanation) -> bool:
-    """Whether a text that an agent was called with comes from its code: it has values in it, or is a constant of an imported module."""
-    if "template" not in found:
-        return False
-    return bool(found["variables"]) or ("is_literal" not in found and found["name"].rpartition(".")[2].isupper())
+    if slot.text.strip() in said and not found.get("variables"):  # one with values in it was made by the code that started the agent
+        return {"said": True}
+    return {**found, "said": True} if found.get("is_literal") else found
 
 
 def _as_json(result: Found | NotFound, sources: Sources) -> Explanation:
