@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 from operator import add
 from typing import Annotated, Any
 
@@ -321,7 +322,10 @@ class TestPydanticAIInstructions(LeavesLoopsOpen, AdapterConformance):
             return str(agent_run.result.output)
 
         async def run_stream_events(agent: Any, text: str) -> str:
-            async with agent.run_stream_events(text) as events:
+            async with AsyncExitStack() as stack:
+                events = agent.run_stream_events(text)
+                if hasattr(events, "__aenter__"):  # from 2.0 on
+                    events = await stack.enter_async_context(events)
                 return str([event.result.output async for event in events if hasattr(event, "result")])
 
         return {

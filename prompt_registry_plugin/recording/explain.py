@@ -128,7 +128,9 @@ def _explain_slot(slot: Slot, said: frozenset[str]) -> Explanation:
     found = _program.explain(slot.text, inside=slot.role == "system" and bool(slot.place))
     if slot.role != "user":
         return found
-    if slot.text.strip() in said and not found.get("variables"):  # one with values in it was made by the code that started the agent
+    if slot.text.strip() in said and not found.get(
+        "variables"
+    ):  # one with values in it was made by the code that started the agent
         return {"said": True}
     return {**found, "said": True} if found.get("is_literal") else found
 

@@ -123,7 +123,7 @@ def _name_for(finding: Finding, names: Mapping[str, str | None]) -> str | None:
     """Return the name to adopt a text under, or None to leave it alone."""
     if finding.state in ("served", "no prompt"):
         return None
-    if finding.name in names:
+    if finding.name in names and (finding.template is not None or finding.role == "template"):  # a user's text may share its name
         return names[finding.name]
     if finding.needs_name or ((finding.template is None or finding.state == "not adoptable") and finding.role != "template"):
         return None

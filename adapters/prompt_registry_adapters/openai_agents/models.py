@@ -6,22 +6,22 @@ where the model is not OpenAI's.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from copy import copy
 from functools import wraps
 from threading import Lock
 from typing import Any
 
-from prompt_registry_adapters.openai_agents.tracing import item_text, messages_of, state, tokens_of
+from prompt_registry_adapters.openai_agents.calls import ServedCall, serve_call
+from prompt_registry_adapters.openai_agents.tracing import item_text, keep_inputs, messages_of, state, tokens_of
 from prompt_registry_plugin.frameworks import adapter
-from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.prompts.context import Recorder, current_recorder
 from prompt_registry_plugin.tracing.recorder import inside
 
 # A model may pass a call on to another one, or to the class that it extends: the outermost is the one that counts.
 _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", default=False)
+_agent: ContextVar[str | None] = ContextVar("prompt_registry_openai_agent", default=None)  # whose turn it is
 
 
 def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -35,6 +35,8 @@ def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], C
         def get_model(*args: Any, **kwargs: Any) -> Any:
             model = original(*args, **kwargs)
             _calling.set(False)  # a turn begins, perhaps inside the call of another agent's model
+            agent = args[0] if args else kwargs.get("agent")
+            _agent.set(getattr(agent, "name", None))
             if state.attached:  # looked at each time: what somebody else put in a method's place takes ours away with it
                 with lock:
                     _wrap_model_class(type(model), patches)
@@ -59,11 +61,12 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
     async def get_response(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not state.attached or _calling.get():
             return await original(self, *args, **kwargs)
-        args, kwargs, given = _describe_call(args, kwargs)
+        call = serve_call(args, kwargs, _agent.get())
+        args, kwargs = call.args, call.kwargs
         recorder = current_recorder()
         if recorder is None:
             return await original(self, *args, **kwargs)
-        with _record_call(recorder, self, given) as span_id:
+        with _record_call(recorder, self, call) as span_id:
             with inside(span_id), adapter.set_flag(_calling):
                 response = await original(self, *args, **kwargs)
             recorder.finish(span_id, attributes=_answer_attributes(response))
@@ -74,10 +77,8 @@ def _wrap_get_response(original: Callable[..., Awaitable[Any]]) -> Callable[...,
 
 
 def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    async def stream_and_record(
-        recorder: Recorder, given: Mapping[str, Any], self: Any, *args: Any, **kwargs: Any
-    ) -> AsyncIterator[Any]:
-        with _record_call(recorder, self, given) as span_id:
+    async def stream_and_record(recorder: Recorder, call: ServedCall, self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        with _record_call(recorder, self, call) as span_id:
             with inside(span_id), adapter.set_flag(_calling):
                 events = original(self, *args, **kwargs)
             try:
@@ -98,55 +99,23 @@ def _wrap_stream_response(original: Callable[..., AsyncIterator[Any]]) -> Callab
     def stream_response(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         if not state.attached or _calling.get():
             return original(self, *args, **kwargs)
-        args, kwargs, given = _describe_call(args, kwargs)
+        call = serve_call(args, kwargs, _agent.get())
+        args, kwargs = call.args, call.kwargs
         recorder = current_recorder()
-        return original(self, *args, **kwargs) if recorder is None else stream_and_record(recorder, given, self, *args, **kwargs)
+        return original(self, *args, **kwargs) if recorder is None else stream_and_record(recorder, call, self, *args, **kwargs)
 
     stream_response.__prompt_registry__ = True  # type: ignore[attr-defined]
     return stream_response
 
 
-_PARAMETERS = ("system_instructions", "input", "model_settings", "tools", "output_schema", "handoffs")
-
-
-def _describe_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-    """Return the arguments with tools and handoffs as the registry describes them, and all arguments by name."""
-    given = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
-    changed = {}
-    for name, attribute in (("tools", "description"), ("handoffs", "tool_description")):
-        items = given.get(name) or ()
-        described = [_describe(item, attribute) for item in items]
-        if any(now is not item for now, item in zip(described, items, strict=True)):
-            changed[name] = described
-    if changed:
-        args = [changed.get(name, value) for name, value in zip(_PARAMETERS, args, strict=False)] + list(args[len(_PARAMETERS) :])
-        kwargs = {name: changed.get(name, value) for name, value in kwargs.items()}
-    return tuple(args), dict(kwargs), {**given, **changed}
-
-
-def _describe(item: Any, attribute: str) -> Any:
-    """Return a copy of a tool or handoff with the URIs in its description replaced, or itself if there are none."""
-    text = getattr(item, attribute, None)
-    now = framework_prompts.description_here(text, None)
-    if now is text:
-        return item
-    item = copy(item)
-    setattr(item, attribute, now)
-    return item
-
-
 @contextmanager
-def _record_call(recorder: Recorder, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
-    messages = messages_of(given.get("input"))
-    if given.get("system_instructions"):
-        messages.insert(0, {"role": "system", "content": given["system_instructions"]})
-    tools = {
-        str(getattr(item, "name", None) or getattr(item, "tool_name", "")): str(
-            getattr(item, "description", None) or getattr(item, "tool_description", None) or ""
-        )
-        for item in (*(given.get("tools") or ()), *(given.get("handoffs") or ()))
-    }
-    span_id = recorder.start_model(str(getattr(model, "model", None) or type(model).__name__), messages, tools=tools)
+def _record_call(recorder: Recorder, model: Any, call: ServedCall) -> Iterator[str]:
+    messages = messages_of(call.given.get("input"))
+    keep_inputs(recorder, messages)
+    if call.given.get("system_instructions"):
+        messages.insert(0, {"role": "system", "content": call.given["system_instructions"]})
+    name = str(getattr(model, "model", None) or type(model).__name__)
+    span_id = recorder.start_model(name, messages, descriptions=call.descriptions, place=call.place)
     try:
         yield span_id
     except BaseException as error:

@@ -7,7 +7,7 @@ which is the parent of the model's span.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +19,6 @@ from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.prompts.context import Place, Recorder, current_recorder
 from prompt_registry_plugin.tracing.call_site import add_locator, remove_locator
-from prompt_registry_plugin.uri import is_prompt_uri
 
 _KINDS = {"agent": "agent", "function": "tool", "handoff": "chain", "guardrail": "chain", "custom": "chain"}
 _MODELS = ("generation", "response")
@@ -33,10 +32,11 @@ class _State:
 
 state = _State()
 _instructions: WeakKeyDictionary[Recorder, dict[str, str]] = WeakKeyDictionary()
+_inputs: WeakKeyDictionary[Recorder, dict[str, Any]] = WeakKeyDictionary()  # what an agent was asked, by its span
 
 
 def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Callable[..., Awaitable[str | None]]:
-    """Record or replace the instructions of an agent, whenever a turn asks for them."""
+    """Replace the instructions of an agent, whenever a turn asks for them: its text, or what its function returned."""
 
     @wraps(original)
     async def get_system_prompt(self: Any, run_context: Any) -> str | None:
@@ -45,10 +45,9 @@ def wrap_get_system_prompt(original: Callable[..., Awaitable[str | None]]) -> Ca
             return text
         recorder = current_recorder()
         parent = get_current_span()
-        if isinstance(self.instructions, str) or is_prompt_uri(text):
-            key = parent.span_id if parent is not None else None
-            place = Place(recorder.span_id(key) if recorder else None, "instructions", self.name)
-            text = framework_prompts.text_here(text, getattr(run_context, "context", None), place)
+        text = framework_prompts.serve_text(
+            text, "system", Place(node="instructions", graph=self.name), getattr(run_context, "context", None)
+        )
         if recorder is not None and parent is not None and not state.models_are_wrapped:
             _instructions.setdefault(recorder, {})[parent.span_id] = text
         return text
@@ -98,7 +97,10 @@ class RecordingProcessor(TracingProcessor):
             attributes = _model_attributes(recorder, span)
         elif getattr(data, "output", None) is not None:
             attributes = {"outputs": data.output}
-        recorder.finish(recorder.span_id(span.span_id), attributes=attributes, error=error)
+        span_id = recorder.span_id(span.span_id)
+        if data.type == "agent" and (inputs := _inputs.get(recorder, {}).pop(span_id or "", None)):
+            attributes["inputs"] = inputs
+        recorder.finish(span_id, attributes=attributes, error=error)
 
     def shutdown(self) -> None:
         """Nothing is open."""
@@ -150,6 +152,15 @@ def _model_attributes(recorder: Recorder, span: Span[Any]) -> dict[str, Any]:
     return {**recorder.model_attributes(messages), "output": output, **tokens_of(usage), "model": _model_name(data)}
 
 
+def keep_inputs(recorder: Recorder, messages: Sequence[Mapping[str, Any]]) -> None:
+    """Keep the user messages of an agent's first model call as the inputs of its span: the SDK's span does not have them."""
+    current = get_current_span()
+    span_id = recorder.span_id(current.span_id) if current is not None else None  # a turn's is its agent's
+    if span_id is not None:
+        asked = [message["content"] for message in messages if message.get("role") == "user"]
+        _inputs.setdefault(recorder, {}).setdefault(span_id, asked[0] if len(asked) == 1 else asked)
+
+
 def tokens_of(usage: Any) -> dict[str, int]:
     """The tokens in whatever shape the SDK has them."""
     tokens = usage if isinstance(usage, Mapping) else {name: getattr(usage, name, 0) for name in _TOKENS}
@@ -164,10 +175,26 @@ def messages_of(given: Any) -> list[Mapping[str, Any]]:
     for item in given or ():
         data = item if isinstance(item, Mapping) else getattr(item, "__dict__", {})
         if "content" in data:
-            found.append({"role": str(data.get("role") or "message"), "content": item_text(data["content"])})
+            role = str(data.get("role") or "message")
+            content = data["content"]
+            found.append({"role": role, "content": _blocks(content) if role in _GIVEN else item_text(content)})
         elif "output" in data:
             found.append({"role": "tool", "content": str(data["output"])})
     return found
+
+
+_GIVEN = ("user", "system", "developer")  # the roles of what a model is told, rather than what it said
+
+
+def _blocks(content: Any) -> Any:
+    """Return the content of a message part by part: a text that stands beside an image is a text of its own."""
+    if not isinstance(content, list | tuple):
+        return item_text(content)
+    return [
+        {"type": "text", "text": text} if (text := item_text(part)) else {"type": str(part.get("type", "part"))}
+        for part in content
+        if isinstance(part, Mapping)
+    ]
 
 
 def item_text(value: Any) -> str:
