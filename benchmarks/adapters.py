@@ -120,7 +120,7 @@ def nothing() -> None:
     """The bare framework needs nothing."""
 
 
-def recorded(work: Callable[[], Any]) -> Any:
+def record_run(work: Callable[[], Any]) -> Any:
     """A run, recorded and stored."""
     with pr.record():
         return work()
@@ -140,7 +140,7 @@ def main() -> None:
         states = {
             "bare": State(nothing, nothing),
             "idle": State(pr.enable, pr.disable),
-            "recording": State(pr.enable, pr.disable, recorded, registry.flush),
+            "recording": State(pr.enable, pr.disable, record_run, registry.flush),
         }
         for peer in (mlflow, openinference) if options.peers else ():
             try:

@@ -90,9 +90,9 @@ def show(found: dict[Key, list[dict[str, Any]]], *, timed: bool, concurrency: in
     for (scenario, budget, engine), rows in found.items():
         gaps = [row["gap"] for row in rows]
         lead = first.setdefault((scenario, budget), gaps)
-        difference = "" if lead is gaps else _said(paired_difference(gaps, lead).difference)
+        difference = "" if lead is gaps else _format_interval(paired_difference(gaps, lead).difference)
         over = max(0, max(row["calls"] for row in rows) - budget)
-        cells = [scenario, str(budget), engine, _said(mean_interval(gaps)), difference]
+        cells = [scenario, str(budget), engine, _format_interval(mean_interval(gaps)), difference]
         cells += [f"{fmean(row['reflections'] for row in rows):.0f}", f"{fmean(row['words'] for row in rows):.0f}", str(over)]
         if timed:
             seconds = fmean(row["wall"] for row in rows)
@@ -103,7 +103,7 @@ def show(found: dict[Key, list[dict[str, Any]]], *, timed: bool, concurrency: in
     Console(width=160).print(table)
 
 
-def _said(interval: Interval) -> str:
+def _format_interval(interval: Interval) -> str:
     return f"{interval.mean:+.2f}" if interval.low is None else f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 

@@ -224,13 +224,13 @@ def cold_threads(folder: Path) -> int:
     fetches = 0
     original = registry.store.prompts.get
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
+    def count_and_get(*args: Any, **kwargs: Any) -> Any:
         nonlocal fetches
         fetches += 1
         time.sleep(0.01)
         return original(*args, **kwargs)
 
-    registry.store.prompts.get = counted  # type: ignore[method-assign]
+    registry.store.prompts.get = count_and_get  # type: ignore[method-assign]
     barrier = threading.Barrier(32)
 
     def load() -> None:

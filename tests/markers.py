@@ -98,16 +98,16 @@ def _is_a_look(arguments: tuple[Any, ...]) -> bool:
     return arguments[0] == "uname" or arguments[1:2] == (("::1", 0),)
 
 
-def _guarded(start: Any) -> Any:
+def _guard(start: Any) -> Any:
     """Return `Process.start` with a guard: `multiprocessing` starts processes without an audit event."""
 
     @functools.wraps(start)
-    def guarded(self: Any) -> None:
+    def start_guarded(self: Any) -> None:
         need("process", "multiprocessing")
         start(self)
 
-    return guarded
+    return start_guarded
 
 
 sys.addaudithook(_audit)
-multiprocessing.process.BaseProcess.start = _guarded(multiprocessing.process.BaseProcess.start)  # type: ignore[method-assign]
+multiprocessing.process.BaseProcess.start = _guard(multiprocessing.process.BaseProcess.start)  # type: ignore[method-assign]

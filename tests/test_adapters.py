@@ -38,7 +38,7 @@ class Parrot(BaseChatModel):
         return "parrot"
 
 
-async def collected(stream: Any) -> list[Any]:
+async def collect(stream: Any) -> list[Any]:
     return [item async for item in stream]
 
 
@@ -58,13 +58,13 @@ class TestLangChainChat(AdapterConformance):
             return (await chain.ainvoke({"input": text})).content
 
         async def astream(chain: Any, text: str) -> str:
-            return "".join(chunk.content for chunk in await collected(chain.astream({"input": text})))
+            return "".join(chunk.content for chunk in await collect(chain.astream({"input": text})))
 
         async def abatch(chain: Any, text: str) -> str:
             return (await chain.abatch([{"input": text}, {"input": text}]))[1].content
 
         async def astream_events(chain: Any, text: str) -> str:
-            events = await collected(chain.astream_events({"input": text}, version="v2"))
+            events = await collect(chain.astream_events({"input": text}, version="v2"))
             return str([event["data"]["output"].content for event in events if event["event"] == "on_chat_model_end"])
 
         return {
@@ -151,13 +151,13 @@ class TestLangGraph(AdapterConformance):
             return str((await graph.ainvoke({"input": text}))["parts"])
 
         async def astream(graph: Any, text: str) -> str:
-            return str(await collected(graph.astream({"input": text})))
+            return str(await collect(graph.astream({"input": text})))
 
         async def abatch(graph: Any, text: str) -> str:
             return str((await graph.abatch([{"input": text}] * 2))[1]["parts"])
 
         async def astream_events(graph: Any, text: str) -> str:
-            events = await collected(graph.astream_events({"input": text}, version="v2"))
+            events = await collect(graph.astream_events({"input": text}, version="v2"))
             return str([event["data"]["output"].content for event in events if event["event"] == "on_chat_model_end"])
 
         return {
@@ -224,7 +224,7 @@ class TestLangGraphFunctionalAsync(AdapterConformance):
             return str(await workflow.ainvoke({"input": text}))
 
         async def astream(workflow: Any, text: str) -> str:
-            return str(await collected(workflow.astream({"input": text})))
+            return str(await collect(workflow.astream({"input": text})))
 
         return {"ainvoke": ainvoke, "astream": astream}
 
@@ -252,19 +252,19 @@ class TestCreateAgent(AdapterConformance):
         return create_agent(Parrot(), tools=[lookup], system_prompt=instructions, middleware=[Nothing()])
 
     def call_styles(self) -> Mapping[str, Any]:
-        def given(text: str) -> dict[str, Any]:
+        def as_messages(text: str) -> dict[str, Any]:
             return {"messages": [{"role": "user", "content": text}]}
 
         async def ainvoke(agent: Any, text: str) -> str:
-            return str((await agent.ainvoke(given(text)))["messages"][-1].content)
+            return str((await agent.ainvoke(as_messages(text)))["messages"][-1].content)
 
         async def astream(agent: Any, text: str) -> str:
-            return str(await collected(agent.astream(given(text))))
+            return str(await collect(agent.astream(as_messages(text))))
 
         return {
-            "invoke": lambda agent, text: str(agent.invoke(given(text))["messages"][-1].content),
-            "stream": lambda agent, text: str(list(agent.stream(given(text)))),
-            "batch": lambda agent, text: str(agent.batch([given(text)] * 2)[1]["messages"][-1].content),
+            "invoke": lambda agent, text: str(agent.invoke(as_messages(text))["messages"][-1].content),
+            "stream": lambda agent, text: str(list(agent.stream(as_messages(text)))),
+            "batch": lambda agent, text: str(agent.batch([as_messages(text)] * 2)[1]["messages"][-1].content),
             "ainvoke": ainvoke,
             "astream": astream,
         }
@@ -286,15 +286,17 @@ def pydantic_model() -> Any:
     from pydantic_ai.messages import ModelResponse, SystemPromptPart, TextPart
     from pydantic_ai.models.function import FunctionModel
 
-    def shown(messages: Any, info: Any) -> str:
+    def join_instructions(messages: Any, info: Any) -> str:
         system = [part.content for message in messages for part in message.parts if isinstance(part, SystemPromptPart)]
         return " ".join(filter(None, [info.instructions, *system]))
 
     async def stream(messages: Any, info: Any) -> Any:
-        for word in shown(messages, info).split(" "):
+        for word in join_instructions(messages, info).split(" "):
             yield f"{word} "
 
-    return FunctionModel(lambda messages, info: ModelResponse(parts=[TextPart(shown(messages, info))]), stream_function=stream)
+    return FunctionModel(
+        lambda messages, info: ModelResponse(parts=[TextPart(join_instructions(messages, info))]), stream_function=stream
+    )
 
 
 class TestPydanticAIInstructions(LeavesLoopsOpen, AdapterConformance):
@@ -315,7 +317,7 @@ class TestPydanticAIInstructions(LeavesLoopsOpen, AdapterConformance):
             async with agent.run_stream(text) as result:
                 return str(await result.get_output())
 
-        async def iterated(agent: Any, text: str) -> str:
+        async def iterate(agent: Any, text: str) -> str:
             async with agent.iter(text) as agent_run:
                 async for _ in agent_run:
                     pass
@@ -332,7 +334,7 @@ class TestPydanticAIInstructions(LeavesLoopsOpen, AdapterConformance):
             "run": run,
             "run_sync": lambda agent, text: str(agent.run_sync(text).output),
             "run_stream": run_stream,
-            "iter": iterated,
+            "iter": iterate,
             "run_stream_events": run_stream_events,
         }
 

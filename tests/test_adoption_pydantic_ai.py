@@ -249,7 +249,7 @@ def registry(tmp_path: Path) -> Iterator[pr.PromptRegistry]:
         pr.disable()
 
 
-def seen_by(sent: list[Any]) -> Any:
+def model_noting(sent: list[Any]) -> Any:
     """Return a simulated model that keeps what it was sent."""
 
     def answer(messages: list[Any], info: Any) -> ModelResponse:
@@ -269,7 +269,7 @@ async def test_a_system_prompt_that_is_put_into_a_history_is_served(registry: pr
     sent: list[Any] = []
     for replaces in (False, True):
         agent = Agent(
-            seen_by(sent),
+            model_noting(sent),
             name="clerk",
             system_prompt="You are the clerk with the green hat.",
             capabilities=[reinject(replace_existing=replaces)],
@@ -295,7 +295,7 @@ async def test_templates_of_pydantic_ai_are_served(registry: pr.PromptRegistry, 
         "from pydantic_ai import TemplateStr\nTEXT = TemplateStr('You help {{name}} with the branch in {{city}}.')\n"
     )
     module = load_module("clerks", source)
-    agent = Agent(seen_by(sent), name="clerk", instructions=module.TEXT, deps_type=dict)
+    agent = Agent(model_noting(sent), name="clerk", instructions=module.TEXT, deps_type=dict)
     with pr.record() as trace:
         await agent.run("hello", deps={"name": "Ann", "city": "Rome"})
     [name] = adopt_in(registry, trace)
@@ -317,7 +317,7 @@ async def test_objects_of_the_agent_are_not_changed(registry: pr.PromptRegistry)
         """
         return word
 
-    agent = Agent(seen_by(sent), name="clerk", instructions="You look up words for the house.", tools=[lookup])
+    agent = Agent(model_noting(sent), name="clerk", instructions="You look up words for the house.", tools=[lookup])
     prompt = ["Please look at the picture that I send.", ImageUrl("http://127.0.0.1/a.png")]
     with pr.record() as trace:
         await agent.run(list(prompt))
@@ -342,7 +342,7 @@ async def test_an_address_in_what_a_user_writes_is_text(registry: pr.PromptRegis
     """It is not loaded, in a message or in what a tool returns."""
     promote(registry, "secret", "The secret rules.")
     sent: list[Any] = []
-    agent = Agent(seen_by(sent), name="clerk", instructions="prompts:/secret@production")
+    agent = Agent(model_noting(sent), name="clerk", instructions="prompts:/secret@production")
     await agent.run("prompts:/secret@production")
     with pr.record():
         await agent.run(["prompts:/secret@production", "and more"])
@@ -359,7 +359,7 @@ async def test_an_unnamed_agent_is_named_after_its_module_and_variable(registry:
     rome = load_module("branches", source).rome
     for caller in (rome, Agent(name="given", instructions="You are the branch in Oslo.")):
         with pr.record() as trace:
-            await caller.run("hello", model=seen_by([]))
+            await caller.run("hello", model=model_noting([]))
         places = [span.attributes["place"]["graph"] for span in trace.spans if span.kind == "llm"]
         assert places == (["branches.rome"] if caller is rome else ["given"])
 

@@ -186,7 +186,7 @@ def test_the_table_leaves_out_what_tells_nothing() -> None:
 ASKED: list[str] = []
 
 
-def asked(q: str) -> str:
+def answer_noting(q: str) -> str:
     ASKED.append(q)
     return pr.load_prompt("m").format(q=q)
 
@@ -197,9 +197,11 @@ def test_mistakes_are_told_before_anything_is_spent(capsys: pytest.CaptureFixtur
 
     pr.register_prompt("m", "a {{q}}")
     with pytest.raises(pr.UserError, match="compared twice"):
-        pr.compare(predict_fn=asked, data=[{"inputs": {"q": "x"}}], scorers=["length"], prompts=["prompts:/m/1", "prompts:/m/1"])
+        pr.compare(
+            predict_fn=answer_noting, data=[{"inputs": {"q": "x"}}], scorers=["length"], prompts=["prompts:/m/1", "prompts:/m/1"]
+        )
     Path("rows.jsonl").write_text('{"inputs": {"q": "x"}}')
-    command = ["eval", "--target", "tests.test_compare:asked", "--data", "rows.jsonl", "--scorer", "length", "--gate"]
+    command = ["eval", "--target", "tests.test_compare:answer_noting", "--data", "rows.jsonl", "--scorer", "length", "--gate"]
     faults = {"length >= 0.8.1": "cannot read", "lenght > 1": "did you mean 'length'", "no regression": "baseline", "": "empty"}
     for gate, said in faults.items():
         with pytest.raises(SystemExit) as caught:

@@ -45,7 +45,7 @@ optimizations:
 """
 
 
-def written(tmp_path: Path, text: str, name: str = "config.yaml") -> Path:
+def write_config(tmp_path: Path, text: str, name: str = "config.yaml") -> Path:
     path = tmp_path / "conf" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
@@ -61,14 +61,14 @@ def written(tmp_path: Path, text: str, name: str = "config.yaml") -> Path:
 def faults_of(tmp_path: Path, text: str) -> list[str]:
     """The faults of a file, each without the file's folder."""
     with pytest.raises(pr.UserError) as caught:
-        AppConfig.from_file(written(tmp_path, text))
+        AppConfig.from_file(write_config(tmp_path, text))
     return [line.rpartition("config.yaml:")[2] for line in str(caught.value).splitlines()]
 
 
 def test_everything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors, merge keys, names, an alias without its anchor, environment variables, and what is said to models left as it is."""
     monkeypatch.setenv("SMALL", "offline:task?seed=1")
-    config = AppConfig.from_file(written(tmp_path, FULL))
+    config = AppConfig.from_file(write_config(tmp_path, FULL))
     assert config.resources.llms["small"].temperature == 0.1
     assert config.resources.llms["small"].spec == "offline:task?seed=1"
     agent = config.agents["router"]
@@ -85,7 +85,7 @@ def test_everything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_applying_registers_what_is_new_and_keeps_what_is_there(tmp_path: Path) -> None:
     """Applied twice nothing changes; an edited default is another version; an alias that was moved since stays where it is."""
-    path = written(tmp_path, FULL)
+    path = write_config(tmp_path, FULL)
     config = AppConfig.from_file(path)
     assert [(step.action, step.name) for step in plan(config)] == [
         ("register", "main.default.route"),
@@ -103,7 +103,7 @@ def test_applying_registers_what_is_new_and_keeps_what_is_there(tmp_path: Path) 
     pr.set_prompt_alias("main.default.route", "production", 2)
     assert [step.action for step in apply(config)] == ["keep", "keep", "keep", "leave"]
     assert config.prompts["route"].load().version == 2
-    apply(AppConfig.from_file(written(tmp_path, FULL.replace("Which is it", "What is it"))))
+    apply(AppConfig.from_file(write_config(tmp_path, FULL.replace("Which is it", "What is it"))))
     assert pr.load_prompt("main.default.route").version == 3
     assert pr.load_prompt("prompts:/main.default.route@production").version == 2
 
@@ -113,7 +113,7 @@ def test_a_number_that_was_deleted_is_no_pin(tmp_path: Path) -> None:
     for text in ("one", "two"):
         pr.register_prompt("p", text)
     pr.current_registry().delete_version("p", 2, confirm=True)
-    config = AppConfig.from_file(written(tmp_path, "prompts:\n  p: {name: p, version: 2, default_template: three}\n"))
+    config = AppConfig.from_file(write_config(tmp_path, "prompts:\n  p: {name: p, version: 2, default_template: three}\n"))
     for carry_out in (plan, apply):
         with pytest.raises(pr.errors.PromptNotFound, match="no version 2"):
             carry_out(config)
@@ -123,7 +123,7 @@ def test_a_number_that_was_deleted_is_no_pin(tmp_path: Path) -> None:
 def test_prompts_of_a_file_may_include_one_another(tmp_path: Path) -> None:
     """In whichever order they stand: they are registered together."""
     text = 'prompts:\n  a: {name: a, default_template: "{{> b}} then {{q}}"}\n  b: {name: b, default_template: first}\n'
-    config = AppConfig.from_file(written(tmp_path, text))
+    config = AppConfig.from_file(write_config(tmp_path, text))
     assert [step.action for step in apply(config)] == ["register", "register"]
     assert config.prompts["a"].load().format(q="x") == "first then x"
     assert [step.action for step in apply(config)] == ["keep", "keep"]
@@ -135,7 +135,7 @@ def test_a_pin_wins_over_the_registry(tmp_path: Path) -> None:
         pr.register_prompt("p", text)
     pr.set_prompt_alias("p", "production", 2)
     config = AppConfig.from_file(
-        written(tmp_path, "prompts:\n  pinned: {name: p, version: 1}\n  free: {name: p}\n  later: {name: p, version: 3}\n")
+        write_config(tmp_path, "prompts:\n  pinned: {name: p, version: 1}\n  free: {name: p}\n  later: {name: p, version: 3}\n")
     )
     assert [config.prompts[name].load().template for name in ("pinned", "free")] == ["one {{q}}", "two {{q}}"]
     assert config.prompts["pinned"].template == "one {{q}}"
@@ -145,18 +145,18 @@ def test_a_pin_wins_over_the_registry(tmp_path: Path) -> None:
 
 def test_an_optimization_runs_for_an_agent_that_is_named(tmp_path: Path) -> None:
     """The version that came of it is the pinned one of what is returned; an agent in code is named by its module."""
-    config = AppConfig.from_file(written(tmp_path, FULL))
+    config = AppConfig.from_file(write_config(tmp_path, FULL))
     apply(config)
     assert config.optimizations is not None
     results = config.optimizations.optimize()
     assert results["better"].uri == "prompts:/main.default.route/2"
     assert pr.load_prompt(results["better"].uri).run_id is not None
     again = FULL.replace("agent: router", "agent: tests.simulated_target:no_such_name")
-    broken = AppConfig.from_file(written(tmp_path, again)).optimizations
+    broken = AppConfig.from_file(write_config(tmp_path, again)).optimizations
     assert broken is not None
     with pytest.raises(pr.UserError, match="cannot import"):
         broken.optimize()
-    missing = AppConfig.from_file(written(tmp_path, FULL.replace("dataset_name: routing", "dataset_name: rooting")))
+    missing = AppConfig.from_file(write_config(tmp_path, FULL.replace("dataset_name: routing", "dataset_name: rooting")))
     with pytest.raises(pr.errors.DatasetNotFound, match=r"did you mean 'routing'.*create_dataset"):
         plan(missing, ["better"])
     assert "could not be run: no data set 'rooting'" in plan(missing)[-1].detail
@@ -165,7 +165,7 @@ def test_an_optimization_runs_for_an_agent_that_is_named(tmp_path: Path) -> None
 def test_a_default_scorer_compares_with_a_judge(tmp_path: Path) -> None:
     """Without scorers, what is expected decides which judge is asked, and the price is told beforehand."""
     text = FULL.replace("scorers: [exact_match],", "scorer_model: judge,")
-    config = AppConfig.from_file(written(tmp_path, text))
+    config = AppConfig.from_file(write_config(tmp_path, text))
     assert "at most 360 rollouts on 12 training rows" not in plan(config)[-1].detail
     assert "at most 72 rollouts on 12 training rows" in plan(config)[-1].detail
     apply(config)
@@ -237,7 +237,7 @@ optimizations:
 )
 def test_nothing_is_written_where_something_cannot_be(tmp_path: Path, text: str, fault: str) -> None:
     """A template, an include, a name, a pin, a file: the dry run tells it, and applying writes none of it."""
-    config = AppConfig.from_file(written(tmp_path, text))
+    config = AppConfig.from_file(write_config(tmp_path, text))
     for carry_out in (plan, apply):
         with pytest.raises(pr.UserError, match=fault):
             carry_out(config)
@@ -257,7 +257,7 @@ def test_an_optimization_that_cannot_run_is_told_before_anything_is_written(
     tmp_path: Path, change: tuple[str, str], fault: str
 ) -> None:
     """Where it is named; where it is not, prompts are registered all the same, and the table says what is wrong."""
-    config = AppConfig.from_file(written(tmp_path, FULL.replace(*change)))
+    config = AppConfig.from_file(write_config(tmp_path, FULL.replace(*change)))
     with pytest.raises(pr.UserError, match=fault):
         apply(config, ["better"])
     assert pr.search_prompts() == []
@@ -270,7 +270,7 @@ def test_jinja_and_names_with_colons(tmp_path: Path) -> None:
 resources: {llms: {a: {name: "llama3:8b", provider: openai}, b: {name: "openai:ft:x:1"}}}
 prompts: {j: {name: j, default_template: "{% if x %}yes{% endif %}"}, k: {name: k, default_template: "{{x}}"}}
 """
-    config = AppConfig.from_file(written(tmp_path, text))
+    config = AppConfig.from_file(write_config(tmp_path, text))
     assert [model.spec for model in config.resources.llms.values()] == ["openai:llama3:8b", "openai:ft:x:1"]
     apply(config)
     assert pr.load_prompt("j").format(x=True) == "yes"
@@ -307,7 +307,7 @@ def test_what_is_no_configuration(tmp_path: Path, text: str, fault: str) -> None
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A dry run says what would be done and makes no file; a fault exits with 2; optimizations run when they are named."""
-    path = written(tmp_path, FULL)
+    path = write_config(tmp_path, FULL)
     (tmp_path / "new").mkdir()
     monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path}/new/prompts.db")
 

@@ -124,21 +124,21 @@ def test_traces_are_found_by_what_they_did() -> None:
     with pr.record("broken"), pytest.raises(KeyError):
         pr.trace(dict.__getitem__)({}, "x")
 
-    def found(**wanted: object) -> list[str]:
+    def search_names(**wanted: object) -> list[str]:
         return [trace.name for trace in pr.search_traces(**wanted)]  # type: ignore[arg-type]
 
-    assert found() == ["broken", "test", "production"]
-    assert found(max_results=1) == ["broken"]
-    assert found(prompt="support") == ["test", "production"]
-    assert found(prompt="prompts:/support/1") == ["production"]
-    assert found(prompt="prompts:/support@latest", failed=False) == ["test"]
-    assert found(failed=True) == ["broken"]
-    assert found(name="test") == ["test"]
+    assert search_names() == ["broken", "test", "production"]
+    assert search_names(max_results=1) == ["broken"]
+    assert search_names(prompt="support") == ["test", "production"]
+    assert search_names(prompt="prompts:/support/1") == ["production"]
+    assert search_names(prompt="prompts:/support@latest", failed=False) == ["test"]
+    assert search_names(failed=True) == ["broken"]
+    assert search_names(name="test") == ["test"]
     now = datetime.now(UTC)
-    assert found(since=now + timedelta(hours=1)) == []
+    assert search_names(since=now + timedelta(hours=1)) == []
     between = datetime.fromtimestamp((first.started_at + second.started_at) / 2, UTC)
-    assert found(until=between) == ["production"]
-    assert found(since=between.replace(tzinfo=None)) == ["broken", "test"]
+    assert search_names(until=between) == ["production"]
+    assert search_names(since=between.replace(tzinfo=None)) == ["broken", "test"]
     with pytest.raises(pr.errors.PromptNotFound):
         pr.search_traces(prompt="prompts:/nobody/1")
 

@@ -11,7 +11,7 @@ import prompt_registry_plugin as pr
 from prompt_registry_plugin.datasets.examples import load_examples
 
 
-def loaded(data: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def load_pairs(data: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(inputs, expectations) of each row."""
     return [(dict(example.inputs), dict(example.expectations)) for example in load_examples(data)]
 
@@ -25,7 +25,7 @@ def test_a_csv_file_has_a_column_for_each_input(tmp_path: Path) -> None:
         'Why,,no,,"[""c""]"\n',
         encoding="utf-8-sig",
     )
-    assert loaded(path) == [
+    assert load_pairs(path) == [
         (
             {"question": "What, now?", "style": "short"},
             {"expected_response": "yes", "tone": "warm", "expected_facts": ["a", "b"]},
@@ -51,7 +51,7 @@ class Frame:
 
 def test_tables_are_rows() -> None:
     """A frame, and what iterates over mappings as a Hugging Face data set does; columns of mappings stand as they are."""
-    assert loaded(Frame()) == [({"question": "q"}, {"expected_response": "a"}), ({"question": "r"}, {})]
+    assert load_pairs(Frame()) == [({"question": "q"}, {"expected_response": "a"}), ({"question": "r"}, {})]
 
     class Hugging(list[dict[str, Any]]):
         column_names = ("inputs", "outputs")
@@ -60,7 +60,7 @@ def test_tables_are_rows() -> None:
             raise AssertionError("the rows are iterated over")
 
     rows = Hugging([{"inputs": {"q": 1}, "outputs": "x"}, {"inputs": '{"q": 2}', "outputs": "y"}])
-    assert loaded(rows) == [({"q": 1}, {"expected_response": "x"}), ({"q": 2}, {"expected_response": "y"})]
+    assert load_pairs(rows) == [({"q": 1}, {"expected_response": "x"}), ({"q": 2}, {"expected_response": "y"})]
     with pytest.raises(pr.errors.InvalidExample, match="is not JSON"):
         load_examples(Hugging([{"inputs": "{", "outputs": "x"}]))
 
@@ -70,7 +70,7 @@ def test_pandas_frames_and_parquet_files(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"n": [1, 2], "tags": [["a"], ["b"]], "expected_response": ["x", None]})
     expected = [({"n": 1, "tags": ["a"]}, {"expected_response": "x"}), ({"n": 2, "tags": ["b"]}, {})]
-    assert loaded(frame) == expected
+    assert load_pairs(frame) == expected
     pytest.importorskip("pyarrow")
     frame.to_parquet(tmp_path / "rows.parquet")
-    assert loaded(tmp_path / "rows.parquet") == expected
+    assert load_pairs(tmp_path / "rows.parquet") == expected

@@ -33,7 +33,7 @@ class TooManyRequests(Exception):
         self.response = type("Response", (), {"status_code": 429, "headers": {"retry-after": after} if after else {}})()
 
 
-async def counted(messages: Sequence[Mapping[str, Any]]) -> Reply:
+async def reflect_with_usage(messages: Sequence[Mapping[str, Any]]) -> Reply:
     """The scripted reflection model, with the tokens that it took; it can list mistakes, too."""
     prompt = str(messages[0]["content"])
     if prompt.startswith("List each mistake"):
@@ -48,7 +48,7 @@ async def counted(messages: Sequence[Mapping[str, Any]]) -> Reply:
     return Reply(text, pr.records.Usage(len(str(messages[0]["content"])) // 4, len(text) // 4, 1))
 
 
-async def metered(text: str) -> dict[str, str]:
+async def predict_with_usage(text: str) -> dict[str, str]:
     """The target, as if it were one model call of about a hundred tokens."""
     await asyncio.sleep(0.001)
     with span("llm", "m", {"input_tokens": 80 + len(text), "output_tokens": 10, "model": "m"}):
@@ -64,8 +64,8 @@ def prompts() -> list[str]:
 def run(**changes: Any) -> pr.PromptOptimizationResult:
     """A run over 64 rows, without a proof."""
     arguments: dict[str, Any] = {
-        "predict_fn": metered, "train_data": target.rows(4), "eval_data": [], "prompt_uris": target.register(),
-        "scorers": [target.right], "reflection_model": counted, "options": QUIET,
+        "predict_fn": predict_with_usage, "train_data": target.rows(4), "eval_data": [], "prompt_uris": target.register(),
+        "scorers": [target.right], "reflection_model": reflect_with_usage, "options": QUIET,
     }  # fmt: skip
     return pr.optimize_prompts(**{**arguments, **changes})
 
@@ -85,7 +85,7 @@ def test_a_budget_in_tokens_is_never_overshot(registry: pr.PromptRegistry) -> No
 
 def test_a_budget_in_dollars_is_never_overshot(registry: pr.PromptRegistry) -> None:
     """By the prices that are given; the rollouts' cost is stored with them."""
-    prices = {"m": pr.records.Price(10, 30), "counted": pr.records.Price(10, 30)}
+    prices = {"m": pr.records.Price(10, 30), "reflect_with_usage": pr.records.Price(10, 30)}
     options = pr.RunOptions(concurrency=8, prices=prices, on_event=lambda event: None)
     result = run(budget=pr.Budget(dollars=0.2), options=options)
     spent = [r.cost for r in registry.store.runs.rollouts(result.run_id, "train")]
@@ -102,7 +102,7 @@ def test_a_budget_in_seconds_ends_the_search(monkeypatch: pytest.MonkeyPatch) ->
     async def hour_by_hour(text: str) -> dict[str, str]:
         nonlocal calls
         calls += 1
-        return await metered(text)
+        return await predict_with_usage(text)
 
     monkeypatch.setitem(Meter.__init__.__kwdefaults__, "clock", lambda: calls * 3600.0)
     assert run(predict_fn=hour_by_hour, budget=pr.Budget(seconds=60 * 3600)).rollouts == calls
@@ -115,7 +115,7 @@ def test_a_budget_that_cannot_be_measured_is_told_at_once() -> None:
         run(predict_fn=target.predict, budget=pr.Budget(tokens=10_000))
     with pytest.raises(pr.UserError, match=r"the price of the reflection model is not known"):
         run(budget=pr.Budget(dollars=1.0))
-    priced = pr.RunOptions(on_event=lambda event: None, prices={"counted": pr.records.Price(1, 1)})
+    priced = pr.RunOptions(on_event=lambda event: None, prices={"reflect_with_usage": pr.records.Price(1, 1)})
     with pytest.raises(pr.UserError, match=r"in dollars, but the price of a model of the target.*Set it"):
         run(budget=pr.Budget(dollars=1.0), options=priced)
     with pytest.raises(pr.errors.BudgetTooSmall, match=r"500 tokens does not pay for the baseline"):
@@ -149,7 +149,7 @@ def test_what_judges_ask_is_paid_from_the_budget(registry: pr.PromptRegistry) ->
 
 def test_a_run_of_models_that_cost_nothing_keeps_to_its_dollars() -> None:
     """Free is a price like another."""
-    free = {"m": pr.records.Price(0, 0), "counted": pr.records.Price(0, 0)}
+    free = {"m": pr.records.Price(0, 0), "reflect_with_usage": pr.records.Price(0, 0)}
     options = pr.RunOptions(concurrency=8, prices=free, on_event=lambda event: None)
     assert run(budget=pr.Budget(rollouts=60, dollars=1.0), options=options).rollouts > 40
 
@@ -244,7 +244,7 @@ def test_concurrency_adapts_to_a_server_that_takes_less() -> None:
     """Three at once, else a 429: every rollout gets through, and far fewer calls are refused than were made."""
     running = most = refused = 0
 
-    async def capped(text: str) -> dict[str, str]:
+    async def predict_at_most_three(text: str) -> dict[str, str]:
         nonlocal running, most, refused
         if running >= 3:
             refused += 1
@@ -257,7 +257,7 @@ def test_concurrency_adapts_to_a_server_that_takes_less() -> None:
             running -= 1
 
     options = pr.RunOptions(concurrency=16, on_event=lambda event: None, attempts=8)
-    result = pr.evaluate(predict_fn=capped, data=target.rows(12), scorers=[target.right], options=options)
+    result = pr.evaluate(predict_fn=predict_at_most_three, data=target.rows(12), scorers=[target.right], options=options)
     assert result.failures == []
     assert refused < 192
 
@@ -332,8 +332,8 @@ async def test_a_resumed_run_keeps_its_budget_and_what_was_listed(registry: pr.P
     options = pr.RunOptions(concurrency=4, on_event=count)
     task = asyncio.create_task(
         pr.aoptimize_prompts(
-            predict_fn=metered, train_data=target.rows(4), eval_data=[], prompt_uris=["prompts:/sort/1", "prompts:/name/1"],
-            scorers=[in_prose], reflection_model=counted, budget=pr.Budget(tokens=30_000), options=options,
+            predict_fn=predict_with_usage, train_data=target.rows(4), eval_data=[], prompt_uris=["prompts:/sort/1", "prompts:/name/1"],
+            scorers=[in_prose], reflection_model=reflect_with_usage, budget=pr.Budget(tokens=30_000), options=options,
         )
     )  # fmt: skip
     while done < 60 and not task.done():

@@ -157,18 +157,18 @@ def test_scorers_may_be_functions_return_feedback_and_see_the_trace() -> None:
     def renders(trace: pr.Trace) -> int:
         return len(trace.prompts)
 
-    def detailed(outputs: str) -> pr.Feedback:
+    def check_two_things(outputs: str) -> pr.Feedback:
         return pr.Feedback(0.25, [pr.Item("short", True), pr.Item("polite", False, component="p", key="tone")], "so so")
 
     result = pr.evaluate(
         predict_fn=target,
         data=ROWS,
-        scorers=[renders, detailed],
-        aggregation=lambda scores: scores["renders"] * 2 - scores["detailed"],
+        scorers=[renders, check_two_things],
+        aggregation=lambda scores: scores["renders"] * 2 - scores["check_two_things"],
     )
     assert result.score.mean == 1.75
-    assert result.rollouts[0].scores["detailed"].rationale == "so so"
-    assert [item.ok for item in result.rollouts[0].scores["detailed"].items] == [True, False]
+    assert result.rollouts[0].scores["check_two_things"].rationale == "so so"
+    assert [item.ok for item in result.rollouts[0].scores["check_two_things"].items] == [True, False]
 
 
 @pytest.mark.parametrize(

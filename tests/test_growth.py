@@ -100,7 +100,7 @@ def test_a_load_that_is_cached_sends_no_query(tmp_path: Path) -> None:
 # --- in a large registry, what is asked for costs what it costs in a small one ------------------------------------------------------
 
 
-def filled(url: str, count: int) -> pr.PromptRegistry:
+def fill(url: str, count: int) -> pr.PromptRegistry:
     """Return a registry of `count` prompts, ten of them of one team, and half as many traces."""
     registry = pr.open_registry(url)
     drafts = [
@@ -125,7 +125,7 @@ def small_and_large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[p
     """A registry of a hundred prompts, and one of a thousand."""
     folder = tmp_path_factory.mktemp("growth")
     with ExitStack() as stack:
-        yield [stack.enter_context(filled(f"sqlite:///{folder}/{count}.db", count)) for count in (100, 1000)]
+        yield [stack.enter_context(fill(f"sqlite:///{folder}/{count}.db", count)) for count in (100, 1000)]
 
 
 def record_a_call(registry: pr.PromptRegistry) -> None:

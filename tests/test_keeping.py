@@ -100,7 +100,7 @@ def test_candidates_are_kept_by_their_text() -> None:
     assert [v.result.score.mean for v in found.variants] == [1, 0, 0]
 
 
-def made(word: str) -> Callable[[str], str]:
+def make_target(word: str) -> Callable[[str], str]:
     def inner(q: str) -> str:
         calls.append(q)
         return f"{word} {q}"
@@ -110,15 +110,15 @@ def made(word: str) -> Callable[[str], str]:
 
 def test_another_function_scorer_or_argument_is_another_evaluation() -> None:
     """Its code, what it closes over, the settings of scorers, arguments, expectations: each is told apart."""
-    assert run(made("answer"))[1] == 1
-    assert run(made("no")) == ([str(i) for i in range(10)], 0.0)
-    assert run(made("answer")) == ([], 1.0)
-    assert len(run(made("answer"), scorers=[pr.scorers.Regex("a")])[0]) == 10
-    assert len(run(made("answer"), scorers=[pr.scorers.Regex("b")])[0]) == 10
-    assert len(run(made("answer"), scorers=[pr.scorer(lambda outputs: 1.0)])[0]) == 10
-    assert len(run(made("answer"), scorers=[pr.scorer(lambda outputs: 0.5)])[0]) == 10
-    assert len(run(made("answer"), aggregation=min_of)[0]) == 10
-    assert len(run(made("answer"), rows=[{**row, "expectations": {"expected_response": "x"}} for row in ROWS])[0]) == 10
+    assert run(make_target("answer"))[1] == 1
+    assert run(make_target("no")) == ([str(i) for i in range(10)], 0.0)
+    assert run(make_target("answer")) == ([], 1.0)
+    assert len(run(make_target("answer"), scorers=[pr.scorers.Regex("a")])[0]) == 10
+    assert len(run(make_target("answer"), scorers=[pr.scorers.Regex("b")])[0]) == 10
+    assert len(run(make_target("answer"), scorers=[pr.scorer(lambda outputs: 1.0)])[0]) == 10
+    assert len(run(make_target("answer"), scorers=[pr.scorer(lambda outputs: 0.5)])[0]) == 10
+    assert len(run(make_target("answer"), aggregation=min_of)[0]) == 10
+    assert len(run(make_target("answer"), rows=[{**row, "expectations": {"expected_response": "x"}} for row in ROWS])[0]) == 10
 
     def with_model(q: str, model: str) -> str:
         calls.append(q)
@@ -206,7 +206,7 @@ print(pr.evaluate(predict_fn=agent, data=rows, scorers=["exact_match"], options=
     (tmp_path / "main.py").write_text(script)
     (tmp_path / "helper.py").write_text("def answer(q): return q")
 
-    def asked(seed: str) -> int:
+    def run_and_count(seed: str) -> int:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
@@ -214,9 +214,9 @@ print(pr.evaluate(predict_fn=agent, data=rows, scorers=["exact_match"], options=
         assert done.returncode == 0, done.stderr
         return done.stdout.count("asked")
 
-    assert [asked("1"), asked("2"), asked("3")] == [2, 0, 0]
+    assert [run_and_count("1"), run_and_count("2"), run_and_count("3")] == [2, 0, 0]
     (tmp_path / "helper.py").write_text("def answer(q): return q.upper()")
-    assert [asked("1"), asked("2")] == [2, 0]
+    assert [run_and_count("1"), run_and_count("2")] == [2, 0]
 
 
 def test_a_prompt_that_was_not_there_and_one_that_only_a_scorer_loads() -> None:
@@ -277,7 +277,7 @@ pr.compare(predict_fn=agent, data=[{"inputs": {"q": "a"}}], scorers=["length"], 
     (tmp_path / "main.py").write_text(script)
     (tmp_path / "late.py").write_text("def answer(q): return q")
 
-    def asked() -> int:
+    def run_and_count() -> int:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PROMPT_REGISTRY_URL": f"sqlite:///{tmp_path}/own.db"}
         done = subprocess.run(
             [sys.executable, "main.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
@@ -285,9 +285,9 @@ pr.compare(predict_fn=agent, data=[{"inputs": {"q": "a"}}], scorers=["length"], 
         assert done.returncode == 0, done.stderr
         return done.stdout.count("asked")
 
-    assert [asked(), asked()] == [2, 0]
+    assert [run_and_count(), run_and_count()] == [2, 0]
     (tmp_path / "late.py").write_text("def answer(q): return q.upper()")
-    assert [asked(), asked()] == [2, 0]
+    assert [run_and_count(), run_and_count()] == [2, 0]
 
 
 def test_code_without_a_file_is_followed() -> None:

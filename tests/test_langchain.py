@@ -424,7 +424,7 @@ class Provider(Echo):
         return super()._generate(messages)
 
 
-def promoted(trace: pr.Trace, **options: Any) -> list[str]:
+def promote_all(trace: pr.Trace, **options: Any) -> list[str]:
     """Adopts what a recording found, and promotes a version of each that begins with a mark."""
     names = [version.name for version in pr.adopt(trace, **options)]
     for name in names:
@@ -438,7 +438,7 @@ def test_what_users_models_and_tools_say_is_never_touched() -> None:
     model = Provider()
     with pr.record() as trace:
         model.invoke([SystemMessage(RULES.format(user="Ann")), HumanMessage("hi")])
-    (name,) = promoted(trace)
+    (name,) = promote_all(trace)
     assert name.endswith("test_langchain.RULES")
     text = RULES.format(user="Bob")
     said = [AIMessage(text), ToolMessage(text, tool_call_id="1"), HumanMessage(f"prompts:/{name}@production")]
@@ -455,7 +455,7 @@ def test_a_text_is_served_once_however_often_it_is_converted() -> None:
     model = Provider()
     with pr.record() as trace:
         model.invoke(RULES.format(user="Ann"))
-    promoted(trace)
+    promote_all(trace)
     value = model._convert_input(RULES.format(user="Bob"))
     assert value.to_string() == f"[v2] {RULES.format(user='Bob')}"
     assert model._convert_input(value.to_messages()).to_messages() == value.to_messages()
@@ -520,7 +520,7 @@ def test_descriptions_are_served_without_changing_the_bound_objects() -> None:
         "output.rows.items.x": "A number.",
         "output.way.anyOf-1": "A street.",
     }
-    assert len(promoted(trace, descriptions=True)) == 13
+    assert len(promote_all(trace, descriptions=True)) == 13
     bound.invoke("hi")
     sent = {"tools": model.last[1]["tools"], "response_format": model.last[1]["response_format"]}
     assert json.dumps(sent).count("[v2] ") == 13
@@ -541,7 +541,7 @@ def test_an_output_model_is_served_with_another_schema_and_answers_with_itself()
     bound = model.bind(response_format=Verdict)
     with pr.record() as trace:
         bound.invoke("hi")
-    assert len(promoted(trace, descriptions=True)) == 2
+    assert len(promote_all(trace, descriptions=True)) == 2
     bound.invoke("hi")
     sent = model.last[1]["response_format"]
     assert sent.__name__ == "Verdict"

@@ -224,15 +224,15 @@ def test_generators_are_what_they_were() -> None:
 
     @contextlib.contextmanager
     @mlflow.trace
-    def guarded() -> Iterator[int]:
+    def collect_one() -> Iterator[int]:
         try:
             seen.append((yield 1))
         except ValueError as error:
             seen.append(str(error))
 
-    with guarded():
+    with collect_one():
         pass
-    with guarded():
+    with collect_one():
         raise ValueError("thrown")
 
     @mlflow.trace
@@ -356,7 +356,7 @@ def test_aggregation_and_scorers_as_the_guides_write_them(prompt: pr.PromptVersi
         return 1.0 if outputs.lower() == expectations.lower() else 0.0
 
     @scorer(name="polite")
-    def named(outputs: str) -> Feedback:
+    def rate(outputs: str) -> Feedback:
         return Feedback(value="yes" in "yes", rationale="so it is")
 
     @scorer
@@ -371,7 +371,7 @@ def test_aggregation_and_scorers_as_the_guides_write_them(prompt: pr.PromptVersi
         train_data=ROWS,
         prompt_uris=[prompt.uri],
         optimizer=GepaPromptOptimizer(reflection_model="openai:/gpt-5", max_metric_calls=20),
-        scorers=[accuracy, named, word],
+        scorers=[accuracy, rate, word],
         aggregation=objective,
     )
     assert result.initial_eval_score is not None  # of training rows: there are too few to hold some out

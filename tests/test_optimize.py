@@ -183,11 +183,11 @@ def test_garbage_proposals_are_rejected_without_a_rollout(arguments: Optimize, g
 def test_a_reflection_model_that_is_gone_ends_the_run_resumably(registry: pr.PromptRegistry, arguments: Optimize) -> None:
     """A few failures are borne; five in a row are too many."""
 
-    def gone(messages: Sequence[Any]) -> str:
+    def fail(messages: Sequence[Any]) -> str:
         raise ConnectionError("no route")
 
     with pytest.raises(pr.errors.ModelUnavailable, match="no route"):
-        pr.optimize_prompts(**{**arguments, "reflection_model": gone})
+        pr.optimize_prompts(**{**arguments, "reflection_model": fail})
     (run,) = registry.store.runs.newest()
     assert (run.status, "no route" in str(run.error)) == ("failed", True)
     now_and_then = 0
@@ -552,7 +552,7 @@ def test_feedback_in_prose_is_listed_as_mistakes(arguments: Optimize) -> None:
     told: list[str] = []
 
     @pr.scorer
-    def judged(outputs: dict[str, str], expectations: dict[str, str]) -> pr.Feedback:
+    def judge(outputs: dict[str, str], expectations: dict[str, str]) -> pr.Feedback:
         missed = [
             f"{field} should be '{wanted}' but was '{outputs[field]}'"
             for field, wanted in expectations.items()
@@ -572,7 +572,7 @@ def test_feedback_in_prose_is_listed_as_mistakes(arguments: Optimize) -> None:
         return "\n".join(lines)
 
     options = pr.RunOptions(concurrency=8, on_event=lambda event: told.append(event.text))
-    result = pr.optimize_prompts(**{**arguments, "scorers": [judged], "reflection_model": reflect, "options": options})
+    result = pr.optimize_prompts(**{**arguments, "scorers": [judge], "reflection_model": reflect, "options": options})
     assert asked
     assert max(prompt.count("## Run ") for prompt in asked) == 4
     assert any("judge in prose" in text for text in told)

@@ -457,11 +457,11 @@ def test_an_optimizer_object_is_found_again_by_a_resumed_run(registry: pr.Prompt
 def test_gepa_says_that_the_reflection_model_is_gone(arguments: dict[str, Any]) -> None:
     """It would otherwise spend the whole budget on nothing."""
 
-    def gone(messages: Sequence[Mapping[str, Any]]) -> str:
+    def fail(messages: Sequence[Mapping[str, Any]]) -> str:
         raise RuntimeError("401 bad key")
 
     with pytest.raises(pr.errors.ModelUnavailable, match="401 bad key"):
-        pr.optimize_prompts(**{**arguments, "optimizer": "gepa", "reflection_model": gone})
+        pr.optimize_prompts(**{**arguments, "optimizer": "gepa", "reflection_model": fail})
 
 
 def test_proposals_that_cannot_be_used_end_the_search(arguments: dict[str, Any]) -> None:

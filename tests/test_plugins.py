@@ -124,10 +124,10 @@ def test_plugins_bring_stores_models_scorers_optimizers_targets_adapters_and_com
 
         @pr.hookimpl
         def prompt_registry_model(self, spec: Any) -> Any:
-            async def said(messages: Sequence[Any], **params: Any) -> Reply:
+            async def say_mine(messages: Sequence[Any], **params: Any) -> Reply:
                 return Reply("mine")
 
-            return resolve_model(said) if spec == "mine:model" else None
+            return resolve_model(say_mine) if spec == "mine:model" else None
 
         @pr.hookimpl
         def prompt_registry_as_target(self, obj: Any) -> Any:

@@ -62,11 +62,11 @@ def seconds_waited_for(registry: pr.PromptRegistry, monkeypatch: pytest.MonkeyPa
     wait = settled.wait
     asked: list[float | None] = []
 
-    def noted(timeout: float | None = None) -> bool:
+    def note_wait(timeout: float | None = None) -> bool:
         asked.append(timeout)
         return wait(timeout)
 
-    monkeypatch.setattr(settled, "wait", noted)
+    monkeypatch.setattr(settled, "wait", note_wait)
     return asked
 
 

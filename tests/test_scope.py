@@ -319,16 +319,16 @@ def test_addresses_are_masked_on_request(
 ) -> None:
     """E-mail addresses are often what an agent is about, so they stay unless somebody says otherwise."""
 
-    def stored() -> str:
+    def store_text() -> str:
         with pr.record() as trace:
             plan.format(x="write to Ann.Lee+x@mail.example.org, or @home")
         found = registry.store.traces.get(trace.id)
         assert found is not None
         return str(found.spans[0].attributes["text"])
 
-    assert stored() == "stored write to Ann.Lee+x@mail.example.org, or @home"
+    assert store_text() == "stored write to Ann.Lee+x@mail.example.org, or @home"
     monkeypatch.setenv("PROMPT_REGISTRY_MASK_EMAILS", "true")
-    assert stored() == "stored write to ***masked***, or @home"
+    assert store_text() == "stored write to ***masked***, or @home"
 
 
 def test_model_calls_cost_what_their_price_says(tmp_path: Path) -> None:

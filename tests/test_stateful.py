@@ -97,7 +97,7 @@ class Model:
         if not self.versions.get(name):
             raise pr.errors.PromptNotFound
 
-    def shown(self) -> dict[str, Any]:
+    def summarize(self) -> dict[str, Any]:
         return {
             name: (max(versions), self.aliases.get(name, {}), self.tags.get(name, {}), name in self.archived)
             for name, versions in sorted(self.versions.items())
@@ -158,30 +158,30 @@ class Registries(RuleBasedStateMachine):
 
     @rule(name=NAMES, alias=ALIASES, on=st.booleans())
     def protect(self, name: str, alias: str, on: bool) -> None:
-        def expected() -> None:
+        def change_model() -> None:
             self.model.need(name)
             (self.model.protected.add if on else self.model.protected.discard)((name, alias))
 
-        self.same(expected, lambda r: r.protect_alias(name, alias) if on else r.unprotect_alias(name, alias))
+        self.same(change_model, lambda r: r.protect_alias(name, alias) if on else r.unprotect_alias(name, alias))
 
     @rule(name=NAMES, on=st.booleans())
     def archive(self, name: str, on: bool) -> None:
-        def expected() -> None:
+        def change_model() -> None:
             self.model.need(name)
             (self.model.archived.add if on else self.model.archived.discard)(name)
 
-        self.same(expected, lambda r: r.archive_prompt(name) if on else r.restore_prompt(name))
+        self.same(change_model, lambda r: r.archive_prompt(name) if on else r.restore_prompt(name))
 
     @rule(name=NAMES, key=KEYS, value=st.none() | VALUES)
     def tag(self, name: str, key: str, value: str | None) -> None:
-        def expected() -> None:
+        def change_model() -> None:
             self.model.need(name)
             tags = self.model.tags.setdefault(name, {})
             tags.pop(key, None)
             if value is not None:
                 tags[key] = value
 
-        self.same(expected, lambda r: r.delete_prompt_tag(name, key) if value is None else r.set_prompt_tag(name, key, value))
+        self.same(change_model, lambda r: r.delete_prompt_tag(name, key) if value is None else r.set_prompt_tag(name, key, value))
 
     @precondition(lambda self: self.model.versions)
     @rule(
@@ -190,7 +190,7 @@ class Registries(RuleBasedStateMachine):
     )  # fmt: skip
     def search(self, key: str, value: str, alias: str, word: str, joined: str) -> None:
         def matches(name: str) -> bool:
-            latest, aliases, tags, archived = self.model.shown()[name]
+            latest, aliases, tags, archived = self.model.summarize()[name]
             text = self.model.versions[name][latest].replace("{", " ").replace("}", " ").split()
             left, right = tags.get(key) == value or alias in aliases, word in text
             both = {"AND": left and right, "OR": left or right, "AND NOT": left and not right}[joined]
@@ -198,13 +198,13 @@ class Registries(RuleBasedStateMachine):
 
         filter_string = f"(tags.{key} = '{value}' OR alias = '{alias}') {joined} text MATCH '{word}'"
         self.same(
-            lambda: [name for name in self.model.shown() if matches(name)],
+            lambda: [name for name in self.model.summarize() if matches(name)],
             lambda r: [prompt.name for prompt in r.search_prompts(filter_string)],
         )
 
     @invariant()
     def everything_is_the_same(self) -> None:
-        shown = self.model.shown()
+        shown = self.model.summarize()
         for registry in self.registries:
             found = registry.search_prompts("archived = 'true' OR archived = 'false'")
             assert {p.name: (p.latest_version, p.aliases, p.tags, p.archived_at is not None) for p in found} == shown

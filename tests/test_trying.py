@@ -188,7 +188,7 @@ def test_try_in_a_terminal(prompt: pr.PromptVersion) -> None:
 
 
 @contextmanager
-def served(*arguments: str, **environment: str) -> Iterator[str]:
+def serve(*arguments: str, **environment: str) -> Iterator[str]:
     """The address of a prompt that is served by the real command."""
     command = [sys.executable, "-m", "prompt_registry_plugin", "serve-prompt", *arguments, "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, cwd=ROOT) as server:
@@ -214,7 +214,7 @@ def ask(url: str, body: Any, **headers: str) -> tuple[int, Any]:
 @pytest.mark.process
 def test_a_prompt_is_served(prompt: pr.PromptVersion) -> None:
     """As MLflow's servers are asked; a moved alias counts at once; bad input is told; no page of another name gets an answer."""
-    with served("p@production", "--model", "offline:task") as url:
+    with serve("p@production", "--model", "offline:task") as url:
         invocations = f"{url}/invocations"
         rows = [{"text": "my plastic"}, {"text": "interest"}]
         assert ask(invocations, {"dataframe_records": rows}) == (200, {"predictions": ["card", "loan"]})
@@ -251,7 +251,7 @@ def test_a_token_is_asked_for(prompt: pr.PromptVersion, capsys: pytest.CaptureFi
     """Everywhere but on loopback one is needed to begin with; who has none gets no answer, and health tells without."""
     code, _, err = call(capsys, "serve-prompt", "p", "--model", "offline:task", "--host", "0.0.0.0")
     assert (code, "--token" in err) == (2, True)
-    with served("p", "--model", "offline:task", "--host", "0.0.0.0", PROMPT_REGISTRY_TOKEN="a secret") as url:
+    with serve("p", "--model", "offline:task", "--host", "0.0.0.0", PROMPT_REGISTRY_TOKEN="a secret") as url:
         url = url.replace("0.0.0.0", "127.0.0.1")
         body = {"dataframe_records": [{"text": "interest"}]}
         assert ask(f"{url}/invocations", body)[0] == 401
@@ -267,7 +267,7 @@ def test_a_model_that_is_away_is_an_answer(prompt: pr.PromptVersion, openai_envi
     command = [sys.executable, "-m", "prompt_registry_plugin", "serve-prompt", "p", "--model", "openai:gpt-x", "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **away}, cwd=ROOT, timeout=HANG)
     assert (done.returncode, "127.0.0.1:9" in done.stderr) == (1, True)
-    with served("p", "--model", "openai:gpt-x") as url:
+    with serve("p", "--model", "openai:gpt-x") as url:
         code, said = ask(f"{url}/invocations", {"inputs": {"text": "x" * 1_100_000}})
         assert (code, "413" in said["message"]) == (502, True)
         assert ask(f"{url}/invocations", {"inputs": {"text": "interest"}}) == (200, {"predictions": ["loan"]})

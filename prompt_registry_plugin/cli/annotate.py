@@ -79,7 +79,7 @@ def _go_through(traces: list[Trace], as_json: bool) -> dict[str, str]:
             done[trace.id] = "good" if key == "g" else "bad"
         elif key in ("c", "f"):
             try:
-                expectations = _corrected(trace) if key == "c" else _fact()
+                expectations = _ask_for_correction(trace) if key == "c" else _fact()
             except click.ClickException as error:  # the editor's fault
                 click.pause(f"{error.message}; EDITOR names another. Any key goes on")
                 continue
@@ -95,7 +95,7 @@ def _go_through(traces: list[Trace], as_json: bool) -> dict[str, str]:
     return done
 
 
-def _corrected(trace: Trace) -> dict[str, Any] | None:
+def _ask_for_correction(trace: Trace) -> dict[str, Any] | None:
     """What the answer should have been, from an editor; None when nothing was changed."""
     from prompt_registry_plugin.datasets.examples import step_of
 
@@ -104,10 +104,10 @@ def _corrected(trace: Trace) -> dict[str, Any] | None:
     after = click.edit(before, require_save=True)
     if after is None or after.strip() == before.strip():
         return None
-    return {"expected_response": after.rstrip("\n") if isinstance(output, str) or output is None else _parsed(after)}
+    return {"expected_response": after.rstrip("\n") if isinstance(output, str) or output is None else _parse(after)}
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

@@ -115,7 +115,7 @@ def version_panel(version: PromptVersion) -> Panel:
     """A version with its text and what is known about it."""
     facts = [
         ("aliases", ", ".join(version.aliases)),
-        ("variables", ", ".join(_typed(name, version) for name in variables_of(version))),
+        ("variables", ", ".join(_variable_text(name, version) for name in variables_of(version))),
         ("format", version.template_format if version.template_format != "double_brace" else ""),
         ("includes", ", ".join(version.includes)),
         ("model", _short_json(version.model_config)),
@@ -139,7 +139,7 @@ def variables_of(version: PromptVersion) -> list[str]:
         return []
 
 
-def _typed(name: str, version: PromptVersion) -> str:
+def _variable_text(name: str, version: PromptVersion) -> str:
     schema = version.variable_schemas.get(name)
     return name if schema is None else f"{name} {_short_json(schema)}"
 

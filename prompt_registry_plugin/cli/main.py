@@ -13,12 +13,16 @@ from prompt_registry_plugin.cli.adopt import adopt
 from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.archive import archive
+from prompt_registry_plugin.cli.copy import copy
 from prompt_registry_plugin.cli.datasets import datasets
 from prompt_registry_plugin.cli.delete import delete
 from prompt_registry_plugin.cli.diff import diff
 from prompt_registry_plugin.cli.eval_ import evaluate_command
+from prompt_registry_plugin.cli.export import export
 from prompt_registry_plugin.cli.history import history
+from prompt_registry_plugin.cli.import_ import import_
 from prompt_registry_plugin.cli.list_ import list_prompts
+from prompt_registry_plugin.cli.plugins import plugins
 from prompt_registry_plugin.cli.promote import promote
 from prompt_registry_plugin.cli.protect import protect
 from prompt_registry_plugin.cli.rename import rename
@@ -30,7 +34,6 @@ from prompt_registry_plugin.cli.settings import registry_option
 from prompt_registry_plugin.cli.show import show
 from prompt_registry_plugin.cli.sync import pull, push, resolve, status
 from prompt_registry_plugin.cli.traces import traces
-from prompt_registry_plugin.cli.transfer import copy, export, import_
 from prompt_registry_plugin.cli.try_ import try_
 from prompt_registry_plugin.cli.unalias import unalias
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
@@ -66,23 +69,10 @@ def cli() -> None:
 COMMANDS = (
     list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
     import_, copy, run, adopt, rename, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt, runs,
+    plugins,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plugins(as_json: bool) -> None:
-    """List the plugins, and why any were skipped."""
-    from prompt_registry_plugin.cli.display import print_json, print_table
-
-    infos = default_plugin_manager().infos
-    if as_json:
-        print_json([{"name": info.name, "origin": info.origin, "skipped": info.skipped} for info in infos])
-        return
-    rows = [(info.name, info.origin, f"skipped: {info.skipped}" if info.skipped else "in use") for info in infos]
-    print_table(("plugin", "from", "state"), rows)
 
 
 def main(arguments: list[str] | None = None) -> Any:

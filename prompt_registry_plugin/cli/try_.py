@@ -88,7 +88,7 @@ def _live(labels: Sequence[str], run: Callable[[OnPiece], list[Trial]]) -> list[
     answers: list[str] = [""] * len(labels)
     trials: list[Trial] = []
 
-    def shown() -> RenderableType:
+    def render_answers() -> RenderableType:
         if trials:
             return _side_by_side([_panel(_title(trial), trial.output, trial) for trial in trials])
         return _side_by_side([_panel(label, answer) for label, answer in zip(labels, answers, strict=True)])
@@ -96,7 +96,7 @@ def _live(labels: Sequence[str], run: Callable[[OnPiece], list[Trial]]) -> list[
     def on_piece(number: int, piece: str) -> None:
         answers[number] += piece
 
-    with Live(console=console(), refresh_per_second=12, get_renderable=shown):
+    with Live(console=console(), refresh_per_second=12, get_renderable=render_answers):
         trials += run(on_piece)
     return trials
 

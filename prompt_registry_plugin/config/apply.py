@@ -29,15 +29,15 @@ class Step:
 
 def plan(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """What `apply` would do, and what it would spend at most. Writes nothing. Raises as it would."""
-    return _plan(config, _chosen(config, optimize), _rows(config))
+    return _plan(config, _select(config, optimize), _rows(config))
 
 
 def apply(config: AppConfig, optimize: Sequence[str] = ()) -> list[Step]:
     """Registers the prompts' default templates and the data sets, then runs the named optimizations. What is there already is kept."""
-    chosen, rows = _chosen(config, optimize), _rows(config)
+    chosen, rows = _select(config, optimize), _rows(config)
     done = _plan(config, chosen, rows)  # every fault is told before anything is written
     written = [prompt for prompt in config.prompts.values() if prompt.default_template is not None]
-    new = {prompt.full_name: prompt.draft() for prompt in written if prompt.registered() is None}
+    new = {prompt.full_name: prompt.draft() for prompt in written if prompt.find_registered() is None}
     current_registry().register_prompts(list(new.values()))  # together: one may include another
     for prompt in written:
         prompt.register()  # what is left of that: its alias
@@ -92,7 +92,7 @@ def _every(config: AppConfig) -> list[PromptOptimizationModel]:
     return list(config.optimizations.prompt_optimizations.values()) if config.optimizations else []
 
 
-def _chosen(config: AppConfig, names: Sequence[str]) -> list[PromptOptimizationModel]:
+def _select(config: AppConfig, names: Sequence[str]) -> list[PromptOptimizationModel]:
     known = {optimization.name: optimization for optimization in _every(config)}
     if "all" in names and "all" not in known:
         return list(known.values())
@@ -129,7 +129,7 @@ def _prompt_steps(prompt: PromptModel, coming: Mapping[str, NewVersion]) -> Iter
     if prompt.default_template is None:
         yield Step("prompt", name, "keep", served)
         return
-    there = prompt.registered()
+    there = prompt.find_registered()
     if there is not None:
         yield Step("prompt", name, "keep", f"its default template is version {there.version}; {served}")
     else:

@@ -122,7 +122,7 @@ class PromptModel(_Part):
         """The `default_template` as a version: a new one, or the one that has this content; a pinned alias is set where it is new."""
         registry = current_registry()
         assert self.default_template is not None
-        version = self.registered() or registry.register_prompts([self.draft()])[0]
+        version = self.find_registered() or registry.register_prompts([self.draft()])[0]
         if self.alias is not None and registry.load_prompt(self.uri, allow_missing=True) is None:
             registry.set_prompt_alias(self.full_name, self.alias, version.version, reason="named in a configuration file")
         return version
@@ -139,7 +139,7 @@ class PromptModel(_Part):
             template_format=self.template_format or ("jinja2" if jinja else "double_brace"),
         )
 
-    def registered(self) -> PromptVersion | None:
+    def find_registered(self) -> PromptVersion | None:
         """The newest version that has the `default_template`, if there is one."""
         draft = self.draft()
         wanted = PromptVersion(draft.name, 0, draft.template, template_format=draft.template_format).content_hash
@@ -320,13 +320,13 @@ class AppConfig(_Part):
         try:
             made = cls.model_validate(data)
         except ValidationError as error:
-            found = [Fault(_path(said["loc"]), _said(said)) for said in error.errors()]
+            found = [Fault(_path(said["loc"]), _message_of(said)) for said in error.errors()]
             # Of what could not be found, nothing else needs to be said, nor of what it is a part of.
             told = {fault.path[:n] for fault in faults for n in range(1, len(fault.path) + 1)}
             here = [fault for fault in found if fault.path not in told and not is_by_name(source, fault.path)]
             faults += here if here or faults else found
         if faults:
-            raise UserError("\n".join(dict.fromkeys(source.told(fault) for fault in sorted(faults, key=source.line_of))))
+            raise UserError("\n".join(dict.fromkeys(source.describe(fault) for fault in sorted(faults, key=source.line_of))))
         return made
 
     @staticmethod
@@ -348,7 +348,7 @@ def _path(loc: Sequence[str | int]) -> Path_:
     return tuple(part for part in loc if part not in ("str", "list[dict[str,any]]"))
 
 
-def _said(error: Any) -> str:
+def _message_of(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     got = "" if error["type"] in ("missing", "value_error") else f", not {clean(repr(error['input'])):.60}"
     return f"{message[:1].lower()}{message[1:]}{got}"

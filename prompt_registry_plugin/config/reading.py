@@ -46,7 +46,7 @@ class Source:
             known = known[:-1]
         return self.lines.get(known, 1)
 
-    def told(self, fault: Fault) -> str:
+    def describe(self, fault: Fault) -> str:
         """A fault as `file:line: path: message`."""
         path = ".".join(map(str, fault.path))
         return f"{self.file}:{self.line_of(fault)}: {path + ': ' if path else ''}{fault.message}"
@@ -138,7 +138,7 @@ def _with_variables(value: Any, path: Path_, source: Source) -> Any:
         if found is None:
             name = match["name"]
             raise UserError(
-                source.told(Fault(path, f"the environment variable {name} is not set; ${{{name}:-…}} gives a default"))
+                source.describe(Fault(path, f"the environment variable {name} is not set; ${{{name}:-…}} gives a default"))
             )
         return found
 

@@ -36,16 +36,16 @@ def resolve_names(source: Source, faults: list[Fault]) -> dict[str, Any]:
         "agents": _section(data, "agents"),
     }
 
-    def made_of(kind: str, said: str, path: Path_) -> dict[str, Any] | None:
+    def parse_shorthand(kind: str, said: str, path: Path_) -> dict[str, Any] | None:
         try:
-            return _made_of(kind, said)
+            return _parse_shorthand(kind, said)
         except UserError as error:
             faults.append(Fault(path, str(error)))
             return None
 
     def find(key: str, said: Any, path: Path_) -> Any:
         kind = _KINDS[key]
-        if isinstance(said, str) and said not in sections[kind] and (made := made_of(kind, said, path)):
+        if isinstance(said, str) and said not in sections[kind] and (made := parse_shorthand(kind, said, path)):
             return made
         if isinstance(said, str) and said not in sections[kind]:
             known = did_you_mean(said, sections[kind]) or f"; there are {', '.join(sections[kind]) or 'none'}"
@@ -55,7 +55,7 @@ def resolve_names(source: Source, faults: list[Fault]) -> dict[str, Any]:
 
     def within(part: Any, path: Path_, kind: str) -> Any:
         if kind == "prompts" and isinstance(part, str):
-            if (made := made_of("prompts", part, path)) is None and all(fault.path != path for fault in faults):
+            if (made := parse_shorthand("prompts", part, path)) is None and all(fault.path != path for fault in faults):
                 faults.append(Fault(path, f"a prompt is a mapping, or a URI such as prompts:/name@alias, not {part!r:.60}"))
             return made or part
         if not isinstance(part, dict):
@@ -95,7 +95,7 @@ def _section(data: Any, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _made_of(kind: str, said: str) -> dict[str, Any] | None:
+def _parse_shorthand(kind: str, said: str) -> dict[str, Any] | None:
     """What a text stands for by itself: a prompt's URI, a model as `provider:name`, an agent as `module:name`."""
     if kind == "prompts" and uri.is_prompt_uri(said):
         reference = uri.parse(said)
@@ -120,7 +120,7 @@ def check_keys(model: type[BaseModel], data: Any, path: Path_, source: Source, f
             if close:
                 faults.append(Fault((*path, key), f"unknown key; did you mean {close[0]!r}?"))
             else:
-                logger.info(source.told(Fault((*path, key), "not read here")))
+                logger.info(source.describe(Fault((*path, key), "not read here")))
             continue
         for inner, part, at in _parts(known[key].annotation, value, (*path, key)):
             check_keys(inner, part, at, source, faults)

@@ -36,18 +36,18 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
     if inspect.iscoroutinefunction(func):
 
         @wraps(traced)
-        async def recorded_async(*args: Any, **kwargs: Any) -> Any:
+        async def record_async_call(*args: Any, **kwargs: Any) -> Any:
             with _recording(called):
                 return await traced(*args, **kwargs)
 
-        return recorded_async
+        return record_async_call
 
     @wraps(traced)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
+    def record_call(*args: Any, **kwargs: Any) -> Any:
         with _recording(called):
             return traced(*args, **kwargs)
 
-    return recorded
+    return record_call
 
 
 class _RecordedStream(steps.Stream):

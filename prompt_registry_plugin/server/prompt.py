@@ -66,7 +66,7 @@ def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette
     # A page in a browser may send requests to loopback, under a name of its own that leads there. Starlette makes "[" of `[::1]:8000`.
     only = [] if token else [Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "["])]
     routes = [Route("/invocations", invocations, methods=["POST"]), Route("/health", health), Route("/ping", health)]
-    return Starlette(routes=routes, middleware=only, exception_handlers={HTTPException: _refused})
+    return Starlette(routes=routes, middleware=only, exception_handlers={HTTPException: _refuse})
 
 
 def _has_token(request: Request, token: str) -> bool:
@@ -118,7 +118,7 @@ def _split(found: Any) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in cells]
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refuse(_request: Request, error: Exception) -> Response:
     """What is asked for in another way, or elsewhere."""
     assert isinstance(error, HTTPException)
     return _error(error.status_code, "BAD_REQUEST", f"{error.detail}: POST /invocations, or GET /health")

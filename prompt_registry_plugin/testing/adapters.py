@@ -57,14 +57,14 @@ class AdapterConformance:
         return agent
 
     @pytest.fixture(autouse=True)
-    def attached(self, tmp_path: Any) -> Iterator[PromptRegistry]:
+    def adapter_on(self, tmp_path: Any) -> Iterator[PromptRegistry]:
         """A registry of the test's own, and the adapter on."""
         with open_registry(f"sqlite:///{tmp_path}/conformance.db") as registry, use_registry(registry):
             enable(self.framework)
             yield registry
             disable()
 
-    def adopted(self, agent: Any) -> str:
+    def adopt_prompt(self, agent: Any) -> str:
         """Records one run, adopts its one prompt, and gives that prompt's name."""
         style = next(iter(self.call_styles().values()))
         with current_registry().record() as trace:
@@ -77,7 +77,7 @@ class AdapterConformance:
         # By name, since the text stands in this module, which is no source of the agent.
         return current_registry().adopt(trace, names={**names, found[0].name: found[0].name})[0].name
 
-    def changed(self, name: str, text: str) -> Any:
+    def replace_hard_coded(self, name: str, text: str) -> Any:
         """The adopted template with another text in the place of the hard-coded one."""
         template = current_registry().load_source(name, 1).template
         if isinstance(template, str):
@@ -90,9 +90,9 @@ class AdapterConformance:
     def test_a_hard_coded_prompt_is_served_in_every_call_style(self) -> None:
         """Adopted, promoted and rolled back under a running agent."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
         registry = current_registry()
-        version = registry.register_prompt(name, self.changed(name, "You are the second clerk."))
+        version = registry.register_prompt(name, self.replace_hard_coded(name, "You are the second clerk."))
         registry.set_prompt_alias(name, "production", version.version)
         for style_name, style in self.call_styles().items():
             assert "second clerk" in run(style, agent), style_name
@@ -103,12 +103,12 @@ class AdapterConformance:
     def test_candidates_at_once_in_tasks_never_meet(self) -> None:
         """Sixteen tasks of one loop, one agent: each is answered with its own candidate, and records no span of another."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
         for style_name, style in self.call_styles().items():
 
             async def one(i: int, style: CallStyle = style) -> tuple[str, Trace]:
                 trace = TraceRecorder(str(i))
-                with override_prompts({name: self.changed(name, f"I am candidate <{i}>.")}), recording(trace):
+                with override_prompts({name: self.replace_hard_coded(name, f"I am candidate <{i}>.")}), recording(trace):
                     result = style(agent, "hello") if _is_async(style) else await asyncio.to_thread(style, agent, "hello")
                     return str(await result if inspect.isawaitable(result) else result), trace
 
@@ -120,12 +120,12 @@ class AdapterConformance:
     def test_candidates_at_once_in_threads_never_meet(self) -> None:
         """Sixteen threads, each with a loop of its own where the style is async."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
         for style_name, style in self.call_styles().items():
 
             def one(i: int, style: CallStyle = style) -> tuple[str, Trace]:
                 trace = TraceRecorder(str(i))
-                with override_prompts({name: self.changed(name, f"I am candidate <{i}>.")}), recording(trace):
+                with override_prompts({name: self.replace_hard_coded(name, f"I am candidate <{i}>.")}), recording(trace):
                     return run(style, agent), trace
 
             with ThreadPoolExecutor(CANDIDATES) as pool:
@@ -145,7 +145,7 @@ class AdapterConformance:
     def test_a_model_span_names_the_prompt_that_it_was_shown(self) -> None:
         """With its version, in every call style; spans hang together and are ended."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
         for style_name, style in self.call_styles().items():
             with current_registry().record() as trace:
                 run(style, agent)
@@ -176,26 +176,26 @@ class AdapterConformance:
     def test_an_agent_is_a_target(self) -> None:
         """Passed straight to `evaluate`, with candidates by name."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
 
-        def said(outputs: Any) -> float:
+        def says_evaluated(outputs: Any) -> float:
             return float("evaluated" in str(outputs))
 
         result = evaluate(
             predict_fn=self.make_target(agent),
             data=[{"inputs": {"input": f"hello {i}"}} for i in range(3)],
-            scorers=[said],
-            prompts={name: self.changed(name, "I am evaluated.")},
+            scorers=[says_evaluated],
+            prompts={name: self.replace_hard_coded(name, "I am evaluated.")},
         )
         assert result.score.mean == 1.0
 
     def test_a_lost_context_is_told(self) -> None:
         """A bare thread uses the baseline, and that is an error, not a score."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
         style = next(iter(self.call_styles().values()))
         thread = threading.Thread(target=run, args=(style, agent))
-        with pytest.raises(PromptNotRendered, match=name), override_prompts({name: self.changed(name, "lost")}):
+        with pytest.raises(PromptNotRendered, match=name), override_prompts({name: self.replace_hard_coded(name, "lost")}):
             _run_to_its_end(thread)
 
     def test_what_it_waits_for_is_a_module_of_its_framework(self) -> None:
@@ -209,9 +209,11 @@ class AdapterConformance:
     def test_switched_off_it_changes_nothing(self) -> None:
         """The agent has its own text again, and nothing is recorded."""
         agent = self.make_agent(HARD_CODED)
-        name = self.adopted(agent)
+        name = self.adopt_prompt(agent)
         registry = current_registry()
-        registry.set_prompt_alias(name, "production", registry.register_prompt(name, self.changed(name, "served")).version)
+        registry.set_prompt_alias(
+            name, "production", registry.register_prompt(name, self.replace_hard_coded(name, "served")).version
+        )
         disable(self.framework)
         for style_name, style in self.call_styles().items():
             with registry.record() as trace:

@@ -9,7 +9,7 @@ from prompt_registry_plugin.registry.adoption import Adoption
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
 
 
-async def typed() -> None:
+async def check_types() -> None:
     assert_type(pr.register_prompt("a", "b", tags={"k": "v"}), pr.PromptVersion)
     assert_type(pr.load_prompt("a", version=1), pr.PromptVersion)
     assert_type(await pr.aload_prompt("a"), pr.PromptVersion)

@@ -58,7 +58,7 @@ def evaluate(
     """Scores `predict_fn` on every row, or, without one, the `outputs` that stand in the rows. Metrics are noted in the active run."""
     if hasattr(data, "columns") and "trace" in data.columns:
         data = list(data["trace"])
-    examples = _answered(data) if predict_fn is None else examples_of(data)
+    examples = _load_answers(data) if predict_fn is None else examples_of(data)
     result = ours(predict_fn=predict_fn or _Answered(), data=examples, scorers=list(scorers))
     metrics = {f"{name}/mean": score.mean for name, score in result.scores.items()}
     run_id = run.run_id if (run := active_run()) else current_run_id()
@@ -91,7 +91,7 @@ class _Row(dict[str, Any]):
         self.outputs, self.trace = outputs, trace
 
 
-def _answered(data: Any) -> list[Example]:
+def _load_answers(data: Any) -> list[Example]:
     """Rows whose answers are known."""
     rows: list[Any] = data.to_dict("records") if hasattr(data, "columns") else list(data)
     said = group_by_trace(load_feedback(row for row in rows if isinstance(row, Trace)))

@@ -114,8 +114,8 @@ def optimize_prompts(
     return PromptOptimizationResult(
         optimized_prompts=[registered.get(source.name, source) for source in sources],
         optimizer_name=type(optimizer).__name__,
-        initial_eval_score=_searched(result, result.baseline.id) if before is None else before.score.mean,
-        final_eval_score=_searched(result, result.winner.id) if after is None else after.score.mean,
+        initial_eval_score=_search_mean(result, result.baseline.id) if before is None else before.score.mean,
+        final_eval_score=_search_mean(result, result.winner.id) if after is None else after.score.mean,
         initial_eval_score_per_scorer={name: score.mean for name, score in before.scores.items()} if before else {},
         final_eval_score_per_scorer={name: score.mean for name, score in after.scores.items()} if after else {},
         because=result.registered_because,
@@ -134,7 +134,7 @@ def _ours(optimizer: Any) -> tuple[Any, AnyModel | None, Budget | None]:
     return optimizer, None, None
 
 
-def _searched(result: OurResult, candidate_id: str) -> float | None:
+def _search_mean(result: OurResult, candidate_id: str) -> float | None:
     """A candidate's mean over the training rows that it was run on."""
     rollouts = current_registry().store.runs.rollouts(result.run_id, "train")
     scores = [rollout.score for rollout in rollouts if rollout.candidate_id == candidate_id]

@@ -46,14 +46,16 @@ class TraceStoreConformance(StoreCase):
             raise KeyError("x")
         traces = opened.store.traces
 
-        def found(**wanted: Any) -> list[str]:
+        def search_names(**wanted: Any) -> list[str]:
             return [trace.name for trace in traces.search(TraceFilter(**wanted))]
 
-        assert found() == ["two", "one"]
-        assert found(limit=1) == ["two"]
-        assert found(name="one", run_id="r1", prompt="p", failed=False, since=one.started_at, until=two.started_at) == ["one"]
-        assert found(failed=True) == ["two"]
-        assert found(prompt="q") == found(run_id="r2") == found(since=two.started_at + 9) == []
+        assert search_names() == ["two", "one"]
+        assert search_names(limit=1) == ["two"]
+        assert search_names(name="one", run_id="r1", prompt="p", failed=False, since=one.started_at, until=two.started_at) == [
+            "one"
+        ]
+        assert search_names(failed=True) == ["two"]
+        assert search_names(prompt="q") == search_names(run_id="r2") == search_names(since=two.started_at + 9) == []
         said = [TraceFeedback(one.id, "rating", value, None, {"a": 1}, utc_now(), "me") for value in (True, "no", 0.5)]
         for feedback in said:
             traces.add_feedback(feedback)

@@ -113,7 +113,7 @@ def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
     body = None if in_front else _body(version.template)
     if body is None:
         head["template"] = version.template
-    written = yaml.safe_dump(_thawed(head), sort_keys=False, allow_unicode=unicode, width=1000)
+    written = yaml.safe_dump(_to_plain(head), sort_keys=False, allow_unicode=unicode, width=1000)
     return f"---\n{written}---\n{body or ''}"
 
 
@@ -183,12 +183,12 @@ def _short(value: Any) -> Any:
     return {**({} if kind == "any" else {"type": kind}), **({"description": description} if description else {})}
 
 
-def _thawed(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """Plain dictionaries and lists, which the YAML writer insists on."""
     if isinstance(value, Mapping):
-        return {str(key): _thawed(item) for key, item in value.items()}
+        return {str(key): _to_plain(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return [_thawed(item) for item in value]
+        return [_to_plain(item) for item in value]
     return value
 
 

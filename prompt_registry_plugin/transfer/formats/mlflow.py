@@ -111,7 +111,7 @@ def _pages(address: str, path: str, key: str, filter_string: str) -> Iterator[di
 
 def _prompt(name: str, tags: Mapping[str, str], rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, int]) -> ImportedPrompt:
     versions = [_version(name, row) for row in rows if _TEXT in row["tags"]]
-    return ImportedPrompt(name_from(name, "prompt"), versions, aliases, _shown(tags))
+    return ImportedPrompt(name_from(name, "prompt"), versions, aliases, _visible_tags(tags))
 
 
 def _version(name: str, row: Mapping[str, Any]) -> NewVersion:
@@ -124,7 +124,7 @@ def _version(name: str, row: Mapping[str, Any]) -> NewVersion:
         name_from(name, "prompt"),
         text if is_jinja else with_texts(text, from_braces),
         commit_message=row.get("description") or None,
-        tags=_shown(tags),
+        tags=_visible_tags(tags),
         template_format="jinja2" if is_jinja else "double_brace",
         response_format=_json(tags.get("_mlflow_prompt_response_format")),
         model_config=_json(tags.get("_mlflow_prompt_model_config")),
@@ -134,7 +134,7 @@ def _version(name: str, row: Mapping[str, Any]) -> NewVersion:
     )
 
 
-def _shown(tags: Mapping[str, str]) -> dict[str, str]:
+def _visible_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key and not key.startswith(("mlflow.", "_mlflow"))}
 
 
