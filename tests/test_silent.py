@@ -130,11 +130,11 @@ async def test_a_message_of_the_conversation_is_never_taken_for_a_prompt() -> No
     pr.set_prompt_alias("clerk", "production", candidate.version)
     said = [SystemMessage("First."), HumanMessage("You are a clerk."), SystemMessage("You are a clerk.")]
     with pr.record() as trace:
-        assert Parrot().invoke(said).content == "First. You are a clerk."
+        assert Parrot().invoke(said).content == "First. I am served."
         await Runner.run(agent, [{"role": "user", "content": "You are a clerk."}])
     pr.disable()
     sent = [span.attributes["messages"] for span in trace.spans if span.kind == "llm"]
-    assert [message["content"] for message in sent[0]] == ["First.", "You are a clerk.", "You are a clerk."]
+    assert [message["content"] for message in sent[0]] == ["First.", "You are a clerk.", "I am served."]
     assert {"role": "user", "content": "You are a clerk."} in sent[1]
     assert {"role": "system", "content": "I am served."} in sent[1]
 

@@ -227,7 +227,7 @@ class Findings:
         return True
 
     def _add_unknown(self, found: Explanation, slot: Slot) -> object:
-        key = ("unknown", slot.role, slot.place or slot.name)
+        key = ("unknown", slot.role, slot.place or digest(slot.text))  # texts of no known place have nothing in common
         finding = self._count(
             key,
             lambda: Finding(
