@@ -17,6 +17,7 @@ from prompt_registry_plugin.records import Role
 from prompt_registry_plugin.uri import is_prompt_uri
 
 _PARAMETERS = ("system_instructions", "input", "model_settings", "tools", "output_schema", "handoffs")
+_DEFAULT_INPUT = "Default input schema for agent-as-tool calls."  # the SDK's own description
 _ROLES: Mapping[object, Role] = {"user": "user", "system": "system", "developer": "system"}
 
 
@@ -73,13 +74,10 @@ def _serve_all(items: Any, kind: str, text: str, schema: str, descriptions: Desc
 
 def _serve_one(item: Any, kind: str, text: str, schema: str, descriptions: Descriptions) -> Any:
     key = f"{kind}/{_attribute(item, 'name') or _attribute(item, 'tool_name')}"
-    return _changed(
-        item,
-        {
-            text: descriptions.serve(_attribute(item, text), key),
-            schema: descriptions.serve_schema(_attribute(item, schema), key),
-        },
-    )
+    parameters = _attribute(item, schema)
+    is_default = isinstance(parameters, dict) and parameters.get("description") == _DEFAULT_INPUT
+    served = {text: descriptions.serve(_attribute(item, text), key)}
+    return _changed(item, served if is_default else {**served, schema: descriptions.serve_schema(parameters, key)})
 
 
 def _attribute(item: Any, name: str) -> Any:
