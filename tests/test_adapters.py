@@ -328,7 +328,7 @@ class TestPydanticAIInstructions(LeavesLoopsOpen, AdapterConformance):
                 events = agent.run_stream_events(text)
                 if hasattr(events, "__aenter__"):  # from 2.0 on
                     events = await stack.enter_async_context(events)
-                return str([event.result.output async for event in events if hasattr(event, "result")])
+                return str([event.result.output async for event in events if type(event).__name__ == "AgentRunResultEvent"])
 
         return {
             "run": run,
