@@ -115,8 +115,8 @@ def test_a_text_that_was_put_together_before_the_run_is_told(chain: Any) -> None
             call()
 
 
-async def test_a_message_of_the_conversation_is_never_taken_for_a_prompt() -> None:
-    """Not even where it reads like an adopted one."""
+async def test_what_a_user_says_is_never_taken_for_a_prompt() -> None:
+    """Not even where it reads like an adopted one. A later system message is one, since only code writes those."""
     from agents import Agent, Runner
 
     pr.enable("langchain", "openai_agents")

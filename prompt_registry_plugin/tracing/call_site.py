@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,9 @@ Locator = Callable[[Recorder], Place | None]
 """Returns where in its framework the current code runs, or None when it runs elsewhere."""
 
 _locators: list[Locator] = []
+
+current_graph: ContextVar[str | None] = ContextVar("prompt_registry_graph", default=None)
+"""The name of the innermost running graph, where its framework does not tell it to the code inside; None without a name."""
 
 
 def add_locator(locator: Locator) -> None:

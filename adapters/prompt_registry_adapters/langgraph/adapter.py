@@ -20,6 +20,6 @@ class LangGraphAdapter(FrameworkAdapter):
         """The methods that run a graph, so that its name is known inside."""
         from langgraph.pregel import Pregel
 
-        from prompt_registry_adapters.langchain import places
+        from prompt_registry_adapters.langgraph import streams
 
-        return ((Pregel, "stream", places.wrap_stream), (Pregel, "astream", places.wrap_astream))
+        return ((Pregel, "stream", streams.wrap_stream), (Pregel, "astream", streams.wrap_astream))
