@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -146,15 +145,22 @@ class Patches:
                 setattr(owner, method, original)
 
 
-@contextmanager
-def set_flag(flag: ContextVar[bool]) -> Iterator[None]:
+class set_flag:  # noqa: N801  a context manager, and a class: idle agents pass through it, and a generator takes longer
     """Set a flag of this context for the block, so that a wrapper notices that it is inside another one."""
-    token = flag.set(True)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # a streamed run may end in another context than it began in
-            flag.reset(token)
+
+    __slots__ = ("_flag", "_token")
+
+    def __init__(self, flag: ContextVar[bool]) -> None:
+        self._flag = flag
+
+    def __enter__(self) -> None:
+        self._token = self._flag.set(True)
+
+    def __exit__(self, *_error: object) -> None:
+        try:  # noqa: SIM105  `suppress` takes longer than all the rest
+            self._flag.reset(self._token)
+        except ValueError:
+            pass  # a streamed run may end in another context than it began in
 
 
 def _numbers(text: str) -> tuple[int, ...]:

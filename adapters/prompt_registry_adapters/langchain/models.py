@@ -64,7 +64,7 @@ def _serve_message(message: BaseMessage, role: Role, place: Place | None) -> Bas
     content = message.content
     new: Any
     if isinstance(content, str):
-        new = _serve(content, role, place)
+        new = framework_prompts.serve_text(content, role, place)
         return message if new is content or new == content else message.model_copy(update={"content": new})
     blocks = [_serve_block(block, role, place) for block in content]
     if all(old is block for old, block in zip(content, blocks, strict=True)):
@@ -81,16 +81,10 @@ def _text_of(block: Any) -> str:
 
 def _serve_block(block: Any, role: Role, place: Place | None) -> Any:
     text = _text_of(block)
-    new = _serve(text, role, place) if text else text
+    new = framework_prompts.serve_text(text, role, place) if text else text
     if new == text:
         return block
     return new if isinstance(block, str) else {**block, "text": new}
-
-
-def _serve(text: str, role: Role, place: Place | None) -> str:
-    if role == "user" and is_prompt_uri(text):
-        return text  # only code may name a prompt; whoever talks to the agent must not read the registry
-    return framework_prompts.serve_text(text, role, place)
 
 
 def serve_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +114,7 @@ def wrap_convert_input(original: Callable[..., PromptValue]) -> Callable[..., Pr
             messages = serve_messages(value.messages)
             return value if messages is value.messages else value.model_copy(update={"messages": messages})
         if isinstance(value, StringPromptValue) and framework_prompts.has_adopted():
-            text = _serve(value.text, "user", place_here())
+            text = framework_prompts.serve_text(value.text, "user", place_here())
             return value if text == value.text else value.model_copy(update={"text": text})
         return value
 
