@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, ImageUrl
-from pydantic_ai.messages import ModelRequest, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
+from pydantic import BaseModel, Field
+from pydantic_ai import Agent, ImageUrl, NativeOutput
+from pydantic_ai.messages import ModelRequest, ModelResponse, SystemPromptPart, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.models.function import FunctionModel
 
 import prompt_registry_plugin as pr
@@ -336,6 +337,33 @@ async def test_objects_of_the_agent_are_not_changed(registry: pr.PromptRegistry)
     pr.disable()
     await agent.run(prompt)
     assert sent[-1][1].function_tools[0] == before
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+async def test_only_descriptions_that_are_sent_are_recorded(registry: pr.PromptRegistry, is_native: bool) -> None:
+    """An output is a tool or a schema; Pydantic AI's own words are nobody's prompt."""
+
+    class Seat(BaseModel):
+        row: int = Field(description="The row in the plane.")
+
+    class Refused(BaseModel):
+        """No seat could be found."""
+
+    def answer(messages: list[Any], info: Any) -> ModelResponse:
+        if is_native:
+            return ModelResponse(parts=[TextPart('{"result": {"kind": "Seat", "data": {"row": 1}}}')])
+        return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, {"row": 1})])
+
+    kind: Any = NativeOutput([Seat, Refused]) if is_native else Seat | Refused
+    agent: Agent[None, Any] = Agent(FunctionModel(answer), name="seats", output_type=kind)
+    with pr.record() as trace:
+        await agent.run("A window seat, please.")
+    keys = [row.name for row in registry.coverage(trace) if row.role == "description"]
+    if is_native:
+        assert keys
+        assert not [key for key in keys if "final_result" in key]
+    else:
+        assert keys == ["seats/output.final_result_Seat.row", "seats/output.final_result_Refused"]
 
 
 async def test_an_address_in_what_a_user_writes_is_text(registry: pr.PromptRegistry) -> None:

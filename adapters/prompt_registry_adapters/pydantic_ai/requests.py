@@ -19,9 +19,9 @@ from prompt_registry_plugin.frameworks.descriptions import Descriptions
 from prompt_registry_plugin.prompts.context import Place
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
-_DEFAULT_OUTPUT_TOOL = "The final response which ends this conversation"  # Pydantic AI's own description
-
-
+_DEFAULT_OUTPUT_TOOL = (
+    "The final response which ends this conversation"  # Pydantic AI's own, after the name of one of several types
+)
 _ADDRESS_LINE = re.compile(rf"^({SCHEME}\S+)$", re.MULTILINE)
 
 
@@ -43,10 +43,15 @@ class RequestTexts:
     def serve(self) -> None:
         """Replace the texts, in copies of what holds them. Requests of this run are changed, so that its history holds what was sent."""
         parameters = self.context.model_request_parameters
+        # An output is described twice, for both ways to ask for it. Only one is sent, and only that is recorded.
+        unsent = Descriptions(Place(graph=self.place.graph), self._ctx.deps)
+        tools, schemas = (self.descriptions, unsent) if _is_tool_output(self.context) else (unsent, self.descriptions)
         changed = {
-            "function_tools": [self._serve_tool(tool, f"tools/{tool.name}") for tool in parameters.function_tools],
-            "output_tools": self._serve_output_tools(parameters.output_tools),
-            "output_object": self._serve_output(parameters.output_object),
+            "function_tools": [
+                self._serve_tool(tool, f"tools/{tool.name}", self.descriptions) for tool in parameters.function_tools
+            ],
+            "output_tools": self._serve_output_tools(parameters.output_tools, tools),
+            "output_object": self._serve_output(parameters.output_object, schemas),
             "instruction_parts": self._serve_instructions(parameters.instruction_parts),
         }
         changed = {name: value for name, value in changed.items() if _differs(value, getattr(parameters, name))}
@@ -120,22 +125,22 @@ class RequestTexts:
             return self._serve_user(item)
         return _with_content(item, self._serve_user(item.content)) if isinstance(item, TextContent) else item
 
-    def _serve_tool(self, tool: Any, key: str) -> Any:
+    def _serve_tool(self, tool: Any, key: str, descriptions: Descriptions) -> Any:
         text = tool.description
-        described = text if text == _DEFAULT_OUTPUT_TOOL else self.descriptions.serve(text, key)
-        schema = self.descriptions.serve_schema(tool.parameters_json_schema, key)
+        described = text if str(text).endswith(_DEFAULT_OUTPUT_TOOL) else descriptions.serve(text, key)
+        schema = descriptions.serve_schema(tool.parameters_json_schema, key)
         if described is text and schema is tool.parameters_json_schema:
             return tool
         return replace(tool, description=described, parameters_json_schema=schema)
 
-    def _serve_output_tools(self, tools: Sequence[Any]) -> list[Any]:
-        return [self._serve_tool(tool, "output" if len(tools) == 1 else f"output.{tool.name}") for tool in tools]
+    def _serve_output_tools(self, tools: Sequence[Any], descriptions: Descriptions) -> list[Any]:
+        return [self._serve_tool(tool, "output" if len(tools) == 1 else f"output.{tool.name}", descriptions) for tool in tools]
 
-    def _serve_output(self, output: Any) -> Any:
+    def _serve_output(self, output: Any, descriptions: Descriptions) -> Any:
         if output is None:
             return None
-        described = self.descriptions.serve(output.description, "output")
-        schema = self.descriptions.serve_schema(output.json_schema, "output")
+        described = descriptions.serve(output.description, "output")
+        schema = descriptions.serve_schema(output.json_schema, "output")
         if described is output.description and schema is output.json_schema:
             return output
         return replace(output, description=described, json_schema=schema)
@@ -165,6 +170,16 @@ def system_prompts(messages: Sequence[Any]) -> list[Any]:
         for part in message.parts
         if isinstance(part, SystemPromptPart)
     ]
+
+
+def _is_tool_output(request_context: Any) -> bool:
+    """Return whether a structured output is asked for as a tool call, rather than as a schema of the answer."""
+    mode = request_context.model_request_parameters.output_mode
+    if mode == "auto":
+        profile = request_context.model.profile  # a dictionary since Pydantic AI 2
+        name = "default_structured_output_mode"
+        mode = profile.get(name, "tool") if isinstance(profile, Mapping) else getattr(profile, name, "tool")
+    return bool(mode == "tool")
 
 
 def _literal_instructions(agent: Any) -> list[str]:
