@@ -120,11 +120,11 @@ def _fact() -> dict[str, Any] | None:
 
 
 def _show(trace: Trace, place: str, said: str | None, as_json: bool) -> None:
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.panel import Panel
     from rich.text import Text
 
-    from prompt_registry_plugin.cli.display import console
+    from prompt_registry_plugin.cli.display import SafeConsole, console
     from prompt_registry_plugin.datasets.examples import step_of
 
     inputs, output = step_of(trace) or ({}, None)
@@ -133,7 +133,7 @@ def _show(trace: Trace, place: str, said: str | None, as_json: bool) -> None:
     parts += [Text(span.error, style="red") for span in trace.spans if span.error]
     used = ", ".join(f"{use.name}/{use.version}" for use in trace.prompts if use.name)
     title = f"{place} · {trace.name}{f' · {used}' if used else ''}{f' · {said}' if said else ''}"
-    terminal = Console(stderr=True) if as_json else console()  # what is printed to standard output is JSON then
+    terminal = SafeConsole(stderr=True) if as_json else console()  # what is printed to standard output is JSON then
     terminal.clear()
     terminal.print(Panel(Group(*parts), title=Text(title), title_align="left", subtitle=_KEYS))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, registry_option, registry_to_look_at
 from prompt_registry_plugin.errors import UserError
 
@@ -33,7 +34,7 @@ def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], sche
     from prompt_registry_plugin.config.models import AppConfig
 
     if schema:
-        click.echo(json.dumps(AppConfig.json_schema(), indent=2))
+        echo(json.dumps(AppConfig.json_schema(), indent=2))
         return
     if file is None:
         raise UserError("name the file: prompt-registry apply config.yaml")
@@ -44,7 +45,7 @@ def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], sche
         print_json({"file": str(file), "dry_run": dry_run, "steps": data_of(steps)})
         return
     if not steps:
-        click.echo(f"{file} names no prompts, data sets or optimizations")
+        echo(f"{file} names no prompts, data sets or optimizations")
         return
     said = {"register": "registered", "keep": "kept", "set": "set", "optimize": "run", "leave": "not run: --optimize"}
     would = {"register": "would be registered", "set": "would be set", "optimize": "would be run"} if dry_run else {}

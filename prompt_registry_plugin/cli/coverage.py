@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import open_existing
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.records import CoverageRow
@@ -41,7 +40,7 @@ def show_status(as_json: bool) -> None:
     cells = [(name, alias, str(version or "none"), ", ".join(places)) for name, alias, version, places in adopted]
     print_table(("adopted prompt", "alias", "serves version", "places"), cells)
     for problem in registry.loader.adopted_texts().problems:
-        click.echo(problem)
+        echo(problem)
     if trace is not None:
         show_coverage(trace.id, registry.coverage(trace), as_json)
 
@@ -67,7 +66,7 @@ def show_coverage(trace_id: str, rows: Sequence[CoverageRow], as_json: bool, ext
         return
     print_coverage(rows, f"trace {trace_id}")
     for line in advice(trace_id, rows):
-        click.echo(line)
+        echo(line)
 
 
 def advice(trace_id: str, rows: Sequence[CoverageRow]) -> list[str]:

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from prompt_registry_plugin.cli.echo import json_text
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.evaluation.html import word_changes
 from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.masking.controls import control_places, visible
 from prompt_registry_plugin.optimize.report import RunReport
 from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.prompts.version import PromptVersion
@@ -29,13 +32,36 @@ _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue
 
 def console(at_least: int = 0) -> Console:
     """A console on standard output; where that is no terminal, `at_least` so many columns wide."""
-    made = Console(highlight=False)
-    return made if made.is_terminal or made.width >= at_least else Console(highlight=False, width=at_least)
+    made = SafeConsole(highlight=False)
+    return made if made.is_terminal or made.width >= at_least else SafeConsole(highlight=False, width=at_least)
+
+
+class SafeConsole(Console):
+    """A console that makes control characters visible in whatever it prints."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Return the segments of what is printed. Those that move the cursor are rich's own."""
+        if isinstance(renderable, Text):
+            renderable = _visible_text(renderable)
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def _visible_text(text: Text) -> Text:
+    """Return a text with its control characters visible, each in the style that it had."""
+    places = control_places(text.plain)
+    if not places:
+        return text
+    shown = text.blank_copy()
+    for piece in text.divide(sorted({cut for place in places for cut in (place, place + 1)})):
+        piece.plain = visible(piece.plain)
+        shown.append_text(piece)
+    return shown
 
 
 def print_json(value: Any) -> None:
     """Prints JSON, dates as ISO texts."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(json_text(value, indent=2))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
@@ -45,11 +71,11 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: s
 
 def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None, *, whole: int = 1) -> Table:
     """A table of plain texts."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=None if title is None else Text(visible(title)), title_justify="left")
     for i, heading in enumerate(headings):
         table.add_column(heading, no_wrap=i < whole)  # what a row is about stays in one piece, to be copied
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     return table
 
 

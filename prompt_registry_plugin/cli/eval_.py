@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, registry_option, writable
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.uri import as_uri
@@ -73,7 +74,7 @@ def evaluate_command(
         )
     except KeyboardInterrupt:
         if cache:
-            click.echo(f"what was finished is kept as {cache!r}: the same command goes on from there", err=True)
+            echo(f"what was finished is kept as {cache!r}: the same command goes on from there", err=True)
         raise
     reasons = found.failures_of(gate) if gate else []
     for path, content in ((html, found.to_html), (junit, lambda: found.to_junit(gate))):
@@ -88,7 +89,7 @@ def evaluate_command(
             wide.print(make_table(matrix[0], matrix[1:]))
         wide.print(found.note, style="dim")
     for reason in reasons:
-        click.echo(f"gate not passed: {reason}", err=True)
+        echo(f"gate not passed: {reason}", err=True)
     if gate and not reasons:
-        click.echo(f"gate passed: {gate}", err=True)
+        echo(f"gate passed: {gate}", err=True)
     return 1 if reasons else 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from prompt_registry_plugin.cli.echo import data_stream
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 
 
@@ -22,7 +22,7 @@ def export(file: Path, as_json: bool) -> None:
     registry = open_existing()
     try:
         if str(file) == "-":
-            export_registry(registry, sys.stdout)
+            export_registry(registry, data_stream())
             return
         file = file.resolve()
         if file.exists() and not file.is_file():  # a pipe or a device cannot be replaced

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
 
 
@@ -44,4 +45,4 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
     ]
     print_table(("prompt", "latest", "aliases", "tags", "created"), rows)
     if found.token:
-        click.echo(f"… and more: these are the first {max_results}; --max shows more, --filter fewer")
+        echo(f"… and more: these are the first {max_results}; --max shows more, --filter fewer")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +19,7 @@ from prompt_registry_plugin.cli.copy import copy
 from prompt_registry_plugin.cli.datasets import datasets
 from prompt_registry_plugin.cli.delete import delete
 from prompt_registry_plugin.cli.diff import diff
+from prompt_registry_plugin.cli.echo import VisibleFormatter, echo
 from prompt_registry_plugin.cli.eval_ import evaluate_command
 from prompt_registry_plugin.cli.export import export
 from prompt_registry_plugin.cli.history import history
@@ -80,17 +83,25 @@ def main(arguments: list[str] | None = None) -> Any:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end a command
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(
+            str(Path.cwd())
+        )  # behind all packages: functions of the project may import its modules when they are called
+    if logging.lastResort is not None:  # where the program has no logging of its own
+        logging.lastResort.setFormatter(VisibleFormatter())
     try:
         code = cli.main(arguments, prog_name="prompt-registry", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        echo(shown.getvalue(), err=True, nl=False)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+        echo("stopped", err=True)
         sys.exit(130)
     except PromptRegistryError as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UserError) else 1)
     except BrokenPipeError:  # `prompt-registry list | head`
         sys.stderr.close()

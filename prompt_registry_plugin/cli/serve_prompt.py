@@ -7,6 +7,7 @@ import json
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, registry_option
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.server.command import check_installed
@@ -54,7 +55,7 @@ def serve_prompt(
     def ready(url: str) -> None:
         what = {"url": url, "prompt": version.uri, "model": asked.name, "simulated": asked.simulated}
         simulated = " (simulated)" if asked.simulated else ""
-        click.echo(
+        echo(
             json.dumps(what) if as_json else f"{version.uri} with {asked.name}{simulated} at {url}/invocations (Ctrl-C stops it)"
         )
 

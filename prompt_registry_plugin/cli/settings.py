@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import mask_url
 from prompt_registry_plugin.registry.current import current_registry, current_url, registry_exists
@@ -91,7 +92,7 @@ def say(text: str, data: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(data)
     else:
-        click.echo(text)
+        echo(text)
 
 
 def whole_prompt_name(reference: str) -> str:

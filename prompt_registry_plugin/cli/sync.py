@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.registry.current import current_registry
@@ -119,13 +120,13 @@ def _report(
         if shown:
             print_table(("prompt", "state", "version", ""), [(*row, _SIGNS.get(row[1], "")) for row in shown])
         counts = Counter(state for _, state, _ in rows)
-        click.echo(", ".join(f"{count} {state}" for state, count in counts.items()) or "no prompts")
+        echo(", ".join(f"{count} {state}" for state, count in counts.items()) or "no prompts")
     conflicts = [entry for entry in entries if entry.state == "conflict"]
     if conflicts:
         if not as_json:
             for entry in conflicts:
                 console().print(three_way_panel(entry.name, *entry.texts))
-            click.echo(
+            echo(
                 "Put what you want of both into the file, then `prompt-registry resolve FOLDER NAME`; nothing was overwritten.",
                 err=True,
             )

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from prompt_registry_plugin.cli.coverage import coverage_json
+from prompt_registry_plugin.cli.echo import data_stream
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import StoreUnavailable, UserError, did_you_mean
+from prompt_registry_plugin.masking.controls import escape_json
 from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -84,11 +86,11 @@ def export(file: Path, limit: int, as_json: bool) -> None:
     stored = open_existing().store.traces
     count = 0
     try:
-        out = sys.stdout if str(file) == "-" else file.open("w", encoding="utf-8")
+        out = data_stream() if str(file) == "-" else file.open("w", encoding="utf-8")
         for summary in stored.newest(limit):
             trace = stored.get(summary.id)
             if trace is not None:
-                out.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
+                out.write(escape_json(json.dumps(to_json(trace), ensure_ascii=False)) + "\n")
                 count += 1
         if out is not sys.stdout:
             out.close()

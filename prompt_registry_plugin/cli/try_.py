@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, registry_option
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.uri import as_uri
@@ -63,7 +64,7 @@ def try_(
         for trial in trials:
             terminal.print(_panel(_title(trial), trial.output, trial))
     if save and not as_json:
-        click.echo(f"saved {len(trials)} rows: load_table() reads them, `prompt-registry annotate --name try` corrects them")
+        echo(f"saved {len(trials)} rows: load_table() reads them, `prompt-registry annotate --name try` corrects them")
     return int(any(trial.error for trial in trials))
 
 

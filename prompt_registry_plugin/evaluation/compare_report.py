@@ -11,6 +11,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.html import page
 from prompt_registry_plugin.evaluation.variant import MEASURES, Variant
 from prompt_registry_plugin.masking import clean
+from prompt_registry_plugin.masking.controls import visible
 from prompt_registry_plugin.records import Example, Interval, Rollout
 
 # A build server shows names and messages in lists. An input or an error may have any length.
@@ -137,8 +138,8 @@ def _add_suite(root: ElementTree.Element, variant: Variant, examples: Sequence[E
 
 
 def _printable(text: str) -> str:
-    """Return a text without control characters, which XML cannot hold, and without secrets."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in clean(text))
+    """Return a text with control characters visible, since XML cannot hold them, and without secrets."""
+    return visible(clean(text))
 
 
 def to_html(variants: Sequence[Variant], examples: Sequence[Example], table: Sequence[Sequence[str]]) -> str:

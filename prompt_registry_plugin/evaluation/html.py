@@ -9,6 +9,7 @@ from html import escape
 from typing import Any, Literal
 
 from prompt_registry_plugin.masking import clean
+from prompt_registry_plugin.masking.controls import visible
 
 Points = Sequence[tuple[float, float]]
 _LEFT, _TOP, _WIDE, _HIGH = 56, 48, 660, 300
@@ -31,7 +32,7 @@ def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> st
         up = (point[1] - low) / (high - low)
         return round(_LEFT + across * _WIDE, 1), round(_TOP + (1 - up) * _HIGH, 1)
 
-    parts = [f'<text x="{_LEFT}" y="20" font-weight="bold">{escape(title)}</text>']
+    parts = [f'<text x="{_LEFT}" y="20" font-weight="bold">{escape(visible(title))}</text>']
     for i in range(5):
         level, far = low + (high - low) * i / 4, left + (right - left) * i / 4
         (_, row), (column, _) = at((left, level)), at((far, low))
@@ -48,7 +49,7 @@ def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> st
             parts.append(f'<circle cx="{a}" cy="{b}" r="3" fill="{colour}"><title>{position:g}: {value:.3f}</title></circle>')
         row = _TOP + _HIGH + 58 + 18 * i
         parts.append(f'<path d="M{_LEFT} {row - 4}h18" stroke="{colour}" stroke-width="3"/>')
-        parts.append(f'<text x="{_LEFT + 26}" y="{row}">{escape(name)}</text>')
+        parts.append(f'<text x="{_LEFT + 26}" y="{row}">{escape(visible(name))}</text>')
     look = 'width="760" font-family="sans-serif" font-size="12" fill="#333"'
     size = f'viewBox="0 0 {_LEFT + _WIDE + 20} {_TOP + _HIGH + 60 + 18 * len(lines)}"'
     body = "\n".join(parts)
@@ -64,7 +65,7 @@ def page(template: str, **values: Any) -> str:
         loader=PackageLoader("prompt_registry_plugin.evaluation", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
+        finalize=lambda value: value if isinstance(value, Markup) else visible(clean(str(value))),
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prompt_registry_plugin.evaluation.options import Event, OnEvent
+from prompt_registry_plugin.masking.controls import visible
 
 logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_COUNTS = 10.0  # a log of a long run stays readable
@@ -78,9 +79,9 @@ def live_progress() -> Iterator[OnEvent]:
                 interval = event.detail.get("interval")
                 bounds = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
                 progress.update(tasks[event.task], best=f"{event.best:.3f}{bounds}")
-            below.plain = "\n".join(_describe_search(event.detail))
+            below.plain = visible("\n".join(_describe_search(event.detail)))
             if event.text:
-                console.print(Text(f"  {event.text}", style="dim"))  # never as markup: it may quote a prompt
+                console.print(Text(f"  {visible(event.text)}", style="dim"))  # never as markup: it may quote a prompt
 
         yield show
 
@@ -110,4 +111,4 @@ class _Lines:
 
     def _write(self, line: str) -> None:
         self._last = time.monotonic()
-        sys.stderr.write(line.encode("utf-8", "replace").decode() + "\n")
+        sys.stderr.write(visible(line) + "\n")

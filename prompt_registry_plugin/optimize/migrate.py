@@ -13,6 +13,7 @@ from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserErro
 from prompt_registry_plugin.evaluation.evaluate import aevaluate
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.runner import Aggregation
+from prompt_registry_plugin.masking.controls import visible
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.constraints import Constraints
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
@@ -98,7 +99,7 @@ class MigrationResult:
             table.add_row(*row)
         text = StringIO()
         Console(file=text, width=110, highlight=False).print(table)
-        return text.getvalue()
+        return visible(text.getvalue())
 
 
 async def amigrate_prompts(

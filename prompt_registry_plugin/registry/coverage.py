@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prompt_registry_plugin.masking.controls import visible
 from prompt_registry_plugin.recording.explain import Explanation, explanations_of
 from prompt_registry_plugin.records import EMPTY, BindingRole, CoverageRow, CoverageState, Span, Template, digest
 from prompt_registry_plugin.registry.adopted_texts import AdoptedTexts
@@ -23,7 +24,6 @@ COLUMNS = ("place", "kind", "prompt", "state", "variables", "source", "text")
 MAX_WORDS = 60
 """Characters of a text that a row shows."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _MAX_TYPED = 200  # characters of a line that somebody typed
 _LITERAL = " If the text never changes, adopt it by name, as it stands."
 
@@ -327,7 +327,8 @@ def format_table(rows: Iterable[CoverageRow]) -> str:
 def table_row(row: CoverageRow) -> tuple[str, ...]:
     """Return the cells of a row: place, kind, prompt, state, variables, source, first words."""
     state = f"{row.state}: {row.detail}" if row.detail else row.state
-    return (row.place, row.role, row.name, state, ", ".join(row.variables), row.source, row.words)
+    cells = (row.place, row.role, row.name, state, ", ".join(row.variables), row.source, row.words)
+    return tuple(visible(cell) for cell in cells)
 
 
 def _is_typed(text: str, found: Explanation) -> bool:
@@ -361,8 +362,7 @@ def _has_text(use: PromptUse) -> bool:
 
 
 def _words(text: str) -> str:
-    shown = _CONTROL.sub(lambda found: repr(found[0])[1:-1] if found[0] not in "\n\t\r" else " ", text)
-    shown = " ".join(shown.split())
+    shown = visible(" ".join(text.split()))
     return shown if len(shown) <= MAX_WORDS else shown[: MAX_WORDS - 1] + "…"
 
 

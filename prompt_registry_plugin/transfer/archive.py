@@ -18,6 +18,7 @@ from prompt_registry_plugin.errors import (
     UserError,
     did_you_mean,
 )
+from prompt_registry_plugin.masking.controls import escape_json
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
@@ -33,7 +34,7 @@ def export_registry(registry: PromptRegistry, file: IO[str]) -> int:
     count = 0
     file.write(json.dumps({"prompt_registry_export": _FORMAT}) + "\n")
     for table, row in registry.store.dump():
-        file.write(json.dumps({"table": table, "row": row}, ensure_ascii=False) + "\n")
+        file.write(escape_json(json.dumps({"table": table, "row": row}, ensure_ascii=False)) + "\n")
         count += 1
     file.write(json.dumps({"rows": count}) + "\n")
     return count
