@@ -15,6 +15,7 @@
     │   ├── DatasetNotFound
     │   ├── AliasConflict
     │   ├── BudgetTooSmall
+    │   ├── UntrustedRun          an imported run names code, and nobody agreed that it is called
     │   ├── UnsupportedByStore    the registry's store does not keep what was asked for
     │   ├── InvalidStore          a bad registry URL, or a database of another program or a newer version
     │   └── PluginError           a missing framework, an unknown plugin, two plugins with one name
@@ -30,7 +31,7 @@ A command line exits with 2 on a `UserError` and with 1 on a `RunError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -95,6 +96,18 @@ class AliasConflict(UserError):
 
 class BudgetTooSmall(UserError, ValueError):
     """A budget that does not pay for a single evaluation."""
+
+
+class UntrustedRun(UserError):
+    """An optimization run that came with an export, which names code that a resume would call."""
+
+    def __init__(self, run_id: str, references: Sequence[str]) -> None:
+        self.references = list(references)
+        """The code that it names: `module:name`."""
+        super().__init__(
+            f"Optimization run {run_id} was imported, and a resume calls the code that it names: {', '.join(map(repr, references))}. "
+            "If you trust it, pass trust=True (--trust on the command line)."
+        )
 
 
 class InvalidStore(UserError):

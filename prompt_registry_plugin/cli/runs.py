@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, writable
-from prompt_registry_plugin.errors import UserError, did_you_mean
+from prompt_registry_plugin.errors import UntrustedRun, UserError, did_you_mean
 from prompt_registry_plugin.protocols import RunRecord
 from prompt_registry_plugin.registry.registry import PromptRegistry
 
@@ -62,7 +64,7 @@ def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_jso
     for path, content in ((html, report.html), (svg, report.chart)):
         if path is not None:
             Path(path).write_text(content(), encoding="utf-8")
-            click.echo(f"wrote {path}", err=True)
+            echo(f"wrote {path}", err=True)
     if as_json:
         print_json({**_data(run), "candidates": [step.to_json() for step in report.steps]})
         return
@@ -104,29 +106,39 @@ def promote_run(run_id: str, alias: str, as_json: bool) -> None:
     if as_json:
         print_json([{"name": version.name, "alias": alias, "version": version.version} for version in versions])
     for version in versions if not as_json else ():
-        click.echo(f"{version.name}@{alias} is version {version.version}")
+        echo(f"{version.name}@{alias} is version {version.version}")
 
 
 @runs.command()
 @click.argument("run_id")
+@click.option("--trust", is_flag=True, help="Call the code that an imported run names.")
 @json_option
 @registry_option
-def resume(run_id: str, as_json: bool) -> None:
+def resume(run_id: str, trust: bool, as_json: bool) -> None:
     """Go on with an interrupted or killed run; no rollout is paid for twice."""
     from prompt_registry_plugin.cli.display import print_json
     from prompt_registry_plugin.optimize.optimize import resume_run
 
     registry = open_existing()
     _run(registry, run_id)
-    result = resume_run(run_id)
+    try:
+        result = resume_run(run_id, trust=trust)
+    except UntrustedRun as error:
+        if not sys.stdin.isatty():
+            raise
+        echo(f"Run {run_id} was imported. A resume calls the code that it names:", err=True)
+        for reference in error.references:
+            echo(f"  {reference}", err=True)
+        click.confirm("Call it?", abort=True, err=True)
+        result = resume_run(run_id, trust=True)
     if as_json:
         print_json(_data(_run(registry, run_id)))
         return
-    click.echo(result.registered_because)
+    echo(result.registered_because)
     for version in result.optimized_prompts:
-        click.echo(f"registered {version.uri}")
+        echo(f"registered {version.uri}")
     if result.optimized_prompts:
-        click.echo(f"promote with: prompt-registry runs promote {run_id}")
+        echo(f"promote with: prompt-registry runs promote {run_id}")
 
 
 def _run(registry: PromptRegistry, run_id: str) -> RunRecord:

@@ -6,9 +6,11 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from prompt_registry_plugin.protocols import Target
 from prompt_registry_plugin.recipes import NESTED, has_recipe, reference_of
 from prompt_registry_plugin.records import EMPTY
 
+_OURS = ("prompt_registry_plugin.models.", "prompt_registry_plugin.scorers", "prompt_registry_plugin.optimize.")
 _GUARD = re.compile(r"if\s+__name__\s*==")
 
 
@@ -85,11 +88,10 @@ def import_object(reference: str) -> Any:
     module_name, colon, path = reference.partition(":")
     if not colon or not module_name or not path:
         raise UserError(f"cannot read {reference!r}: write 'package.module:name'")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` would
     path, brace, recipe = path.partition("{")
     try:
-        found = _named_object(module_name, path)
+        with _working_directory_first():
+            found = _named_object(module_name, path)
     except Exception as error:  # whatever the user's module does when it is imported
         raise UserError(f"cannot import {reference!r}: {type(error).__name__}: {error}") from error
     if not brace:
@@ -102,6 +104,69 @@ def import_object(reference: str) -> Any:
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"cannot make {reference!r}: {error}") from error
+
+
+@contextmanager
+def _working_directory_first() -> Iterator[None]:
+    """Import from the working directory first, as `python -m` would, and leave `sys.path` as it was."""
+    here = str(Path.cwd())
+    if here in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+
+
+def check_reference(reference: str) -> None:
+    """Raise `UserError` unless a reference from a database names code of the user's project, or a class with a recipe.
+
+    Nothing is called. Modules of Python and of installed packages are refused before they are imported; so is a name in a
+    module of the project that is bound to something of those.
+    """
+    module_name, _, path = reference.partition(":")
+    path, brace, _ = path.partition("{")
+    module_name, first = current_place(module_name, path.split(".")[0])
+    path = ".".join([first, *path.split(".")[1:]])
+    reason = _foreign_module(module_name)
+    if module_name.startswith(_OURS) or (brace and not reason.endswith("Python")):
+        return  # with arguments, `import_object` makes nothing but classes with a recipe
+    if reason:
+        raise UserError(
+            f"The database names {reference!r} as code to call, and {reason}. Only modules of your project are called."
+        )
+    try:
+        with _working_directory_first():
+            found: Any = import_module(module_name)
+            for part in path.split("."):
+                found = getattr(found, part)
+                if inspect.ismodule(found):
+                    break
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise UserError(f"cannot import {reference!r}: {type(error).__name__}: {error}") from error
+    home = getattr(found, "__module__", None) or ""
+    is_code = inspect.isroutine(found) or inspect.isclass(found)
+    if inspect.ismodule(found) or (is_code and _foreign_module(home)):
+        raise UserError(f"The database names {reference!r} as code to call, which is not defined in your project.")
+
+
+def _foreign_module(module_name: str) -> str:
+    """Return why a module is not one of the user's project; empty if it is."""
+    top = module_name.partition(".")[0]
+    if not top or top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return f"{top!r} is part of Python"
+    if top in ("prompt_registry_plugin", "prompt_registry_adapters"):
+        return f"{top!r} is an installed package"
+    known = sys.modules.get(top)
+    with _working_directory_first():
+        spec = getattr(known, "__spec__", None) or (find_spec(top) if known is None else None)
+    places = [getattr(spec, "origin", None) or "", *(getattr(spec, "submodule_search_locations", None) or ())]
+    if any(part in ("site-packages", "dist-packages") for place in places for part in Path(place).parts):
+        return f"{top!r} is an installed package"
+    return ""
 
 
 def _named_object(module_name: str, path: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import ContextPool, run_sync
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.evaluation.targets import import_object, reference_to, resolve_target
+from prompt_registry_plugin.evaluation.targets import check_reference, import_object, reference_to, resolve_target
 from prompt_registry_plugin.mlflow import tracking
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
@@ -58,6 +58,7 @@ def load_model(model_uri: str) -> PyFuncModel:
     scheme, _, rest = model_uri.partition(":/")
     run_id, _, name = rest.partition("/")
     if scheme == "runs" and (reference := tracked.load_run(run_id).params.get(f"model.{name}")):
+        check_reference(reference)
         return PyFuncModel(import_object(reference))
     return PyFuncModel(agent_of(model_uri))
 

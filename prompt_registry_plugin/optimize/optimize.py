@@ -115,14 +115,15 @@ async def aoptimize_prompts(
 optimize_prompts = blocking(aoptimize_prompts)
 
 
-async def aresume_run(run_id: str, *, on_event: OnEvent | None = None) -> PromptOptimizationResult:
+async def aresume_run(run_id: str, *, on_event: OnEvent | None = None, trust: bool = False) -> PromptOptimizationResult:
     """Continue an interrupted or killed optimization run from what is stored. No finished rollout is paid for again.
 
     A finished one gives its result again, and runs nothing. Raises `UserError` for an unknown id, for one that is still running, and
-    for one whose function, scorers or model cannot be imported by name.
+    for one whose function, scorers or model cannot be imported by name or are not of your project. A run that came with an export
+    raises `UntrustedRun`, which lists the code that it names, unless `trust` is True.
     """
     registry = current_registry()
-    record, config = load_resumable(registry, run_id)
+    record, config = load_resumable(registry, run_id, trust=trust)
     if config.adapters:
         enabling.enable(*config.adapters)
     sources = load_sources(registry, config.prompts)

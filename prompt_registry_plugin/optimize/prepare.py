@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from prompt_registry_plugin.errors import BudgetTooSmall, PromptNotFound, UserError, did_you_mean
-from prompt_registry_plugin.evaluation.targets import import_object, reference_to
+from prompt_registry_plugin.errors import BudgetTooSmall, PromptNotFound, UntrustedRun, UserError, did_you_mean
+from prompt_registry_plugin.evaluation.targets import check_reference, import_object, reference_to
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.components import components
@@ -61,8 +61,12 @@ def load_model(reference: ModelReference, registry: PromptRegistry) -> Model:
     return resolve_model(model, registry.plugins)
 
 
-def load_resumable(registry: PromptRegistry, run_id: str) -> tuple[RunRecord, RunConfig]:
-    """Return a stored optimization run and its config. Raises `UserError` for an unknown id, and if it cannot be resumed here."""
+def load_resumable(registry: PromptRegistry, run_id: str, *, trust: bool = False) -> tuple[RunRecord, RunConfig]:
+    """Return a stored optimization run and its config.
+
+    Raises `UserError` for an unknown id, if it cannot be resumed here, if it names code outside of the user's project, and, without
+    `trust`, if it came with an export.
+    """
     run = registry.store.runs.get(run_id)
     if run is None:
         known = [other.id for other in registry.store.runs.newest()]
@@ -74,6 +78,10 @@ def load_resumable(registry: PromptRegistry, run_id: str) -> tuple[RunRecord, Ru
         raise UserError(f"Optimization run {run_id} cannot be resumed: its {parts}.")
     if config.folder not in ("", str(Path.cwd())):  # the same `module:name` may be other code in another folder
         raise UserError(f"Optimization run {run_id} was started in {config.folder}. Resume it from there.")
+    if config.imported and not trust:
+        raise UntrustedRun(run_id, config.references())
+    for reference in config.references():
+        check_reference(reference)
     return run, config
 
 

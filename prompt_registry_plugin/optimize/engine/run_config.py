@@ -73,6 +73,8 @@ class RunConfig:
     """Names of the framework adapters that were enabled."""
     folder: str = ""
     """Working directory of the process; empty if it is not known. References are imported from there."""
+    imported: bool = False
+    """Whether the run came with an export. Its code is called only if the user agrees."""
 
     def options(self, on_event: OnEvent | None = None) -> RunOptions:
         """Return the options of the optimization run, with another listener."""
@@ -99,6 +101,13 @@ class RunConfig:
             "(or guard that with `if __name__ == '__main__':`)"
         )
 
+    def references(self) -> list[str]:
+        """Return the references of all code that a resume calls."""
+        model = self.reflection_model
+        named = [self.predict_fn, *self.scorers, self.aggregation, self.optimizer_reference]
+        named.append(model.reference if model is not None and model.kind == "object" else None)
+        return [reference for reference in named if reference is not None and ":" in reference]
+
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON data, with the keys that version 0.1.0 wrote."""
         return {
@@ -122,6 +131,7 @@ class RunConfig:
             "prices": prices_to_json(self.prices),
             "adapters": list(self.adapters),
             "folder": self.folder,
+            **({"imported": True} if self.imported else {}),
         }
 
     @classmethod
@@ -139,7 +149,7 @@ class RunConfig:
 
 
 _AS_STORED = ("predict_fn", "aggregation", "custom_aggregation", "optimizer", "register", "seed", "concurrency", "attempts",
-              "arguments", "executor", "folder")  # fmt: skip
+              "arguments", "executor", "folder", "imported")  # fmt: skip
 """Keys whose value is the field of that name."""
 
 

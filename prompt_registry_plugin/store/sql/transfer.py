@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
@@ -71,6 +72,17 @@ def _check(row: Mapping[str, Any]) -> None:
         raise InvalidStore(f"a row cannot be read: {error}; nothing was restored") from error
 
 
+def _mark_imported(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row of an optimization run marked as imported, so that the code it names is not called without consent."""
+    try:
+        config = json.loads(run["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidStore(f"a run cannot be read: {error}; nothing was restored") from error
+    if not isinstance(config, dict):
+        raise InvalidStore("a run cannot be read: its config is not a mapping; nothing was restored")
+    return {**run, "config": json.dumps({**config, "imported": True}, ensure_ascii=False)}
+
+
 def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
     count, columns = 0, database.columns()
     with database.change() as transaction:
@@ -92,6 +104,8 @@ def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) 
                 unknown = f"{table}.{min(row.keys() - columns[table])}" if known else table
                 raise InvalidStore(f"these rows hold {unknown!r}, which this version does not know; nothing was restored")
             _check(row)
+            if table == "runs":
+                row = _mark_imported(row)
             kind = (table, tuple(sorted(row)))
             if kind != at or len(pending) >= _BATCH:
                 flush()
