@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from prompt_registry_plugin.cli.echo import json_text
 from prompt_registry_plugin.errors import InvalidTemplate
-from prompt_registry_plugin.evaluation.html import word_changes
+from prompt_registry_plugin.evaluation.word_diff import word_changes
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.masking.controls import control_places, visible
 from prompt_registry_plugin.optimize.report import RunReport

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
+from prompt_registry_plugin.evaluation.word_diff import word_changes
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.masking.controls import visible
 
@@ -70,12 +69,3 @@ def page(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(word_changes=word_changes, **values)
-
-
-def word_changes(old: str, new: str) -> list[tuple[Literal["equal", "changed"], str, str]]:
-    """Return the difference of two texts, word by word, as (kind, removed, added); both are the same where nothing changed."""
-    before, after = (re.findall(r"\s+|[^\s\w]|\w+", text) for text in (old, new))
-    return [
-        ("equal" if tag == "equal" else "changed", "".join(before[i1:i2]), "".join(after[j1:j2]))
-        for tag, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    ]

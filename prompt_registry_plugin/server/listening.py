@@ -7,8 +7,20 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from prompt_registry_plugin.errors import ModelUnavailable
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def loopback_only() -> Middleware:
+    """Return a middleware that refuses requests under other names than loopback's.
+
+    A page in a browser may send requests to loopback, under a name of its own that leads there. Starlette makes "[" of `[::1]:8000`.
+    """
+    return Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "["])
 
 
 def listen(app: Starlette, host: str, port: int, ready: Callable[[str], None]) -> None:

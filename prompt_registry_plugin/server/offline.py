@@ -21,11 +21,12 @@ from prompt_registry_plugin.models.offline.judge import is_judgement
 from prompt_registry_plugin.models.offline.model import Role
 from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.protocols import Reply
-from prompt_registry_plugin.server.listening import listen
+from prompt_registry_plugin.server.listening import listen, loopback_only
 
 _MAX_BODY = 1_000_000
 _MODELS = ("offline-task", "offline-reflection", "offline-judge")
-_REWRITE = re.compile(r"\b(?:improve|rewrite|new)\b[^.\n]{0,60}\b(?:instruction|prompt)\b.*(?:```|backticks)", re.I | re.S)
+_REWRITE = re.compile(r"\b(?:improve|rewrite|new)\b[^.\n]{0,60}\b(?:instruction|prompt)\b", re.I)
+_FENCED = re.compile(r"```|backticks", re.I)
 
 
 def create_app(settings: OfflineSettings) -> Starlette:
@@ -68,7 +69,8 @@ def create_app(settings: OfflineSettings) -> Starlette:
             Route("/v1/chat/completions", chat_completions, methods=["POST"]),
             Route("/v1/models", models),
             Route("/health", health),
-        ]
+        ],
+        middleware=[loopback_only()],
     )
 
 
@@ -85,9 +87,15 @@ def serve(port: int, settings: OfflineSettings, *, as_json: bool = False) -> Non
 def _role(name: str, messages: Sequence[Mapping[str, Any]]) -> Role:
     """By the model's name, or else by what is asked: whoever tries a program has one server for all of its models."""
     asked = "\n".join(content_of(message) for message in messages)
-    if "reflect" in name or _REWRITE.search(asked):
+    if "reflect" in name or _asks_rewrite(asked):
         return "reflection"
     return "judge" if is_judgement(asked) else "task"
+
+
+def _asks_rewrite(asked: str) -> bool:
+    """Return whether a text asks for a new instruction and, after that, speaks of a fence."""
+    first = _REWRITE.search(asked)
+    return first is not None and _FENCED.search(asked, first.end()) is not None
 
 
 async def _stream(name: str, reply: Reply, usage: bool) -> AsyncIterator[str]:

@@ -10,8 +10,6 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,9 +18,10 @@ from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import PromptRegistryError, RunError, UserError
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.registry.current import current_registry
+from prompt_registry_plugin.server.listening import LOOPBACK as LOOPBACK
+from prompt_registry_plugin.server.listening import loopback_only
 
 _MAX_BODY, _MAX_ROWS, _AT_ONCE = 10_000_000, 1_000, 16
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FORMS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 
 
@@ -63,8 +62,7 @@ def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette
             return _error(503, "TEMPORARILY_UNAVAILABLE", str(error))
         return JSONResponse({"status": "ok", "prompt": version.uri, "model": model.name, "simulated": model.simulated})
 
-    # A page in a browser may send requests to loopback, under a name of its own that leads there. Starlette makes "[" of `[::1]:8000`.
-    only = [] if token else [Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "["])]
+    only = [] if token else [loopback_only()]
     routes = [Route("/invocations", invocations, methods=["POST"]), Route("/health", health), Route("/ping", health)]
     return Starlette(routes=routes, middleware=only, exception_handlers={HTTPException: _refuse})
 
@@ -82,7 +80,9 @@ async def _body(request: Request) -> Any:
         if len(raw) > _MAX_BODY:
             raise UserError(f"the body is larger than {_MAX_BODY} bytes")
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
+        json.dumps(body, ensure_ascii=False).encode()  # half a character, as in "\\ud800", cannot be sent to a model
+        return body
     except (ValueError, RecursionError) as error:
         raise UserError(f"the body is not JSON: {error}") from error
 

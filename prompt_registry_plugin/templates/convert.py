@@ -15,7 +15,6 @@ from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.templates.text import TextTemplate, to_source
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_STATEMENT = re.compile(r"\{%.*?%\}", re.S)
 _BRACES = re.compile(r"\{\{+|\{$")
 _MUSTACHE = re.compile(r"\{\{\{(?P<raw>[^{}]*)\}\}\}|\{\{(?P<tag>[^{}]*)\}\}")
 
@@ -47,7 +46,8 @@ def to_double_brace(template: Template, template_format: Literal["f-string", "mu
 
 def looks_like_jinja(text: str) -> bool:
     """Return whether a text contains statements of Jinja."""
-    return _STATEMENT.search(text) is not None
+    start = text.find("{%")
+    return start >= 0 and text.find("%}", start + 2) >= 0
 
 
 def from_single_brace(template: str, where: str) -> str:

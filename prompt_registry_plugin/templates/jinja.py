@@ -11,34 +11,16 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
-from jinja2.exceptions import SecurityError, UndefinedError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.exceptions import UndefinedError
 
 from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable
+from prompt_registry_plugin.templates.jinja_limits import LimitedSandbox, Limits, Rendering
 from prompt_registry_plugin.templates.text import TextTemplate, missing_variable_error
 
 MAX_OUTPUT = 1_000_000
 """The most characters that a rendered template may have. A loop in a template could otherwise fill the memory."""
 
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """The sandbox, which also checks the operators that make a huge value out of a small one."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        sizes = [len(side) for side in (left, right) if isinstance(side, str | bytes | list | tuple)]
-        numbers = [abs(side) for side in (left, right) if isinstance(side, int | float)]
-        if operator == "*" and sizes and numbers and sizes[0] * numbers[0] > MAX_OUTPUT:
-            raise SecurityError(f"a value would have over {MAX_OUTPUT:,} characters")
-        if operator == "**" and max(numbers, default=0) > 10_000:
-            raise SecurityError("a power of numbers over 10,000")
-        if operator == "%" and isinstance(left, str | bytes):
-            raise SecurityError("use the filter 'format' of values outside the template instead of %")
-        return super().call_binop(context, operator, left, right)
 
 
 class JinjaTemplate(TextTemplate):
@@ -52,7 +34,7 @@ class JinjaTemplate(TextTemplate):
             if loading := next(tree.find_all(_LOADING), None):
                 raise InvalidTemplate(f"line {loading.lineno} of {where} loads another template, which Jinja prompts cannot do")
             names = meta.find_undeclared_variables(tree)
-            self._template = _environment().from_string(tree)
+            self._template = _environment().from_string(Limits().visit(tree))
         except TemplateSyntaxError as error:
             raise InvalidTemplate(
                 f"the Jinja template of {where} cannot be read, line {error.lineno}: {error.message}"
@@ -71,11 +53,12 @@ class JinjaTemplate(TextTemplate):
         pieces: list[str] = []
         size = 0
         try:
-            for piece in self._template.generate(dict(values)):
-                pieces.append(piece)
-                size += len(piece)
-                if size > MAX_OUTPUT:
-                    raise InvalidTemplate(f"{where} renders to over {MAX_OUTPUT:,} characters")
+            with Rendering():
+                for piece in self._template.generate(dict(values)):
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_OUTPUT:
+                        raise InvalidTemplate(f"{where} renders to over {MAX_OUTPUT:,} characters")
         except UndefinedError as error:
             if not self.variables <= values.keys():
                 raise missing_variable_error(self.variables, values, where) from error
@@ -98,5 +81,5 @@ def compile_jinja(source: str, where: str) -> JinjaTemplate:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> _Sandbox:
-    return _Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, cache_size=0)
+def _environment() -> LimitedSandbox:
+    return LimitedSandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, cache_size=0)

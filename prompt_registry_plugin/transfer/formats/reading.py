@@ -14,13 +14,15 @@ from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.templates.text import VARIABLE_NAME, to_source
 
 _VARIABLE = re.compile(r"\{\{\s*(" + VARIABLE_NAME + r")\s*\}\}", re.ASCII)
-_JINJA = re.compile(r"\{%|\{#|\{\{[^{}]*[|(\[][^{}]*\}\}")
+_JINJA = re.compile(r"\{%|\{#|\{\{(?P<inside>[^{}]*)\}\}")
+_MAX_NODES = 100_000
+_MAX_FILE = 20_000_000
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file. Raises `UserError`."""
+    """The text of a file, without a byte order mark. Raises `UserError`."""
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
@@ -29,6 +31,8 @@ def read_json(path: str | Path) -> Any:
     """The data in a JSON file. Raises `UserError` with the place of the fault."""
     try:
         return json.loads(read_text(path))
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply") from error
     except ValueError as error:
         raise UserError(f"{path} is no JSON: {error}") from error
 
@@ -37,10 +41,33 @@ def read_yaml(text: str, path: str | Path) -> Any:
     """The data in a YAML text; only plain data, never objects. Raises `UserError` with the place of the fault."""
     import yaml
 
+    if len(text) > _MAX_FILE or re.search(r"(?:[\[{]\s{0,8}){200}|(?:-[ \t]){200}", text):
+        raise UserError(f"{path} is too large, or nested too deeply")
     try:
+        if "*" in text and "&" in text:
+            _check_expansion(yaml.compose(text, Loader=yaml.SafeLoader), path)
         return yaml.safe_load(text)
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is no readable YAML: {error}") from error
+
+
+def _check_expansion(node: Any, path: str | Path) -> None:
+    """Raise `UserError` if the aliases of a YAML document stand for too much: ten lines can mean a billion values."""
+    sizes: dict[int, int] = {}
+
+    def size_of(node: Any) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = 1
+            children = node.value if isinstance(getattr(node, "value", None), list) else []
+            parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+            sizes[id(node)] += sum(size_of(part) for part in parts)
+            if sizes[id(node)] > _MAX_NODES:
+                raise UserError(f"{path} is too large: its aliases stand for more than {_MAX_NODES:,} values")
+        return sizes[id(node)]
+
+    size_of(node)
 
 
 def from_braces(text: str) -> str:
@@ -60,7 +87,7 @@ def needs_jinja(template: Any) -> bool:
 
     def look(text: str) -> str:
         nonlocal found
-        found = found or bool(_JINJA.search(text))
+        found = found or any(match["inside"] is None or re.search(r"[|(\[]", match["inside"]) for match in _JINJA.finditer(text))
         return text
 
     map_strings(template, look)
