@@ -95,7 +95,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _is_a_look(arguments: tuple[Any, ...]) -> bool:
     """Whether HTTP clients look where they are: `platform` asks `uname`, and urllib3 tries IPv6 when it is imported."""
-    return arguments[0] == "uname" or arguments[1:2] == (("::1", 0),)
+    return arguments[:1] == ("uname",) or arguments[1:2] == (("::1", 0),)
 
 
 def _guard(start: Any) -> Any:
