@@ -647,7 +647,7 @@ def test_modules_of_one_name_are_named_after_their_folders_too(tmp_path: Path, m
 
 def test_loaded_modules_are_the_users_own(program: Program) -> None:
     """The standard library, installed packages and this package are not read; a module that is loaded later is."""
-    program.write(first='PROMPT = "You are the first clerk."', second='PROMPT = "You are the second clerk."')
+    program.write(first='PROMPT = "You keep the ledger of module one."', second='PROMPT = "You keep the ledger of module two."')
     first = program.load("first")
     names = {template.name for template in read_sources().templates}
     assert "first.PROMPT" in names
