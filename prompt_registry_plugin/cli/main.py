@@ -15,6 +15,7 @@ from prompt_registry_plugin.cli.adopt import adopt
 from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.archive import archive
+from prompt_registry_plugin.cli.backup import backup, restore
 from prompt_registry_plugin.cli.copy import copy
 from prompt_registry_plugin.cli.datasets import datasets
 from prompt_registry_plugin.cli.delete import delete
@@ -71,8 +72,8 @@ def cli() -> None:
 
 COMMANDS = (
     list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
-    import_, copy, run, adopt, rename, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt, runs,
-    plugins,
+    import_, copy, backup, restore, run, adopt, rename, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt,
+    runs, plugins,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

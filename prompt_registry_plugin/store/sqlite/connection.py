@@ -52,6 +52,7 @@ class Connection(ForkAware):
         self._counter: sqlite3.Cursor | None = None  # to query `PRAGMA data_version` with; None while that is not enough
         self._writer: sqlite3.Connection | None = None
         self._reopen = False  # after a fork
+        self._identity: tuple[int, int] | None = None  # device and inode of the file that is open
         self._reader: sqlite3.Connection | None = self._open()
 
     def _new_locks(self) -> None:
@@ -84,6 +85,7 @@ class Connection(ForkAware):
         """Open a transaction that holds the write lock from its start; any exception rolls it back whole."""
         with self._write_lock, self._readable_errors():
             connection = self._current_writer()
+            self._check_identity()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Transaction(connection)
@@ -183,6 +185,21 @@ class Connection(ForkAware):
                 _configure(self._writer)
             return self._writer
 
+    def _check_identity(self) -> None:
+        """Raise `StoreUnavailable` if the file was deleted, moved or replaced since it was opened: a write would go into nowhere."""
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The registry {self.path} was deleted or moved while it was open, so nothing was written. Put the file back, or open "
+                "the registry again."
+            ) from error
+        if (stat.st_dev, stat.st_ino) != self._identity:
+            raise StoreUnavailable(
+                f"The registry {self.path} was replaced by another file while it was open, so nothing was written. Open the registry "
+                "again. `prompt-registry restore` puts a backup back without this."
+            )
+
     def _look(self) -> tuple[object, ...]:
         """Return size, time and identity of the file and its log."""
         seen: list[object] = []
@@ -214,6 +231,8 @@ class Connection(ForkAware):
             raise
         if self._unchanging is None:
             self._counter = connection.cursor()
+        stat = self.path.stat()
+        self._identity = (stat.st_dev, stat.st_ino)
         return connection
 
     def _connect(self, query: str) -> sqlite3.Connection:
