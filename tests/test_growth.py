@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -297,27 +298,35 @@ def test_an_idle_adapter_looks_at_a_flag_and_two_variables(registry: pr.PromptRe
 LABELS = [f"label{n}" for n in range(12)]
 
 
-async def predict(n: int) -> str:
-    """A simulated target that is wrong now and then, and whose text no edit can make right."""
-    text = str(pr.load_prompt("classify", 1).format())
-    return LABELS[n % 12] if (n * 7919 + len(text) * 104729) % 100 < 60 else "unknown"
-
-
 @pr.scorer
 async def right(outputs: str, expectations: Mapping[str, str]) -> pr.Feedback:
     ok = outputs == expectations["label"]
     return pr.Feedback(float(ok), [pr.Item(f"should be {expectations['label']}", ok, "classify", expectations["label"])])
 
 
-def search(budget: int) -> pr.PromptOptimizationResult:
+async def do_nothing() -> None:
+    """What a call waits for, in addition to its answer."""
+
+
+def search(
+    budget: int, *, on_call: Callable[[], Awaitable[None]] = do_nothing, on_reflection: Callable[[], Awaitable[None]] = do_nothing
+) -> pr.PromptOptimizationResult:
     """An optimization run that proposes edits until its budget is spent."""
     edits = 0
+
+    async def predict(n: int) -> str:
+        """A simulated target that is wrong now and then, and whose text no edit can make right."""
+        await on_call()
+        text = str(pr.load_prompt("classify", 1).format())
+        return LABELS[n % 12] if (n * 7919 + len(text) * 104729) % 100 < 60 else "unknown"
 
     async def reflect(messages: Sequence[Mapping[str, Any]]) -> str:
         nonlocal edits
         edits += 1
+        await on_reflection()
         return "```\n" + str(messages[0]["content"]).split("```")[1].strip() + f"\n- rule {edits}: look closely\n```"
 
+    pr.register_prompt("classify", f"Answer with one of the labels that you know: {', '.join(LABELS)}")
     data = [{"inputs": {"n": n}, "expectations": {"label": LABELS[n % 12]}} for n in range(budget // 2)]
     return pr.optimize_prompts(
         predict_fn=predict, train_data=data, eval_data=[], prompt_uris=["prompts:/classify/1"], scorers=[right],
@@ -331,7 +340,6 @@ def test_a_rollout_costs_the_engine_the_same_in_a_long_run(tmp_path: Path) -> No
     calls, statements, steps = [], [], []
     for budget in (200, 800):
         with pr.open_registry(f"sqlite:///{tmp_path}/{budget}.db") as registry, pr.use_registry(registry):
-            pr.register_prompt("classify", f"Answer with one of the labels that you know: {', '.join(LABELS)}")
             with sql_work(registry) as work:
                 found: list[pr.PromptOptimizationResult] = []
                 made = count_calls(lambda budget=budget, found=found: found.append(search(budget)))  # type: ignore[misc]
@@ -342,3 +350,29 @@ def test_a_rollout_costs_the_engine_the_same_in_a_long_run(tmp_path: Path) -> No
     assert calls[1] < 1.5 * calls[0], calls
     assert statements[1] < 1.2 * statements[0], statements
     assert steps[1] < 1.5 * steps[0], steps
+
+
+def test_a_search_keeps_its_slots_busy() -> None:
+    """Several edits are under way: rollouts and other reflections go on while a reflection is answered."""
+    calls = reflections = most_calls = most_reflections = calls_meanwhile = 0
+
+    async def call() -> None:
+        nonlocal calls, most_calls, calls_meanwhile
+        calls += 1
+        calls_meanwhile += reflections > 0
+        most_calls = max(most_calls, calls)
+        await asyncio.sleep(0)
+        calls -= 1
+
+    async def reflect() -> None:
+        nonlocal reflections, most_reflections
+        reflections += 1
+        most_reflections = max(most_reflections, reflections)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        reflections -= 1
+
+    result = search(300, on_call=call, on_reflection=reflect)
+    assert most_calls == 8
+    assert most_reflections >= 2
+    assert calls_meanwhile > result.rollouts / 4
