@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -139,6 +140,24 @@ print(*sorted(set(sys.modules) - before))
     assert [name.partition(".")[2] for name in own] == ["lazy_names", "moved", "prompts", "prompts.conversion"]
     assert len(loaded) < 30, loaded
     assert "typing" not in loaded
+
+
+def test_a_start_with_adapters_enabled_is_light() -> None:
+    """`PROMPT_REGISTRY_ENABLE=all` loads six modules of the package, and no plugin before something is imported that Python has not."""
+    code = """
+import sys
+before = set(sys.modules)
+exec(open('prompt_registry_enable.pth').read())
+import json, http.client
+print(*sorted(set(sys.modules) - before))
+"""
+    environment = {**os.environ, "PROMPT_REGISTRY_ENABLE": "all"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+    )
+    loaded = done.stdout.split()
+    assert len([name for name in loaded if name.startswith("prompt_registry_plugin.")]) <= 6, loaded
+    assert not {"pluggy", "importlib.metadata"} & set(loaded)
 
 
 def test_using_the_registry_loads_no_framework(tmp_path: Path) -> None:
