@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
 from prompt_registry_plugin.transfer import folder as sync
+from prompt_registry_plugin.transfer.archive import restore_registry
 from prompt_registry_plugin.transfer.formats.dotprompt import content_hash, from_text, to_text
 
 
@@ -220,3 +221,112 @@ def test_a_push_with_an_alias_is_checked_first_and_can_be_repeated(registry: pr.
     assert {p.name: p.aliases for p in pr.search_prompts()} == {"a": {"production": 2}, "b": {"production": 1}}
     with pytest.raises(pr.UserError, match="no folder"):
         sync.push(registry, tmp_path / "nowhere")
+
+
+def test_one_folder_is_pushed_to_several_registries(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """The lock names the registry and holds a state for each, so that neither is taken for the other."""
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "a.prompt").write_text("one\n")
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'second.db'}") as second:
+        for each in (registry, second):
+            assert [version.template for version in sync.push(each, folder)[1]] == ["one"]
+        (folder / "a.prompt").write_text("two\n")
+        for each in (registry, second):
+            assert states(each, folder) == {"a": "ahead"}
+            assert [version.template for version in sync.push(each, folder)[1]] == ["two"]
+            assert states(each, folder) == {"a": "same"}
+        second.register_prompt("a", "three")
+        assert states(registry, folder) == {"a": "same"}
+        assert states(second, folder) == {"a": "behind"}
+        sync.pull(registry, folder)
+        assert (folder / "a.prompt").read_text() == "two\n"
+    lock = json.loads((folder / "prompts.lock").read_text())
+    assert lock["registry"] == "../prompts.db"
+    assert set(lock["other_registries"]) == {"../second.db"}
+
+
+def test_a_lock_of_an_earlier_version_is_about_the_registry_that_holds_its_versions(
+    registry: pr.PromptRegistry, tmp_path: Path
+) -> None:
+    """And not about another one."""
+    pr.register_prompt("a", "one")
+    sync.pull(registry, tmp_path / "f")
+    lock = json.loads((tmp_path / "f" / "prompts.lock").read_text())
+    (tmp_path / "f" / "prompts.lock").write_text(json.dumps({"prompts": lock["prompts"]}))
+    (tmp_path / "f" / "a.prompt").write_text("two\n")
+    assert states(registry, tmp_path / "f") == {"a": "ahead"}
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'second.db'}") as second:
+        second.register_prompt("a", "another")
+        assert states(second, tmp_path / "f") == {"a": "conflict"}
+
+
+def test_a_push_moves_only_the_alias_of_what_it_pushed(
+    registry: pr.PromptRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that was rolled back stays, and every move is printed."""
+    for text in ("one", "two"):
+        for name in ("a", "b"):
+            version = pr.register_prompt(name, text)
+            pr.set_prompt_alias(name, "production", version.version)
+    sync.pull(registry, tmp_path)
+    pr.rollback("b", "production")
+    (tmp_path / "a.prompt").write_text("three\n")
+    with pytest.raises(SystemExit):
+        main(["push", str(tmp_path), "--alias", "production"])
+    assert {p.name: p.aliases["production"] for p in pr.search_prompts()} == {"a": 3, "b": 1}
+    assert "a@production is version 3 (was version 2)" in capsys.readouterr().out
+
+
+def test_files_as_editors_and_git_leave_them(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """A byte order mark is no text; conflict markers are refused; folders of packages are not read."""
+    (tmp_path / "a.prompt").write_bytes(b"\xef\xbb\xbf---\nname: a\n---\nHi\n")
+    (tmp_path / "node_modules" / "x").mkdir(parents=True)
+    (tmp_path / "node_modules" / "x" / "b.prompt").write_text("theirs\n")
+    assert [version.template for version in sync.push(registry, tmp_path)[1]] == ["Hi"]
+    (tmp_path / "a.prompt").write_text("<<<<<<< HEAD\nHi\n=======\nHello\n>>>>>>> branch\n")
+    with pytest.raises(pr.UserError, match=r"a.prompt:1 has merge conflict markers"):
+        sync.push(registry, tmp_path)
+    (tmp_path / "a.prompt").write_text("Write a heading\n=======\nand <<<<<<< is fine\n")
+    assert sync.push(registry, tmp_path)[1]
+
+
+def test_strict_status_fails_on_any_difference(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Also on what only the registry holds."""
+    codes = []
+    for step in (lambda: pr.register_prompt("a", "one"), lambda: sync.pull(registry, tmp_path)):
+        step()
+        with pytest.raises(SystemExit) as left:
+            main(["status", str(tmp_path), "--strict"])
+        codes.append(left.value.code)
+    assert codes == [1, 0]
+
+
+@pytest.mark.process
+def test_data_keep_every_character_whatever_the_terminal_is(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """With standard output in ASCII; and a restore refuses content that does not have its hash."""
+    import os
+    import subprocess
+    import sys
+
+    pr.register_prompt("a", "Grüße 日本")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PROMPT_REGISTRY_URL": registry.url}
+
+    start = f"import sys; sys.path[:0] = {sys.path!r}; from prompt_registry_plugin.cli import main; main()"
+
+    def output(*command: str) -> bytes:
+        done = subprocess.run(
+            [sys.executable, "-c", start, *command],
+            env=environment, capture_output=True, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert json.loads(output("show", "a", "--json"))["template"] == "Grüße 日本"
+    exported = output("export", "-")
+    (tmp_path / "whole.jsonl").write_bytes(exported)
+    (tmp_path / "lost.jsonl").write_bytes(exported.decode().encode("ascii", "replace"))
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'new.db'}") as new:
+        with pytest.raises(pr.errors.InvalidStore, match="does not have its hash"):
+            restore_registry(new, tmp_path / "lost.jsonl")
+        restore_registry(new, tmp_path / "whole.jsonl")
+        assert new.load_prompt("a").template == "Grüße 日本"

@@ -11,6 +11,7 @@ import click
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.registry.current import current_registry
 
 _SIGNS = {
@@ -30,9 +31,10 @@ _names = click.argument("names", nargs=-1)
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @_names
+@click.option("--strict", is_flag=True, help="Exit with 1 unless FOLDER and the registry are equal.")
 @json_option
 @registry_option
-def status(folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+def status(folder: Path | None, names: tuple[str, ...], strict: bool, as_json: bool) -> None:
     """Show adopted prompts, or how FOLDER differs.
 
     Without FOLDER, shows the adopted prompts and the coverage table of the newest trace. With FOLDER, shows how the prompt files in it
@@ -47,7 +49,10 @@ def status(folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; `prompt-registry pull {folder}` makes one")
-    _report(sync.status(open_existing(), folder, names), as_json)
+    entries = sync.status(open_existing(), folder, names)
+    _report(entries, as_json)
+    if strict and any(entry.state != "same" for entry in entries):  # also what only the registry holds
+        raise SystemExit(1)
 
 
 @click.command()
@@ -70,7 +75,7 @@ def pull(folder: Path, names: tuple[str, ...], as_json: bool) -> None:
 @_folder
 @_names
 @click.option("--message", "-m", help="The commit message of the new versions.")
-@click.option("--alias", help="An alias to point at everything that is in step then.")
+@click.option("--alias", help="An alias to point at what is pushed.")
 @force_option
 @json_option
 @registry_option
@@ -80,7 +85,12 @@ def push(folder: Path, names: tuple[str, ...], message: str | None, alias: str |
 
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
-    entries, versions = sync.push(current_registry(), folder, names, message=message, alias=alias, force=force)
+
+    def show_move(version: PromptVersion, before: int | None) -> None:
+        at = "new" if before is None else f"was version {before}"
+        echo(f"{version.name}@{alias} is version {version.version} ({at})", err=as_json)
+
+    entries, versions = sync.push(current_registry(), folder, names, message=message, alias=alias, force=force, on_move=show_move)
     pushed = {version.name: version.version for version in versions}
     _report(entries, as_json, done={"ahead": "pushed", "new file": "pushed"} if pushed else {}, versions=pushed)
 

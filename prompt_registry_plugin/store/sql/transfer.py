@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from prompt_registry_plugin.errors import InvalidStore, UserError
+from prompt_registry_plugin.frozen import freeze
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import TemplateFormat
 from prompt_registry_plugin.store.sql.database import Database, IntegrityError
 from prompt_registry_plugin.store.sql.versions import load, words_of
@@ -72,6 +74,25 @@ def _check(row: Mapping[str, Any]) -> None:
         raise InvalidStore(f"a row cannot be read: {error}; nothing was restored") from error
 
 
+def _check_content(row: Mapping[str, Any]) -> None:
+    """Raise `InvalidStore` if the content of a version is not what its hash says: a file in a wrong encoding lost characters."""
+    try:
+        schemas = load(row.get("variable_schemas"))
+        version = PromptVersion(
+            row["name"], row["version"], freeze(load(row["template"])), template_format=row.get("template_format", "double_brace"),
+            response_format=freeze(load(row.get("response_format"))), model_config=freeze(load(row.get("model_config"))),
+            tools=freeze(load(row.get("tools"))), **({"variable_schemas": freeze(schemas)} if schemas else {}),
+        )  # fmt: skip
+        found = version.content_hash
+    except (UserError, KeyError, ValueError, TypeError) as error:
+        raise InvalidStore(f"a version cannot be read: {error}; nothing was restored") from error
+    if "content_hash" in row and found != row["content_hash"]:
+        raise InvalidStore(
+            f"Version {row['version']} of {row['name']!r} is not what was exported: its content does not have its hash. The file was "
+            "changed, or written in another encoding. Nothing was restored."
+        )
+
+
 def _mark_imported(run: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the row of an optimization run marked as imported, so that the code it names is not called without consent."""
     try:
@@ -104,6 +125,8 @@ def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) 
                 unknown = f"{table}.{min(row.keys() - columns[table])}" if known else table
                 raise InvalidStore(f"these rows hold {unknown!r}, which this version does not know; nothing was restored")
             _check(row)
+            if table == "prompt_versions":
+                _check_content(row)
             if table == "runs":
                 row = _mark_imported(row)
             kind = (table, tuple(sorted(row)))
