@@ -930,3 +930,13 @@ def test_an_odd_state_is_looked_through_without_an_error() -> None:
     circle: list[Any] = [Odd(a=1), range(10**9), object(), USER]
     circle.append(circle)
     assert [sign.value for sign in rendered_signs("Help Ann Miller now.", state=[circle, list(range(100_000))])] == ["Ann Miller"]
+
+
+def test_a_package_without_init_file_is_part_of_the_name_if_the_code_imports_it(tmp_path: Path) -> None:
+    """Folders that the import does not name are not."""
+    file = tmp_path / "src" / "deep_search" / "prompts.py"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert module_of(str(file), "deep_search.prompts").name == "deep_search/prompts"
+    assert module_of(str(file), "prompts").name == "prompts"
+    assert module_of(str(file), "other.prompts").name == "prompts"

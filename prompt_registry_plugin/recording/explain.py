@@ -3,7 +3,8 @@
 So a trace can be adopted in another process, in which the program's modules are not loaded. An explanation is JSON data: of a text whose
 template was found, `template`, `name`, `file`, `line`, `variables` (the expression behind each), `nested` (explanations by variable) and
 `is_constant`; of another, `reason`, `candidates` (explanations of templates between which the text does not decide) and
-`has_source`. Either may have `said`: a user message that is what somebody asked, rather than a prompt.
+`has_source`. Either may have `said`: a user message that is what somebody asked, rather than a prompt. That of a description has only
+`is_constant`: whether the source has it word by word.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import Span, digest
 from prompt_registry_plugin.sources.finding import Sources, read_sources
+from prompt_registry_plugin.sources.rendered import rendered_signs
 from prompt_registry_plugin.sources.source_template import Found, NotFound, SourceTemplate
 from prompt_registry_plugin.tracing.slots import Slot, prompt_texts, slots_of
 from prompt_registry_plugin.tracing.trace import Trace
@@ -57,6 +59,10 @@ class _Program:
                 if len(text) <= _MAX_KEPT_TEXT:
                     self._kept[key] = known
             return known
+
+    def has_constant(self, text: str) -> bool:
+        with self._lock:
+            return self._current().has_constant(text)
 
     def _current(self) -> Sources:
         stamp = (len(sys.modules), len(linecache.cache))
@@ -115,16 +121,24 @@ def _explain(trace: Trace) -> Trace:
 
 
 def _to_explain(span: Span, covered: frozenset[str]) -> Iterator[Slot]:
-    """Yield the texts of a span whose source is unknown. Descriptions are adopted as they are, so they need no source."""
+    """Yield the texts of a span whose source is unknown. Descriptions are adopted as they are, unless they seem to have values."""
     if span.kind == "llm":
-        yield from (slot for slot in slots_of(span) if slot.role != "description" and slot.text.strip() not in covered)
+        for slot in slots_of(span):
+            if slot.text.strip() not in covered and (slot.role != "description" or _has_values(slot.text)):
+                yield slot
     elif span.kind == "prompt":
         for value in (span.attributes.get("variables") or {}).values():
             if isinstance(value, str) and len(value.strip()) >= _MIN_VALUE:
                 yield Slot(span.id, "", "system", value)
 
 
+def _has_values(text: str) -> bool:
+    return any(sign.is_certain for sign in rendered_signs(text))
+
+
 def _explain_slot(slot: Slot, said: frozenset[str]) -> Explanation:
+    if slot.role == "description":
+        return {"is_constant": _program.has_constant(slot.text)}
     found = _program.explain(slot.text, inside=slot.role == "system" and bool(slot.place))
     if slot.role != "user":
         return found

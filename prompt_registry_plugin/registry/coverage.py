@@ -92,6 +92,7 @@ class Findings:
         spans = trace.spans
         self._inputs = [span.attributes.get("inputs") for span in spans if span.parent_id is None]
         self._covered = prompt_texts(spans)
+        self._made = _texts_made(spans)
         self._given = frozenset(text.strip() for text in _strings(self._inputs))
         self._uses = {digest(use.template): use for use in trace.prompts if use.name is None}
         self._called_at = _places_of_prompts(spans)
@@ -124,7 +125,7 @@ class Findings:
             self._count(("object", a["template_hash"]), lambda: self._of_object(use, place))
         for name, value in (a.get("variables") or {}).items():
             found = self._explanations.get(digest(value)) if isinstance(value, str) else None
-            if not found or "template" not in found or found.get("is_literal") or str(value).strip() in self._covered:
+            if not found or "template" not in found or found.get("is_literal") or str(value).strip() in self._made:
                 continue
             # A chain of its own has its values as inputs. One that fits a template with variables was still made by code.
             if found["variables"] or str(value).strip() not in self._given:
@@ -197,7 +198,8 @@ class Findings:
         if expected is not None:
             finding.detail = f"{expected!r} was adopted here, and the text has changed"
         for name, inner in (found.get("nested") or {}).items():
-            if "template" in inner and not inner.get("is_literal"):
+            is_given = not inner.get("variables") and str(inner.get("template")).strip() in self._given
+            if "template" in inner and not inner.get("is_literal") and not is_given:
                 self._add_found(inner, role, f"{text_hash}.{name}", f"{{{{{name}}}}} of {finding.name}", True)
 
     def _of_source(self, found: Explanation, role: BindingRole, shown: str, is_nested: bool) -> Finding:
@@ -285,8 +287,9 @@ class Findings:
             finding = Finding(
                 "description", bound.binding.name if bound else slot.name, "adoptable", _words(slot.text), key=slot.key
             )
-            certain = [sign for sign in rendered_signs(slot.text) if sign.is_certain]
-            if certain and not bound:
+            is_constant = bound or (self._explanations.get(digest(slot.text)) or {}).get("is_constant")
+            certain = [] if is_constant else [sign for sign in rendered_signs(slot.text) if sign.is_certain]
+            if certain:
                 finding.state, finding.detail = "not adoptable", certain[0].reason
                 return finding
             finding.template = template
@@ -359,6 +362,16 @@ def _has_text(use: PromptUse) -> bool:
         return True
     parts = [use.template] if isinstance(use.template, str) else [str(m.get("content", "")) for m in use.template]
     return letters([re.sub(r"\{\{.*?\}\}", "", part) for part in parts], 1) > 0
+
+
+def _texts_made(spans: Sequence[Span]) -> frozenset[str]:
+    """Return the texts that prompts rendered to, without those that are a value alone: others made the value."""
+    made: set[str] = set()
+    for span in spans:
+        if span.kind == "prompt":
+            values = {str(value).strip() for value in (span.attributes.get("variables") or {}).values()}
+            made |= prompt_texts([span]) - values
+    return frozenset(made)
 
 
 def _words(text: str) -> str:

@@ -79,6 +79,11 @@ class Sources:
             logger.debug("looking for the source of a text failed", exc_info=True)
             return NotFound(f"Looking for the source of the text failed: {type(error).__name__}: {error}.")
 
+    def has_constant(self, text: str) -> bool:
+        """Return whether a docstring or another text without variables has `text` in it, word by word."""
+        text = text.strip()
+        return any(not template.variables and text in template.template for template in self.templates)
+
     def _find(self, text: str, inside: bool, prefer: Prefer | None, depth: int) -> Found | NotFound:
         if not text.strip():
             return NotFound("The text is empty.")

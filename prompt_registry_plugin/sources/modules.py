@@ -65,7 +65,10 @@ def loaded_modules() -> tuple[list[SourceModule], list[str]]:
 
 
 def module_of(file: str, module: str | None = None) -> SourceModule:
-    """Return the module in a file. Its name is that of its package, as far up as there is an `__init__.py`."""
+    """Return the module in a file.
+
+    Its name is that of its package, as far up as there is an `__init__.py`, or as the code that imports it names its folders.
+    """
     path = Path(file)
     parts = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
@@ -74,6 +77,12 @@ def module_of(file: str, module: str | None = None) -> SourceModule:
         folder = folder.parent
     own = ".".join(parts) or path.parent.name
     imported = module or own
+    folders = imported.split(".")
+    if (
+        len(folders) > len(parts)
+        and list((path.parent if path.stem == "__init__" else path.with_suffix("")).parts[-len(folders) :]) == folders
+    ):
+        own = imported  # of a package without an `__init__.py`
     package = imported if path.stem == "__init__" else imported.rpartition(".")[0]
     return SourceModule(imported, own.replace(".", "/"), file, package)
 
