@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -86,3 +88,26 @@ def test_a_date_in_a_description_is_no_value_if_it_is_in_the_source() -> None:
             recorder.finish(recorder.start_model("m", [{"role": "user", "content": "hi"}], descriptions={key: text}))
     states = {row.name.rpartition("/")[2]: row.template is not None for row in pr.coverage(trace) if row.role == "description"}
     assert states == {"read": True, "other": False}
+
+
+ASKS = """
+import json
+import demo
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.prompts.context import current_recorder
+
+with pr.record() as trace:
+    recorder = current_recorder()
+    recorder.finish(recorder.start_model("m", [{"role": "user", "content": "Tell me a joke about cats."}]))
+print(json.dumps([row.state for row in pr.coverage(trace) if row.role == "user"]))
+"""
+
+
+@pytest.mark.process
+def test_a_question_that_the_script_asks_is_no_prompt_if_a_module_asks_it_too(tmp_path: Path) -> None:
+    """The demo of a module has the same question."""
+    (tmp_path / "demo.py").write_text('def main():\n    question = "Tell me a joke about cats."\n    print(question)\n')
+    (tmp_path / "ask.py").write_text(ASKS)
+    done = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []

@@ -146,7 +146,8 @@ def _explain_slot(slot: Slot, said: frozenset[str]) -> Explanation:
         "variables"
     ):  # one with values in it was made by the code that started the agent
         return {"said": True}
-    return {**found, "said": True} if found.get("is_literal") else found
+    is_literal = any(each.get("is_literal") for each in (found, *(found.get("candidates") or ())))
+    return {**found, "said": True} if is_literal else found
 
 
 def _as_json(result: Found | NotFound, sources: Sources) -> Explanation:
