@@ -20,7 +20,7 @@ from prompt_registry_plugin.optimize import Problem
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.constraints import fault_of
 from prompt_registry_plugin.optimize.optimizers.commit_queue.merge import merge_lines
-from prompt_registry_plugin.optimize.optimizers.reflection import proposed_text
+from prompt_registry_plugin.optimize.optimizers.instruction import read_instruction
 from prompt_registry_plugin.protocols import OptimizationResult
 from tests import simulated_target as target
 from tests.conftest import ROOT, run_python
@@ -462,10 +462,12 @@ def test_three_way_merge(ours: str, theirs: str, merged: str | None) -> None:
 
 
 def test_the_proposal_is_found_in_an_answer() -> None:
-    """The last fenced block, with longer fences around shorter ones; an answer without one proposes nothing."""
-    assert proposed_text("Here:\n```\nold\n```\nbetter:\n```text\nnew\nlines\n```\nbye") == "new\nlines"
-    assert proposed_text("````\nuse ```x``` here\n````") == "use ```x``` here"
-    assert proposed_text("I am sorry, I cannot help.") is None
+    """The one fenced block besides the old text, with longer fences around shorter ones; without one, nothing is proposed."""
+    answer = "Here:\n```\nold\n```\nbetter:\n```text\nnew\nlines\n```\nbye"
+    assert read_instruction(answer, "old")[0] == "new\nlines"
+    assert read_instruction(answer, "other")[0] is None
+    assert read_instruction("````\nuse ```x``` here\n````")[0] == "use ```x``` here"
+    assert read_instruction("I am sorry, I cannot help.")[0] is None
 
 
 def test_an_outage_stops_the_run_and_is_not_believed_afterwards(

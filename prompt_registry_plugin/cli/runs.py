@@ -79,6 +79,7 @@ def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_jso
         ("reflection model", config.reflection_name + simulated),
         ("rollouts", f"{run.rollouts} of {config.budget}"),
         ("failed rollouts", str((run.result or {}).get("failed_rollouts", "–"))),
+        ("unreadable answers", str((run.result or {}).get("unreadable_answers", 0 if run.result else "–"))),
         ("held-out", _gain(run)),
         ("outcome", (run.result or {}).get("because", "")),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
+from prompt_registry_plugin.models.answers import plain_text
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.prompts.context import current_recorder
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingModel
@@ -132,9 +133,12 @@ class FunctionModel:
             raise
         except Exception as error:  # the boundary to a user's function, which may raise whatever its client raises
             raise ModelUnavailable(f"model {self.name!r} failed: {type(error).__name__}: {error}") from error
-        if not isinstance(said, str | Reply):
+        if isinstance(said, Reply):
+            return said
+        text = plain_text(said)
+        if text is None:
             raise UserError(f"model {self.name!r} returns a text or a Reply, not {type(said).__name__}")
-        return Reply(said) if isinstance(said, str) else said
+        return Reply(text)
 
     async def check(self) -> None:
         """Do nothing: a function has nothing to check."""

@@ -5,12 +5,11 @@ Measure how far you can trust one with `judge_agreement`, against human labels.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable, UserError
+from prompt_registry_plugin.models.answers import json_objects, without_thinking
 from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
@@ -18,7 +17,6 @@ from prompt_registry_plugin.records import Feedback, Item
 from prompt_registry_plugin.scorers.builtin import answer_text
 from prompt_registry_plugin.tracing.trace import Trace
 
-_OBJECT = re.compile(r"\{.*\}", re.S)
 _YES, _NO = {"yes", "true", "pass", "passed"}, {"no", "false", "fail", "failed"}
 _ATTEMPTS = 3
 _ANSWER = (
@@ -153,14 +151,9 @@ class Groundedness(Judge):
 
 def _read_verdict(said: str) -> tuple[bool, str] | None:
     """Return verdict and reason from a judge's answer, or None if it cannot be read."""
-    found = _OBJECT.search(said)
-    try:
-        answer = json.loads(found[0]) if found else None
-    except ValueError:
-        return None
-    if not isinstance(answer, dict):
-        return None
-    verdict = str(answer.get("verdict", answer.get("result", ""))).strip().casefold()
-    if verdict not in _YES | _NO:
-        return None
-    return verdict in _YES, str(answer.get("rationale", "")).strip() or verdict
+    found = []
+    for answer in json_objects(without_thinking(said)):
+        verdict = str(answer.get("verdict", answer.get("result", ""))).strip().casefold()
+        if verdict in _YES | _NO:
+            found.append((verdict in _YES, str(answer.get("rationale", "")).strip() or verdict))
+    return found[0] if len({verdict for verdict, _ in found}) == 1 else None

@@ -159,13 +159,22 @@ class Problem:
     on = _deprecated(for_example, "on")
     started = _deprecated(has_started, "started")
 
-    async def reflect(self, prompt: str, *, purpose: str = "edit", detail: Mapping[str, Any] = EMPTY) -> str:
+    async def reflect(
+        self,
+        prompt: str,
+        *,
+        purpose: str = "edit",
+        detail: Mapping[str, Any] = EMPTY,
+        unreadable: Callable[[str], str] = lambda answer: "",
+    ) -> str:
         """Return the reflection model's answer to a prompt, and store it with its `purpose` and `detail`.
+
+        `unreadable` returns why an answer cannot be read, or an empty string. The result counts the answers that could not be read.
 
         A resumed optimization run that asks what it asked before gets the stored answer, once for each time it was paid for. Raises
         `ModelUnavailable`, and `BudgetExhausted`, before the model is called, if the budget has not enough left for it.
         """
-        return await self._reflections.ask(prompt, purpose, detail)
+        return await self._reflections.ask(prompt, purpose, detail, unreadable)
 
     @property
     def reflections(self) -> Sequence[ReflectionRecord]:

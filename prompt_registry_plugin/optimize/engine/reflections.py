@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prompt_registry_plugin.errors import BudgetExhausted
+from prompt_registry_plugin.models.answers import plain_text
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.protocols import Model, ReflectionRecord, RunTable
 from prompt_registry_plugin.records import Usage, digest
@@ -42,7 +43,9 @@ class Reflections:
         if self._meter.budget.dollars is not None:
             self._meter.check_reflections([self._price(Usage(1000, 0, 1)), self._price(Usage(0, 1000, 1))])
 
-    async def ask(self, prompt: str, purpose: str, detail: Mapping[str, Any]) -> str:
+    async def ask(
+        self, prompt: str, purpose: str, detail: Mapping[str, Any], unreadable: Callable[[str], str] = lambda answer: ""
+    ) -> str:
         """Return the model's answer to a prompt, and store it with its `purpose` and `detail`. Transient errors are retried.
 
         Raises `ModelUnavailable`, and `BudgetExhausted`, before the model is called, if the budget has not enough left for it.
@@ -59,10 +62,12 @@ class Reflections:
             )
         finally:
             self._meter.release(reserved)
-        record = ReflectionRecord(purpose, reply.text, reply.usage, self._price(reply.usage), {**detail, "asked": asked})
+        answer = plain_text(reply.text) or ""  # a model of a plugin may return None or a list of parts
+        why = {"unreadable": reason} if (reason := unreadable(answer)) else {}
+        record = ReflectionRecord(purpose, answer, reply.usage, self._price(reply.usage), {**detail, **why, "asked": asked})
         self._runs.add_reflection(self._run_id, record)
         self._count(record)
-        return reply.text
+        return answer
 
     def _count(self, record: ReflectionRecord) -> None:
         self.records.append(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
@@ -12,12 +13,15 @@ from prompt_registry_plugin.optimize.engine.run_config import Register
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Candidate
 
+_SHOWN = 500  # characters of an answer that could not be read
+
 
 def finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | None, failed: int) -> PromptOptimizationResult:
     """Register the winner's prompts, if `config.register` allows it; store the result, unless it is stored already, and return it."""
     wanted, because = _decide(job.config.register, winner.id != job.baseline.id, held_out)
     changed = [source for source in job.sources if winner.templates[source.name] != source.template]
     registered = [_register(job, source, winner, held_out) for source in changed] if wanted else []
+    unread = [record for record in problem.reflections if record.detail.get("unreadable")]
     result = PromptOptimizationResult(
         run_id=job.id,
         optimizer_name=job.optimizer.name,
@@ -32,6 +36,8 @@ def finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | No
         registered_because=because,
         _validation=frozenset(example.id for example in problem.validation),
         failed_rollouts=failed,
+        unreadable_answers=len(unread),
+        unreadable_example=f"{unread[0].detail['unreadable']}: {mask_secrets(unread[0].answer)[:_SHOWN]!r}" if unread else None,
         _registry=job.registry,
     )
     if job.record.status != "finished":
@@ -90,6 +96,8 @@ def _summary(result: PromptOptimizationResult) -> dict[str, Any]:
         "registered": [version.uri for version in result.optimized_prompts],
         "because": result.registered_because,
         "failed_rollouts": result.failed_rollouts,
+        **({"unreadable_answers": result.unreadable_answers} if result.unreadable_answers else {}),
+        **({"unreadable_example": result.unreadable_example} if result.unreadable_example else {}),
         "winner": result.winner.id,
         "search_score": result.search_score,
         "initial_eval_score": result.initial_eval_score,

@@ -42,6 +42,10 @@ class PromptOptimizationResult:
     """Why new versions were registered, or why not."""
     failed_rollouts: int
     """Failed rollouts, of the search and of the held-out test."""
+    unreadable_answers: int = field(default=0, kw_only=True)
+    """Answers of the reflection model that could not be read, in all processes that worked on the optimization run."""
+    unreadable_example: str | None = field(default=None, kw_only=True)
+    """The start of one of these answers, with the reason; None if all could be read."""
     _registry: PromptRegistry = field(repr=False)
     _validation: frozenset[str] = field(repr=False, default=frozenset())
 
@@ -89,4 +93,5 @@ class PromptOptimizationResult:
 
     def __repr__(self) -> str:
         versions = ", ".join(version.uri for version in self.optimized_prompts) or "none"
-        return f"<optimization run {self.run_id}: {self.registered_because}; {self.rollouts} rollouts; registered: {versions}>"
+        unread = f"; {self.unreadable_answers} answers not readable" if self.unreadable_answers else ""
+        return f"<optimization run {self.run_id}: {self.registered_because}; {self.rollouts} rollouts; registered: {versions}{unread}>"

@@ -17,6 +17,7 @@ from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, Plu
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
+from prompt_registry_plugin.optimize.optimizers.instruction import read_instruction
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
@@ -52,15 +53,22 @@ class Gepa:
         bridge = Bridge()
         adapter: Any = _Adapter(problem, bridge)
 
+        def read(answer: str, asked: str) -> tuple[str | None, str]:
+            return read_instruction(answer, max((text for text in adapter.texts if text in asked), key=len, default=""))
+
         def reflect(prompt: str | Sequence[Mapping[str, Any]]) -> str:
             text = prompt if isinstance(prompt, str) else "\n\n".join(str(message["content"]) for message in prompt)
             try:
-                answer = bridge.wait_for(problem.reflect(text))
+                answer = bridge.wait_for(problem.reflect(text, unreadable=lambda said: read(said, text)[1]))
             except ModelUnavailable as error:
                 adapter.unanswered.append(error)
                 raise
             adapter.unanswered.clear()
-            return answer
+            instruction, why = read(answer, text)
+            if instruction is None:
+                problem.tell("message", f"an answer of the reflection model could not be read: {why}")
+                raise ModelUnavailable(f"the answer could not be read: {why}")  # gepa logs it and continues with another proposal
+            return f"```\n{instruction}\n```"  # gepa takes what stands between the first and the last fence
 
         def search() -> None:
             # Some of its calls cost nothing here, so its own count does not tell when the budget is spent.
@@ -96,6 +104,7 @@ class _Adapter:
         self._problem, self._bridge = problem, bridge
         self._validation = {example.id for example in problem.validation}
         self.unanswered: list[ModelUnavailable] = []  # failed reflections in a row, which gepa only logs
+        self.texts: set[str] = set(problem.baseline_components.values())  # instructions that a request may quote
         self._means: dict[str, tuple[float, Candidate]] = {}
 
     def evaluate(
@@ -106,6 +115,7 @@ class _Adapter:
 
         if len(self.unanswered) >= _MAX_UNANSWERED:
             raise self.unanswered[-1]
+        self.texts |= set(candidate.values())
         made, fault = self._candidate(candidate)
         if fault is not None:
             self._problem.tell("message", f"a proposal of gepa could not be used: {fault}")

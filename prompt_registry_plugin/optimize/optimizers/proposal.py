@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.problem import Problem
-from prompt_registry_plugin.optimize.optimizers.reflection import Evidence, proposed_text, reflection_prompt
+from prompt_registry_plugin.optimize.optimizers.instruction import fence_for, read_instruction, why_unreadable
+from prompt_registry_plugin.optimize.optimizers.reflection import Evidence, reflection_prompt
 from prompt_registry_plugin.records import Candidate
 
 _ATTEMPTS = 2  # the second request says what was wrong with the first answer
@@ -28,11 +30,17 @@ async def propose(
     """
     text = components(base.templates)[key]
     fault: str | None = None
+    fence = fence_for(text)
     for _ in range(_ATTEMPTS):
-        prompt = reflection_prompt(key, text, failures, successes, rules=[*problem.rules(key), *guidelines], fault=fault)
-        proposal = proposed_text(await problem.reflect(prompt, detail={"component": key}))
+        rules = [*problem.rules(key), *guidelines]
+        prompt = reflection_prompt(key, text, failures, successes, rules=rules, fault=fault, fence=fence)
+        answer = await problem.reflect(
+            prompt, detail={"component": key}, unreadable=partial(why_unreadable, current=text, fence=fence)
+        )
+        proposal, unreadable = read_instruction(answer, text, fence)
         if proposal is None:
-            fault = "no instruction stood between two lines of three backticks"
+            fault = f"the answer could not be read: {unreadable}"
+            fence = fence_for(text, at_least=5)  # a fence that no draft, example or code in the answer has
             continue
         fault = problem.fault(key, proposal, text)
         if fault is None and problem.status(with_component(base, key, proposal, "")) is not None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prompt_registry_plugin.optimize.optimizers.instruction import fence_for
 from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.records import Example, Item, Rollout
 
-_FENCED = re.compile(r"^(?P<mark>`{3,})[^\n`]*\n(?P<body>.*?)\n?^(?P=mark)[ \t]*$", re.S | re.M)
 _MAX_CHARACTERS = 1500  # of one value in a request: about 400 tokens, so that one long document does not crowd out the others
 
 
@@ -34,9 +33,14 @@ def reflection_prompt(
     *,
     rules: Sequence[str] = (),
     fault: str | None = None,
+    fence: str | None = None,
 ) -> str:
-    """Return the request to improve component `key`, with rollouts of its present text that went wrong and that went right."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    """Return the request to improve component `key`, with rollouts of its present text that went wrong and that went right.
+
+    The answer is asked for between two lines of `fence`; None for one that is longer than any in `text`.
+    """
+    fence = fence or fence_for(text)
+    count = "three" if len(fence) == 3 else str(len(fence))
     parts = [
         f"One step of a workflow, {key!r}, is steered by the instruction below. Improve the instruction.",
         f"{fence}\n{text}\n{fence}",
@@ -51,18 +55,12 @@ def reflection_prompt(
     parts.append(
         "Find out what the instruction leaves open or gets wrong, and state the general rule rather than the single case. Keep what "
         "works, keep every {{variable}} exactly as it is, add no others, and stay brief. "
-        "Answer with the complete new instruction between two lines of three backticks, and nothing after it."
+        f"Answer with the complete new instruction between two lines of {count} backticks, and nothing after it."
     )
     parts += rules
     if fault:
         parts.append(f"Your last proposal could not be used: {fault}.")
     return "\n\n".join(parts)
-
-
-def proposed_text(answer: str) -> str | None:
-    """Return the instruction in an answer: its last fenced block; None if nothing is fenced, as in an apology."""
-    blocks = [match["body"] for match in _FENCED.finditer(answer)]
-    return blocks[-1].strip() if blocks else None
 
 
 def _evidence_text(number: int, evidence: Evidence, key: str) -> str:

@@ -16,6 +16,7 @@ from math import fsum
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import ModelUnavailable
+from prompt_registry_plugin.models.answers import without_thinking
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
 from prompt_registry_plugin.records import Example, Item, Rollout
 
@@ -93,7 +94,7 @@ class Listing:
         self._asked |= set(keys)
         self.answers += 1
         found: dict[int, list[Item]] = {number: [] for number in range(1, len(keys) + 1)}
-        for number, step, text in _LINE.findall(answer):
+        for number, step, text in _LINE.findall(without_thinking(answer)):
             if int(number) in found and (item := self._parse_item(step, text)) is not None:
                 found[int(number)].append(item)
         for number, key in enumerate(keys, 1):

@@ -1,0 +1,208 @@
+"""Answers of models as they are in practice: the whole instruction is read, or nothing; verdicts and listings likewise."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.models.answers import plain_text, without_thinking
+from prompt_registry_plugin.optimize.optimizers.instruction import fence_for, read_instruction
+from tests import simulated_target as target
+
+QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)
+OLD = "Sort the thing into a kind.\nAnswer with one word.\nUse these labels: animal, plant.\nText: {{text}}"
+NEW = (
+    'Sort the thing.\nAnswer as\n```json\n{"kind": "animal"}\n```\nNever guess.\nUse these labels: animal, plant.\nText: {{text}}'
+)
+PLAIN = NEW.replace("```json\n", "").replace("```\n", "")
+
+TAGGED = PLAIN + "\nFirst think in <think>…</think>."
+
+
+def in_fence(text: str, mark: str = "```", info: str = "") -> str:
+    """Return a text between two fences."""
+    return f"{mark}{info}\n{text}\n{mark}"
+
+
+READ = {
+    "a fence in a fence": (in_fence(NEW), NEW),
+    "a fence with a language": (in_fence(NEW, info="markdown"), NEW),
+    "tildes": (in_fence(NEW, "~~~"), NEW),
+    "four backticks": (in_fence(NEW, "````"), NEW),
+    "Windows line ends": (in_fence(NEW).replace("\n", "\r\n"), NEW),
+    "thinking with a draft": (f"<think>\nA draft:\n{in_fence('Sort.')}\nbetter:\n</think>\n{in_fence(NEW)}", NEW),
+    "thinking without a start": (f"Maybe:\n{in_fence('Sort.')}\n</think>\n\n{in_fence(NEW)}", NEW),
+    "thinking tags in the instruction": (in_fence(TAGGED), TAGGED),
+    "a diff before": (in_fence("- one word\n+ one label", info="diff") + "\nSo:\n" + in_fence(NEW), NEW),
+    "a diff after": (in_fence(PLAIN) + "\nChanges:\n" + in_fence("- one word\n+ one label", info="diff"), PLAIN),
+    "an example after": (in_fence(PLAIN) + "\nIt answers:\n" + in_fence('{"kind": "plant"}', info="json"), PLAIN),
+    "an example before": ("It answered\n" + in_fence('{"kind": "plant"}', info="json") + "\n" + in_fence(NEW), NEW),
+    "the old one before": (f"Old:\n{in_fence(OLD, info='text')}\nNew:\n{in_fence(PLAIN, info='text')}", PLAIN),
+    "a refusal before": ("I'm sorry, I can't change the labels. The rest:\n" + in_fence(NEW), NEW),
+    "a refusal after": (in_fence(NEW) + "\nI'm sorry that I cannot do more.", NEW),
+    "JSON": (json.dumps({"reasoning": "labels", "new_instruction": NEW}), NEW),
+    "JSON in a fence": (in_fence(json.dumps({"instruction": NEW}), info="json"), NEW),
+    "tags": (f"Here it is:\n<new_instruction>\n{NEW}\n</new_instruction>\nGood luck.", NEW),
+    "tags around a fence": (f"<instruction>\n{in_fence(NEW)}\n</instruction>", NEW),
+    "no fence": (OLD.replace("one word", "one label"), OLD.replace("one word", "one label")),
+    "no fence, with a label": ("Instruction: " + OLD.replace("one word", "a label"), OLD.replace("one word", "a label")),
+    "a label before the fence": (f"**New instruction:**\n{in_fence(NEW)}", NEW),
+    "a label in the fence": (in_fence("Instruction: " + NEW), NEW),
+}  # fmt: skip
+NOT_READ = {
+    "nothing": "",
+    "a refusal": "I'm sorry, I cannot help with that.",
+    "a refusal in a fence": in_fence("I'm sorry, I can't help with that."),
+    "thinking without an end": f"<think>\nA draft:\n{in_fence(NEW)}",
+    "cut off": "```\n" + NEW,
+    "cut off in an inner fence": "```\n" + NEW[: NEW.index("Never")],
+    "two proposals": f"{in_fence(PLAIN, info='text')}\nor\n{in_fence(NEW, info='text')}",
+    "an inner fence without a language": in_fence(NEW.replace("```json", "```")),
+    "only a diff": in_fence("@@ -1 +1 @@\n-a\n+b"),
+    "only an example": in_fence('{"kind": "plant"}', info="json"),
+    "the rest left out": in_fence("Sort the thing well.\n(the rest stays unchanged)\nText: {{text}}"),
+    "dots for the rest": in_fence("Sort the thing well.\n...\nText: {{text}}"),
+    "an example beside JSON": json.dumps({"instruction": NEW}) + "\n" + in_fence("animal {{text}}"),
+    "an example beside the text": OLD + "\n\nFor example:\n" + in_fence("animal thing {{text}}"),
+    "an answer of the step": in_fence("animal"),
+    "prose": "I would sort the thing by its nature.",
+    "no fence, with a remark": OLD + "\n\nI hope this helps.",
+    "the first line beside the fence": "```Sort the thing.\nAnswer briefly. {{text}}\n```",
+    "JSON cut off": json.dumps({"instruction": NEW})[:-9],
+    "tags cut off": f"<instruction>\n{NEW}",
+}
+
+
+@pytest.mark.parametrize(("answer", "meant"), READ.values(), ids=READ)
+def test_the_whole_instruction_is_read(answer: str, meant: str) -> None:
+    """However a model marks it."""
+    assert read_instruction(answer, OLD) == (meant, "")
+
+
+@pytest.mark.parametrize("answer", NOT_READ.values(), ids=NOT_READ)
+def test_what_is_no_whole_instruction_is_not_read(answer: str) -> None:
+    """With a reason for the model and for you."""
+    text, why = read_instruction(answer, OLD)
+    assert text is None
+    assert why
+
+
+def test_a_piece_of_a_long_instruction_is_not_read() -> None:
+    """Such as the one rule that a model would add."""
+    assert read_instruction(in_fence("- new rule"), "\n".join([OLD] * 5))[0] is None
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "Be kind.",
+            "- one {{text}}",
+            "",
+            "```",
+            "```json",
+            "~~~",
+            "````",
+            '{"a": 1}',
+            "<data>",
+            "</think>",
+            "<think>",
+            "# Title",
+        ]
+    ),
+    min_size=1,
+    max_size=9,
+).map(lambda lines: "\n".join(["Start here, kindly.", *lines, "End there."]))
+DRAFTS = st.sampled_from(
+    ["", "Sure.", "I'm sorry, but:", *(in_fence("- a", info=info) for info in ("diff", "json", "")), in_fence("x", "~~~")]
+)
+THOUGHTS = st.sampled_from(
+    ["", f"<think>\n{in_fence('Draft.')}\n</think>", "<think>", "It may work.\n</think>", "<thinking>hm</thinking>"]
+)
+MARKS: st.SearchStrategy[Callable[[str], str]] = st.sampled_from(
+    [
+        in_fence,
+        lambda text: in_fence(text, "````", "text"),
+        lambda text: in_fence(text, "~~~"),
+        lambda text: in_fence(text, fence_for(text)),
+        lambda text: f"<instruction>\n{text}\n</instruction>",
+        lambda text: json.dumps({"instruction": text}),
+        lambda text: "Instruction:\n" + in_fence(text),
+        lambda text: text,
+    ]
+)
+
+
+@given(text=LINES, mark=MARKS, thought=THOUGHTS, before=DRAFTS, after=DRAFTS, cut=st.none() | st.floats(0, 1))
+def test_what_is_read_is_the_whole_text_or_nothing(
+    text: str, mark: Callable[[str], str], thought: str, before: str, after: str, cut: float | None
+) -> None:
+    """Whatever is around it, in it, and wherever the answer was cut off."""
+    answer = "\n".join(part for part in (thought, before, mark(text), after) if part)
+    answer = answer if cut is None else answer[: int(cut * len(answer))]
+    read, _ = read_instruction(answer, "Start here, kindly.\nBe good.\nEnd there.", fence_for(text))
+    assert read in (None, text.strip())
+
+
+@given(text=LINES)
+def test_the_fence_that_is_asked_for_is_always_read(text: str) -> None:
+    """It is longer than any in the text, so nothing in the text can end it."""
+    if text.count("<think>") == text.count("</think>"):
+        fence = fence_for(text, 4)
+        assert read_instruction(f"Here:\n{in_fence(text, fence)}\nBye.", text, fence)[0] == text
+
+
+def test_parts_and_none_are_answers() -> None:
+    """Of a client that returns a list of parts, or nothing."""
+    assert plain_text([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}, "b"]) == "ab"
+    assert (plain_text(None), plain_text(5), plain_text([5])) == ("", None, None)
+    assert without_thinking("<think>a <think>b</think> c</think>d") == "d"
+
+
+@pytest.mark.parametrize("optimizer", ["commit_queue", "metaprompt", "gepa"])
+def test_bad_answers_are_counted_and_do_not_end_a_run(registry: pr.PromptRegistry, optimizer: str) -> None:
+    """Every second answer is bad; the run ends with a result that counts them and shows one."""
+    bad = itertools.cycle([None, "I cannot help.", "```\nSort. {{text}}", [{"type": "text", "text": "<think>hm"}]])
+    turns = itertools.count()
+
+    async def model(messages: Sequence[Mapping[str, Any]]) -> Any:
+        return next(bad) if next(turns) % 2 == 0 else [{"type": "text", "text": await target.reflect(messages)}]
+
+    result = pr.optimize_prompts(
+        predict_fn=target.predict, train_data=target.rows(8), eval_data=target.rows(4, start=100), prompt_uris=target.register(),
+        scorers=[target.right], reflection_model=model, budget=120, options=QUIET, optimizer=optimizer,
+    )  # fmt: skip
+    assert result.unreadable_answers >= 1
+    assert result.unreadable_example is not None
+    assert "answers not readable" in repr(result)
+    run = registry.store.runs.get(result.run_id)
+    assert run.result is not None
+    assert run.result["unreadable_answers"] == result.unreadable_answers
+    assert all("I cannot help" not in str(record.candidate.templates) for record in result.candidates)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<think>{"verdict": "no"} or {not}?</think>{"rationale": "kind", "verdict": "yes"}',
+        'Like {this}:\n```json\n{"rationale": "kind", "verdict": "yes"}\n```\nDone {}.',
+    ],
+)
+async def test_a_verdict_is_read_after_thinking_and_among_braces(answer: str) -> None:
+    """The one verdict of the answer counts."""
+    judge = pr.scorers.Judge("Is it kind?", model=lambda messages: answer)
+    feedback = await judge(inputs={}, outputs="hello", expectations={}, trace=None)  # type: ignore[arg-type]  # it is not read
+    assert (feedback.score, feedback.rationale) == (1.0, "kind")
+
+
+async def test_two_verdicts_are_none() -> None:
+    """A judge that says both is asked again, and then has given none."""
+    judge = pr.scorers.Judge("Is it kind?", model=lambda messages: '{"verdict": "yes"} {"verdict": "no"}')
+    with pytest.raises(pr.errors.ModelUnavailable, match="no verdict that can be read"):
+        await judge(inputs={}, outputs="hello", expectations={}, trace=None)  # type: ignore[arg-type]  # it is not read
