@@ -39,8 +39,6 @@ state = _State()  # a wrapper that another library wrapped after us cannot be ta
 class RecordingHandler(BaseCallbackHandler):
     """Turns one recording's callbacks into spans."""
 
-    run_inline = True  # else each event of an async run is a task of its own
-
     def __init__(self, trace: Recorder) -> None:
         # Weakly: handlers are kept by trace, and one that held its trace would keep every recording of the process alive.
         self._ref = ref(trace)
