@@ -940,3 +940,15 @@ def test_a_package_without_init_file_is_part_of_the_name_if_the_code_imports_it(
     assert module_of(str(file), "deep_search.prompts").name == "deep_search/prompts"
     assert module_of(str(file), "prompts").name == "prompts"
     assert module_of(str(file), "other.prompts").name == "prompts"
+
+
+@pytest.mark.parametrize("call", ["llm.invoke([{}])", "await llm.ainvoke([{}])", "Runner.run_sync(agent, {})"])
+def test_the_name_of_an_answer_is_not_that_of_the_prompt(tmp_path: Path, call: str) -> None:
+    """It is named after the function; a constructor's variable names what it holds."""
+    text = 'f"Write a note about {topic}, please."'
+    file = tmp_path / "lead.py"
+    file.write_text(
+        f"async def ask(topic):\n    r = {call.format(text)}\n    note = Prompt({text.replace('note', 'song')})\n    return r\n"
+    )
+    sources = Sources([module_of(str(file))])
+    assert [template.name for template in sources.templates] == ["lead.ask", "lead.ask.note"]

@@ -27,6 +27,9 @@ from prompt_registry_plugin.sources.values import (
 )
 from prompt_registry_plugin.templates.pattern import letters
 
+_MODEL_CALLS = frozenset(
+    "invoke ainvoke stream astream batch abatch run run_sync run_stream run_streamed create parse generate agenerate".split()
+)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -123,7 +126,8 @@ class StatementReader:
             self._hold(name, label, value, node.lineno, place)
         # A dictionary's texts are found here. A list's may become pieces of one text, so they are found when the list is used.
         is_list = isinstance(value, Items) and isinstance(node, ast.List | ast.Tuple | ast.BinOp)
-        self._finder.visit(node, place.at(*label), is_piece=name is not None and (is_list or is_texts(value)))
+        named = place if place.kind == "function" and _is_model_call(node) else place.at(*label)
+        self._finder.visit(node, named, is_piece=name is not None and (is_list or is_texts(value)))
 
     def _hold(self, name: str, label: tuple[str, ...], value: Value, line: int, place: Place) -> None:
         if place.kind != "function" or name.startswith("self."):
@@ -294,6 +298,12 @@ class StatementReader:
         changing: dict[str, Value] = {name: None for name, count in count_assignments(node).items() if count > 1}
         instance.values = {**{f"self.{name}": value for name, value in inner.scope.values.items()}, **changing}
         place.scope.values[node.name] = Entries(dict(inner.scope.values))
+
+
+def _is_model_call(node: ast.expr) -> bool:
+    """Whether an expression calls a model or an agent: the name that gets its answer says nothing about the prompt."""
+    call = node.value if isinstance(node, ast.Await) else node
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _MODEL_CALLS
 
 
 def _is_choice(value: Value) -> bool:
