@@ -29,14 +29,17 @@ from prompt_registry_plugin.cli.list_ import list_prompts
 from prompt_registry_plugin.cli.plugins import plugins
 from prompt_registry_plugin.cli.promote import promote
 from prompt_registry_plugin.cli.protect import protect
+from prompt_registry_plugin.cli.pull import pull
+from prompt_registry_plugin.cli.push import push
 from prompt_registry_plugin.cli.rename import rename
+from prompt_registry_plugin.cli.resolve import resolve
 from prompt_registry_plugin.cli.rollback import rollback
 from prompt_registry_plugin.cli.run_program import run
 from prompt_registry_plugin.cli.runs import runs
 from prompt_registry_plugin.cli.serve_prompt import serve_prompt
 from prompt_registry_plugin.cli.settings import registry_option
 from prompt_registry_plugin.cli.show import show
-from prompt_registry_plugin.cli.sync import pull, push, resolve, status
+from prompt_registry_plugin.cli.status import status
 from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.try_ import try_
 from prompt_registry_plugin.cli.unalias import unalias
