@@ -130,3 +130,15 @@ def test_the_simulated_model_takes_what_it_is_sent() -> None:
     body = {"model": "offline-task", "messages": [{"role": "user", "content": "improve the prompt " * 40_000}]}
     assert client.post("/v1/chat/completions", json=body).status_code == 200
     assert client.get("/health", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_half_a_character_is_the_callers_mistake(registry: pr.PromptRegistry) -> None:
+    """400 rather than 502: no model can be sent it."""
+    from prompt_registry_plugin.server.prompt import create_prompt_app
+
+    pr.register_prompt("p", "{{q}}")
+    client = TestClient(create_prompt_app(pr.PromptAgent("p", "offline:task")), base_url="http://localhost")
+    headers = {"content-type": "application/json"}
+    answer = client.post("/invocations", content=b'{"inputs": {"q": "\\ud800"}}', headers=headers)
+    assert answer.status_code == 400
+    assert "not JSON" in answer.json()["message"]

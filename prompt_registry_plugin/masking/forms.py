@@ -146,11 +146,8 @@ def _cookie(match: re.Match[str]) -> bool:
 
 def _authorization(match: re.Match[str]) -> bool:
     value = match["secret"]
-    return (
-        is_opaque(value)
-        or is_basic_login(value)
-        or (len(value) >= 8 and "=" not in value.rstrip("=") and not re.fullmatch(r"[A-Za-z]?[a-z]*[.:,;]?", value))
-    )
+    is_name = re.fullmatch(r"[\w-]+[.:,;]*", value) or re.search(r"://|@|=[^=]", value)
+    return is_opaque(value) or is_basic_login(value) or (len(value) >= 8 and not is_name)
 
 
 def _private_key(match: re.Match[str]) -> bool:
