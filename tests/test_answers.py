@@ -143,10 +143,12 @@ MARKS: st.SearchStrategy[Callable[[str], str]] = st.sampled_from(
 def test_what_is_read_is_the_whole_text_or_nothing(
     text: str, mark: Callable[[str], str], thought: str, before: str, after: str, cut: float | None
 ) -> None:
-    """Whatever is around it, in it, and wherever the answer was cut off."""
+    """Whatever is around it, in it, and wherever the answer was cut off. The instruction before had the same fences."""
     answer = "\n".join(part for part in (thought, before, mark(text), after) if part)
     answer = answer if cut is None else answer[: int(cut * len(answer))]
-    read, _ = read_instruction(answer, "Start here, kindly.\nBe good.\nEnd there.", fence_for(text))
+    fences = [line for line in text.split("\n") if line.startswith(("```", "~~~"))]
+    current = "\n".join(["Start here, kindly.", "Be good.", *fences, "End there."])
+    read, _ = read_instruction(answer, current, fence_for(text))
     assert read in (None, text.strip())
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 _THINKING = r"think|thinking|thought|thoughts|reasoning|scratchpad"
 _TAG = re.compile(rf"^[ \t]*<(?P<end>/?)(?P<name>{_THINKING})>|(?P<late></(?:{_THINKING})>)[ \t]*$", re.I | re.M)
-_FENCE = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^\n`]*)$", re.M)
+_START = re.compile(rf"<(?:{_THINKING})>", re.I)
+_FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[^\n`]*$", re.M)
 _MAX_OBJECTS = 50  # braces that are tried as the start of a JSON object, so that a hostile answer costs no quadratic time
 
 
@@ -42,34 +43,26 @@ def _part_text(part: Any) -> str | None:
 
 
 def without_thinking(answer: str) -> str:
-    """Return an answer without its thinking, such as `<think>…</think>`; empty if the thinking has no end.
+    """Return an answer without the thinking before its first fenced block, such as `<think>…</think>`; empty if that has no end.
 
-    What stands before an end without a start is thinking as well. Tags in a fenced block after the thinking are left alone.
+    What stands before an end without a start is thinking as well, with its blocks. Other tags of thinking are part of the answer.
     """
     answer = answer.replace("\r\n", "\n")
-    while (first := _first_tag(answer)) is not None:
-        if first["end"] or first["late"]:
-            answer = answer[first.end() :]
+    while (tag := _TAG.search(answer)) is not None:
+        before = answer[: tag.start()]
+        fences = len(_FENCE.findall(before))
+        if tag["end"] or tag["late"]:
+            if fences % 2 or _START.search(before):  # within a block, or the end of thinking that the block tells of
+                break
+            answer = answer[tag.end() :]
             continue
-        end = _end_of_thinking(answer, first.end())
+        if fences:
+            break
+        end = _end_of_thinking(answer, tag.end())
         if end is None:
             return ""
-        answer = answer[: first.start()] + answer[end:]
+        answer = before + answer[end:]
     return answer
-
-
-def _first_tag(answer: str) -> re.Match[str] | None:
-    """Return the first tag of thinking outside of fenced blocks."""
-    position = 0
-    while True:
-        tag, fence = _TAG.search(answer, position), _FENCE.search(answer, position)
-        if tag is None or fence is None or tag.start() <= fence.start():
-            return tag
-        close = re.compile(rf"^ {{0,3}}{re.escape(fence['mark'])}{re.escape(fence['mark'][0])}*[ \t]*$", re.M)
-        end = close.search(answer, fence.end())
-        if end is None:  # a text that was cut off; it is not read anyway
-            return None
-        position = end.end()
 
 
 def _end_of_thinking(answer: str, start: int) -> int | None:

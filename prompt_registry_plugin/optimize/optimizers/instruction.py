@@ -227,7 +227,17 @@ def _only_text(lines: Sequence[str], blocks: Sequence[tuple[_Line, _Line]], curr
         found = [(mark, text) for mark, text in found if mark == fence]
     if len(found) > 1:
         found = [(mark, text) for mark, text in found if text != current]
-    return found[0][1] if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    mark, text = found[0]
+    # With other fences than the old one, the text may end at one of its own, unless the fence was chosen for the answer.
+    chosen = len(fence) > 3 and mark == fence
+    old = _fence_lines(current)
+    return text if chosen or not old or _fence_lines(text) == old else None
+
+
+def _fence_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if _FENCE.match(line)]
 
 
 def _fault(text: str, current: str) -> str | None:
