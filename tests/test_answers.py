@@ -154,8 +154,8 @@ def test_what_is_read_is_the_whole_text_or_nothing(
 
 @given(text=LINES)
 def test_the_fence_that_is_asked_for_is_always_read(text: str) -> None:
-    """It is longer than any in the text, so nothing in the text can end it."""
-    if text.count("<think>") == text.count("</think>"):
+    """It is longer than any in the text, so nothing in the text can end it. Stray tags of thinking are another matter."""
+    if "think>" not in text:
         fence = fence_for(text, 4)
         assert read_instruction(f"Here:\n{in_fence(text, fence)}\nBye.", text, fence)[0] == text
 

@@ -43,7 +43,9 @@ def _part_text(part: Any) -> str | None:
 
 
 def without_thinking(answer: str) -> str:
-    """Return an answer without the thinking before its first fenced block, such as `<think>…</think>`; empty if that has no end.
+    """Return an answer without the thinking that it begins with, such as `<think>…</think>`.
+
+    Return an empty string if the thinking has no end, or begins later, before any fenced block: it may hold a draft.
 
     What stands before an end without a start is thinking as well, with its blocks. Other tags of thinking are part of the answer.
     """
@@ -58,10 +60,10 @@ def without_thinking(answer: str) -> str:
             continue
         if fences:
             break
-        end = _end_of_thinking(answer, tag.end())
+        end = None if before.strip() else _end_of_thinking(answer, tag.end())
         if end is None:
             return ""
-        answer = before + answer[end:]
+        answer = answer[end:]
     return answer
 
 
