@@ -64,6 +64,15 @@ def test_a_program_of_the_standard_library_loads_no_plugin() -> None:
 
 
 @pytest.mark.process
+def test_a_program_may_begin_with_any_module_of_the_standard_library() -> None:
+    """`dataclasses` imports `copy`, which tries a package of Jython: plugins, which need `dataclasses`, are not loaded then."""
+    for first in ("dataclasses", "pickle", "platform"):
+        assert start(f"import {first}; import langchain_core\n" + ENABLED, "langchain") == "['langchain']\n"
+    look = "import dataclasses, pickle\ntry:\n import org.python.core\nexcept ImportError:\n print('pluggy' in sys.modules)"
+    assert start(look) == "False\n"
+
+
+@pytest.mark.process
 def test_to_find_the_adapters_costs_little() -> None:
     """The first import beyond the standard library loads plugins: no event loop, no TLS, no command line, and no records."""
     heavy = (

@@ -5,8 +5,8 @@
 
 Which module an adapter waits for is known to the adapter alone, and to find the adapters, plugins have to be loaded. At the start of
 Python that would be paid by every process, most of which import no framework and end soon. So the start-up hook looks only at the names
-of imports. The first one that is neither the standard library nor this package makes it load the plugins: no framework has been imported
-before that. A program that needs nothing but the standard library never pays.
+of imports. The first one that exists and is neither the standard library nor this package makes it load the plugins: no framework has
+been imported before that. A program that needs nothing but the standard library never pays.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class _ImportWatcher:
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if self._waiting is None:
-            if fullname.partition(".")[0] in _NO_FRAMEWORK:
-                return None
+            if fullname.partition(".")[0] in _NO_FRAMEWORK or _find_behind(self, fullname, path, target) is None:
+                return None  # `copy`, which `dataclasses` imports, tries a package of Jython: plugins could not be loaded there
             self.find_adapters()
             if fullname in sys.modules:
                 # A plugin imports the framework that it connects. To load the module a second time would make classes that no
