@@ -118,7 +118,7 @@ def _compile_message(message: object, where: str, compile_text: CompileText) -> 
         raise InvalidTemplate(f"{where} is a mapping with 'role' and 'content', not a {kind}")
     if message.get("type") == "placeholder":
         name = message.get("name")
-        if not isinstance(name, str) or not re.fullmatch(VARIABLE_NAME, name, re.ASCII):
+        if not isinstance(name, str) or not re.fullmatch(VARIABLE_NAME, name):
             raise InvalidTemplate(f"{where} is a placeholder without a valid 'name': {name!r}")
         optional = message.get("optional", False)
         if not isinstance(optional, bool):

@@ -1,4 +1,7 @@
-"""The `jinja2` dialect: the full language in Jinja's immutable sandbox. Undefined variables are errors.
+"""The `jinja2` dialect: the full language in Jinja's immutable sandbox.
+
+A variable without a value is false in a condition and equal to nothing; writing it out, or looping over it, is an error. An inline
+`if` without `else` writes nothing when it is false. The filter `json` writes a value as JSON, `json(2)` indented by two spaces.
 
 Values are data and never compiled. Templates cannot read private attributes, change their values or load other templates. The
 length of the result is limited.
@@ -6,12 +9,14 @@ length of the result is limited.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
-from jinja2.exceptions import UndefinedError
+from jinja2 import ChainableUndefined, TemplateSyntaxError, Undefined, meta, nodes
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.utils import missing
 
 from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable
 from prompt_registry_plugin.templates.jinja_limits import LimitedSandbox, Limits, Rendering
@@ -20,7 +25,39 @@ from prompt_registry_plugin.templates.text import TextTemplate, missing_variable
 MAX_OUTPUT = 1_000_000
 """The most characters that a rendered template may have. A loop in a template could otherwise fill the memory."""
 
+_MAX_INDENT = 16
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+class _Missing(ChainableUndefined):
+    """A variable without a value: a condition may ask for it, but it cannot become text."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if self._undefined_name is None and self._undefined_obj is missing:
+            return ""  # an inline `if` without `else`
+        return str(self._fail_with_undefined_error())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._fail_with_undefined_error())
+
+    def __len__(self) -> int:
+        return len(self._fail_with_undefined_error())
+
+    __html__ = __str__
+
+
+def _write_json(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON in which no character is escaped without need; on one line, without spaces, if `indent` is None."""
+    if isinstance(value, Undefined):
+        str(value)  # raises, and names the variable
+    if indent is not None and not 0 <= indent <= _MAX_INDENT:
+        raise SecurityError(f"an indentation of over {_MAX_INDENT}")
+    text = json.dumps(value, ensure_ascii=False, indent=indent or None, separators=None if indent else (",", ":"))
+    if len(text) > MAX_OUTPUT:
+        raise SecurityError(f"a value would have over {MAX_OUTPUT:,} characters")
+    return text
 
 
 class JinjaTemplate(TextTemplate):
@@ -82,4 +119,6 @@ def compile_jinja(source: str, where: str) -> JinjaTemplate:
 
 @lru_cache(maxsize=1)
 def _environment() -> LimitedSandbox:
-    return LimitedSandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, cache_size=0)
+    sandbox = LimitedSandbox(undefined=_Missing, autoescape=False, keep_trailing_newline=True, cache_size=0)
+    sandbox.filters["json"] = _write_json
+    return sandbox

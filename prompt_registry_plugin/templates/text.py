@@ -1,5 +1,7 @@
 """The default dialect: `{{name}}` and includes, nothing else, rendered in a single pass.
 
+A name holds letters of any script, digits and `_`, with `.` or `-` between parts: `{{user-name}}`, `{{質問}}`.
+
 A template is split at its variables when it is compiled. Rendering joins the pieces with the values. Values are never parsed, so
 user input cannot become a variable. Single braces (JSON, code) are literal text. Write two literal opening braces as
 `{{ '{{' }}`, as in Jinja. Two closing braces need no escape.
@@ -17,11 +19,14 @@ from typing import Any, NamedTuple
 from prompt_registry_plugin.errors import InvalidTemplate, MissingVariable, did_you_mean
 from prompt_registry_plugin.moved import forward_old_names
 
-VARIABLE_NAME = r"[A-Za-z_]\w*(?:\.\w+)*"
+# Letters, digits and marks of every script, no spaces, and no characters that are invisible or that turn the direction of a line.
+_NAME_PART = r"[\w\u0300-\u061b\u061d-\u167f\u1681-\u180d\u1810-\u1fff\u2c00-\u2fff\u3001-\ud7ff\uf900-\ufdff]+"
+VARIABLE_NAME = rf"[^\W\d](?:{_NAME_PART})?(?:[.\-]{_NAME_PART})*"
+"""A regular expression of what may name a variable: letters of any script, digits, `_`, and `.` or `-` between parts."""
 _OPENING = "{{"
+_SPACE = r"[ \t\r\n\f\v]*"
 _TOKEN = re.compile(
-    r"\{\{\s*(?:(?P<name>" + VARIABLE_NAME + r")|>\s*(?P<include>[^\s{}]+)|'\{\{')\s*\}\}",
-    re.ASCII,
+    rf"\{{\{{{_SPACE}(?:(?P<name>{VARIABLE_NAME})|>{_SPACE}(?P<include>[^\s{{}}]+)|'\{{\{{'){_SPACE}\}}\}}"
 )
 _ESCAPE = "{{ '{{' }}"
 
