@@ -57,7 +57,7 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "evaluation": ("evaluation.evaluate",),
     "filters": ("store.filters",),
     "formats": ("transfer.formats",),
-    "formats.dotprompt": ("transfer.formats.dotprompt",),
+    "formats.dotprompt": ("transfer.formats.prompt_file", "transfer.formats.dotprompt"),
     "formats.langfuse": ("transfer.formats.langfuse",),
     "formats.langsmith": ("transfer.formats.langsmith",),
     "formats.mlflow": ("transfer.formats.mlflow",),

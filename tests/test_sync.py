@@ -14,7 +14,7 @@ import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
 from prompt_registry_plugin.transfer import folder as sync
 from prompt_registry_plugin.transfer.archive import restore_registry
-from prompt_registry_plugin.transfer.formats.dotprompt import content_hash, from_text, to_text
+from prompt_registry_plugin.transfer.formats.prompt_file import content_hash, from_text, to_text
 
 
 def states(registry: pr.PromptRegistry, folder: Path) -> dict[str, str]:

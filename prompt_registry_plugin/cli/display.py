@@ -24,7 +24,7 @@ from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import CoverageRow, Span
 from prompt_registry_plugin.tracing.trace import Trace
-from prompt_registry_plugin.transfer.formats.dotprompt import to_text
+from prompt_registry_plugin.transfer.formats.prompt_file import to_text
 
 _STATES = {"winner": "bold green", "checkpoint": "green", "committed": "green", "accepted": "cyan", "rejected": "red"}
 _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}

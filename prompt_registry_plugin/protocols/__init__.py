@@ -154,10 +154,29 @@ class ImportedPrompt:
     """Version number by alias."""
     tags: Mapping[str, str]
     """Tags of the prompt as a whole."""
+    original: str = ""
+    """Its name in the source, if the registry does not allow that name; else empty."""
+    notes: Sequence[str] = ()
+    """What is different here, each a clause for people, such as "variable 'user name' is 'user_name' here"."""
+    left_out: Sequence[str] = ()
+    """Parts of the prompt that were not imported, each with its reason."""
 
 
-Importer = Callable[[str], Iterable[ImportedPrompt]]
-"""A function that reads prompts from a path or an address. Raises `UserError` for what it cannot read."""
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A prompt, or a version of one, that an importer found and could not carry over exactly."""
+
+    name: str
+    """Its name in the source, or its file."""
+    reason: str
+    """Why it was left out, and what to do."""
+
+
+Importer = Callable[[str], Iterable[ImportedPrompt | LeftOut]]
+"""A function that reads prompts from a path or an address.
+
+It yields `LeftOut` for a single prompt that it cannot read, and raises `UserError` if it cannot read the source at all.
+"""
 
 
 class Executor(Protocol):
@@ -182,6 +201,7 @@ __all__ = [
     "Executor",
     "ImportedPrompt",
     "Importer",
+    "LeftOut",
     "Model",
     "NewMove",
     "NewVersion",

@@ -23,7 +23,7 @@ from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
 from prompt_registry_plugin.registry.registry import PromptRegistry
-from prompt_registry_plugin.transfer.formats.dotprompt import content_hash
+from prompt_registry_plugin.transfer.formats.prompt_file import content_hash
 
 _FORMAT = 1
 

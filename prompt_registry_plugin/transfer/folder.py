@@ -21,7 +21,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.records import digest
 from prompt_registry_plugin.registry.registry import PromptRegistry
-from prompt_registry_plugin.transfer.formats.dotprompt import SUFFIX, content_hash, from_text, to_text
+from prompt_registry_plugin.transfer.formats.prompt_file import SUFFIX, content_hash, from_text, to_text
 
 LOCK = "prompts.lock"
 _IGNORED = frozenset({"node_modules", "__pycache__", "site-packages", "venv", "env", "vendor", "dist", "build"})

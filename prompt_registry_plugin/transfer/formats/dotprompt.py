@@ -1,195 +1,160 @@
-"""One prompt as one `.prompt` file: YAML front matter, then the text.
+"""dotprompt: YAML front matter with picoschema, then Handlebars, as Genkit and other tools of Google write it.
 
-    ---
-    name: support
-    model: gpt-x                  # model_config, its `model` on a line of its own
-    config: {temperature: 0.2}
-    input:
-      schema: {type: object, properties: {name: {type: string}}}     # typed variables
-    output:
-      schema: {type: object, …}                                      # response_format
-    ---
-    You help {{name}}.
-
-The body of a chat begins each message with `{{role "user"}}` on a line of its own, and a placeholder is
-`{{placeholder "history"}}`, or `{{placeholder "history" optional}}`. What such a body cannot hold (parts, tool calls, odd line ends)
-stands as `template:` in the front matter instead. What is written is read back before it is trusted.
+Files of this registry have the same suffix and a form of their own (`prompt_file`). They are recognized and read as such.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
+from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.records import EMPTY
-from prompt_registry_plugin.transfer.formats.reading import front_matter, name_from, read_text
+from prompt_registry_plugin.transfer.formats import prompt_file
+from prompt_registry_plugin.transfer.formats.credentials import without_credentials
+from prompt_registry_plugin.transfer.formats.dotprompt_body import Inputs, read_body
+from prompt_registry_plugin.transfer.formats.files import each_file, file_name, find_files
+from prompt_registry_plugin.transfer.formats.names import name_from, renamed
+from prompt_registry_plugin.transfer.formats.picoschema import UnknownSchema, to_json_schema
+from prompt_registry_plugin.transfer.formats.reading import parse_yaml, read_text
 
-SUFFIX = ".prompt"
-_MARKER = re.compile(r'\{\{(?:role "(?P<role>[^"{}]+)"|placeholder "(?P<name>[\w.]+)"(?P<optional> optional)?)\}\}[ \t]*')
-_KEYS = ("name", "model", "config", "input", "output", "tools", "template_format", "template", "description")
-
-
-def to_text(version: PromptVersion) -> str:
-    """The file of a version, in an order that never changes."""
-    for in_front, unicode in ((False, True), (True, True)):
-        text = _write(version, in_front, unicode)
-        if content_hash(from_text(text, version.name)) == version.content_hash:
-            return text
-    return _write(version, in_front=True, unicode=False)  # odd line ends survive only as escapes
-
-
-def from_text(text: str, name: str) -> NewVersion:
-    """What a file says; `name` is what its place says. Raises `UserError`."""
-    head, body = front_matter(text, f"{name}{SUFFIX}")
-    if unknown := sorted(head.keys() - set(_KEYS)):
-        raise UserError(f"{name}{SUFFIX}: {unknown[0]!r} is not known here; there are {', '.join(_KEYS)}")
-    if head.get("name", name) != name:
-        raise UserError(f"{name}{SUFFIX} says that its name is {head['name']!r}; move the file, or correct the name in it")
-    config = dict(_mapping(head, "config", name))
-    if "model" in head:
-        config = {"model": head["model"], **config}
-    return NewVersion(
-        name,
-        head["template"] if "template" in head else _template(body),
-        commit_message=head.get("description"),
-        template_format=head.get("template_format", "double_brace"),
-        variables=_variables(_mapping(head, "input", name).get("schema") or {}) or EMPTY,
-        response_format=_mapping(head, "output", name).get("schema"),
-        model_config=config if {"config", "model"} & head.keys() else None,
-        tools=head.get("tools"),
-    )
+_FRONT_MATTER = re.compile(
+    r"(?:(?:#[^\n]*|[ \t]*)\n)*---\s*(?:\r\n|\r|\n)([\s\S]*?)(?:\r\n|\r|\n)---\s*(?:\r\n|\r|\n)([\s\S]*)"
+)
+_OPTIONS = ("toolChoice", "maxTurns", "returnToolRequests")
+_READ = ("model", "config", "description", "input", "output", "tools", "toolDefs", *_OPTIONS)
 
 
-def read(source: str) -> Iterable[ImportedPrompt]:
-    """The prompts of one file, or of every `.prompt` file in a folder, of this or another tool.
+def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
+    """Yield the prompt of one file, or of every `.prompt` file in a folder; a file that cannot be read is left out.
 
-    Keys that mean nothing here (`ext`, `metadata`) are left out.
+    Partials (`_name.prompt`) are written into the prompts that include them, and are not prompts themselves.
     """
-    import yaml
-
-    path = Path(source)
-    files = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"there is no {SUFFIX} file in {path}")
-    for file in files:
-        head, body = front_matter(read_text(file), file)
-        known = {key: head[key] for key in _KEYS if key in head and key != "name"}
-        relative = file.relative_to(path) if path.is_dir() else Path(file.name)
-        name = name_from(relative.with_suffix("").as_posix(), "prompt")
-        yield ImportedPrompt(name, [from_text(f"---\n{yaml.safe_dump(known)}---\n{body}", name)], {}, {})
-
-
-def content_hash(draft: NewVersion) -> str:
-    """The hash that a draft has as a version."""
-    version = PromptVersion(
-        draft.name, 0, draft.template, template_format=draft.template_format, response_format=draft.response_format,
-        model_config=draft.model_config, tools=draft.tools, variable_schemas=draft.variables,
-    )  # fmt: skip
-    return version.content_hash
+    path = Path(source).expanduser()
+    folder = path if path.is_dir() else path.parent
+    partials = {
+        file.stem.removeprefix("_"): read_text(file, keep_line_ends=True)
+        for file in (find_files(folder, prompt_file.SUFFIX) if path.is_dir() else sorted(folder.glob(f"_*{prompt_file.SUFFIX}")))
+        if file.name.startswith("_")
+    }
+    used: set[str] = set()
+    for found in each_file(path, prompt_file.SUFFIX, lambda file, root: _prompt(file, root, partials, used)):
+        name = Path(found.original or found.name if isinstance(found, ImportedPrompt) else found.name).name
+        if not (path.is_dir() and name.startswith("_") and name.removesuffix(prompt_file.SUFFIX)[1:] in used):
+            yield found
 
 
-def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
-    import yaml
+def _prompt(path: Path, folder: Path | None, partials: Mapping[str, str], used: set[str]) -> ImportedPrompt:
+    text = read_text(path, keep_line_ends=True)
+    original = file_name(path, folder)
+    name = name_from(original, "prompt")
+    if prompt_file.is_own(text, original):
+        return ImportedPrompt(name, [prompt_file.from_text(text.replace("\r\n", "\n"), name)], {}, {})
+    match = _FRONT_MATTER.fullmatch(text)
+    head = parse_yaml(match[1], path, version="1.2") if match else {}
+    if head is not None and not isinstance(head, dict):
+        raise UserError(f"the front matter of {path} is not a mapping, but a {type(head).__name__}")
+    settings = _Settings(head or {}, path)
+    body = read_body(match[2].strip("\ufeff \t\r\n\f\v\u00a0") if match else text, settings.inputs, partials, str(path))
+    used |= body.partials
+    version = NewVersion(
+        name,
+        body.template,
+        commit_message=settings.description,
+        tags=settings.tags,
+        template_format=body.template_format,
+        variables={body.names[name]: schema for name, schema in settings.schemas.items() if name in body.names} or EMPTY,
+        model_config=settings.model_config or None,
+        response_format=settings.response_format,
+        tools=settings.tools or None,
+        created_by="dotprompt",
+    )
+    unused = [f"input {key!r} is not used in the text" for key in sorted(settings.inputs.names - body.names.keys())]
+    return ImportedPrompt(name, [version], {}, {}, renamed(original, name), [*settings.notes, *body.notes, *unused], settings.left_out)
 
-    head: dict[str, Any] = {"name": version.name}
-    config = dict(version.model_config or {})
-    if isinstance(config.get("model"), str):
-        head["model"] = config.pop("model")
-    if config or (version.model_config is not None and "model" not in head):
-        head["config"] = config
-    if version.variable_schemas:
-        head["input"] = {"schema": {"type": "object", "properties": dict(version.variable_schemas)}}
-    if version.response_format is not None:
-        head["output"] = {"schema": version.response_format}
-    if version.tools is not None:
-        head["tools"] = version.tools
-    if version.template_format != "double_brace":
-        head["template_format"] = version.template_format
-    body = None if in_front else _body(version.template)
-    if body is None:
-        head["template"] = version.template
-    written = yaml.safe_dump(_to_plain(head), sort_keys=False, allow_unicode=unicode, width=1000)
-    return f"---\n{written}---\n{body or ''}"
 
+class _Settings:
+    """The front matter of a file."""
 
-def _body(template: Any) -> str | None:
-    """The text below the front matter, or None when the template does not fit there."""
-    if isinstance(template, str):
-        return None if "\r" in template or _MARKER.match(template) else f"{template}\n"
-    lines = []
-    for message in template:
-        if message.get("type") == "placeholder":
-            lines.append('{{placeholder "' + message["name"] + '"' + " optional" * bool(message.get("optional")) + "}}\n")
-        elif message.keys() == {"role", "content"} and isinstance(message["content"], str) and "\r" not in message["content"]:
-            lines.append('{{role "' + message["role"] + '"}}\n' + message["content"] + "\n")
-        else:
+    def __init__(self, head: dict[str, Any], path: Path) -> None:
+        self.notes: list[str] = []
+        self.left_out: list[str] = []
+        self._path = path
+        self.description = None if head.get("description") is None else str(head["description"])
+        config: dict[str, Any] = {"model": head["model"]} if head.get("model") else {}
+        config |= self._mapping(head.get("config"), "config")
+        config |= {key: head[key] for key in _OPTIONS if key in head}
+        self.model_config, dropped = without_credentials(config, "config")
+        self.left_out += dropped
+        output = self._output(head.get("output"))
+        self.response_format = self._schema(output.get("schema"), "output.schema")
+        rest = {key: value for key, value in head.items() if key not in _READ}
+        rest |= {f"output.{key}": value for key, value in output.items() if key != "schema"}
+        self.tags = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in rest.items()}
+        self.tools = self._tools(head.get("tools"), head.get("toolDefs"))
+        self._read_inputs(self._mapping(head.get("input"), "input"))
+
+    def _read_inputs(self, given: Mapping[str, Any]) -> None:
+        schema = self._schema(given.get("schema"), "input.schema") or {}
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, Mapping) else {}
+        defaults = self._mapping(given.get("default"), "input.default")
+        self.inputs = Inputs(schema, dict(defaults))
+        self.schemas: dict[str, Any] = {}
+        for name, property_schema in properties.items():
+            checked = self._checked(property_schema, f"input.schema.{name}")
+            if checked is not None:
+                self.schemas[name] = {**checked, **({"default": defaults[name]} if name in defaults else {})}
+
+    def _output(self, value: Any) -> Mapping[str, Any]:
+        return self._mapping(value, "output")
+
+    def _schema(self, value: Any, where: str) -> dict[str, Any] | None:
+        """Return a JSON Schema, or None, if there is none or it is left out."""
+        try:
+            schema = to_json_schema(value)
+        except UnknownSchema as error:
+            self.left_out.append(f"{where}: {error}")
             return None
-    return "".join(lines)
+        except UserError as error:
+            raise UserError(f"{where} of {self._path}: {error}") from error
+        if isinstance(schema, dict) and where == "output.schema":
+            return self._checked(schema, where)
+        return schema if isinstance(schema, dict) else None
 
+    def _checked(self, schema: Any, where: str) -> dict[str, Any] | None:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
 
-def _template(body: str) -> Any:
-    lines = body.split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()  # the line end that every file has
-    if not lines or not _MARKER.fullmatch(lines[0]):
-        return "\n".join(lines)
-    messages: list[dict[str, Any]] = []
-    content: list[str] = []
-    for line in lines:
-        marker = _MARKER.fullmatch(line)
-        if marker is None:
-            content.append(line)
-            continue
-        _close(messages, content)
-        if marker["role"]:
-            messages.append({"role": marker["role"], "content": ""})
-        else:
-            messages.append({"type": "placeholder", "name": marker["name"], **({"optional": True} if marker["optional"] else {})})
-    _close(messages, content)
-    return messages
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            self.left_out.append(f"{where}: it is not a JSON Schema ({error.message[:80]})")
+            return None
+        return dict(schema) if isinstance(schema, Mapping) else {}
 
+    def _tools(self, names: Any, definitions: Any) -> list[dict[str, Any]]:
+        tools: list[dict[str, Any]] = []
+        for tool in definitions if isinstance(definitions, list) else []:
+            if not isinstance(tool, Mapping) or not tool.get("name"):
+                raise UserError(f"'toolDefs' of {self._path} are mappings with a 'name'")
+            function = {"name": tool["name"], "description": tool.get("description"), "parameters": tool.get("inputSchema")}
+            tools.append({"type": "function", "function": {key: value for key, value in function.items() if value is not None}})
+        if names is not None and not isinstance(names, list):
+            raise UserError(f"'tools' of {self._path} is not a list, but {names!r:.60}")
+        for tool in names or []:
+            if isinstance(tool, Mapping):
+                tools.append(dict(tool))
+                continue
+            tools.append({"type": "function", "function": {"name": str(tool)}})
+            self.notes.append(f"tool {str(tool)!r} is known by name only, because a program defines it")
+        return tools
 
-def _close(messages: list[dict[str, Any]], content: list[str]) -> None:
-    if content and messages and "content" in messages[-1]:
-        messages[-1]["content"] = "\n".join(content)
-    elif any(line.strip() for line in content):
-        raise UserError(f"the text {content[0][:40]!r} stands under no role")
-    content.clear()
-
-
-def _mapping(head: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
-    value = head.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise UserError(f"{name}{SUFFIX}: {key!r} is a mapping, not {type(value).__name__}")
-    return value
-
-
-def _variables(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Schemas by variable, from a JSON Schema of an object or from the short form of other tools (`name?: string, what it is`)."""
-    if schema.get("type") == "object" and isinstance(schema.get("properties"), Mapping):
-        return dict(schema["properties"])
-    return {str(key).split("(")[0].rstrip("?"): _short(value) for key, value in schema.items()}
-
-
-def _short(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    kind, _, description = (part.strip() for part in value.partition(","))
-    return {**({} if kind == "any" else {"type": kind}), **({"description": description} if description else {})}
-
-
-def _to_plain(value: Any) -> Any:
-    """Plain dictionaries and lists, which the YAML writer insists on."""
-    if isinstance(value, Mapping):
-        return {str(key): _to_plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return [_to_plain(item) for item in value]
-    return value
-
-
-__all__ = ["SUFFIX", "content_hash", "from_text", "read", "to_text"]
+    def _mapping(self, value: Any, what: str) -> dict[str, Any]:
+        if value is not None and not isinstance(value, dict):
+            raise UserError(f"{what!r} of {self._path} is not a mapping, but {value!r:.60}")
+        return value or {}

@@ -1,115 +1,147 @@
-"""LangSmith: the manifest of a prompt, LangChain's serialised form. It is read as data: no class in it is ever made."""
+"""LangSmith: manifests of prompts, LangChain's serialized form, alone or as commits. They are read as data: no class is ever made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidTemplate, UserError
-from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
-from prompt_registry_plugin.records import TemplateFormat
-from prompt_registry_plugin.templates.convert import from_mustache, from_single_brace
-from prompt_registry_plugin.templates.text import to_source
-from prompt_registry_plugin.transfer.formats.reading import name_from, read_json
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
+from prompt_registry_plugin.transfer.formats.langsmith_messages import MessageReader, class_of
+from prompt_registry_plugin.transfer.formats.langsmith_settings import Model, read_model
+from prompt_registry_plugin.transfer.formats.names import aliases_from, name_from, renamed
+from prompt_registry_plugin.transfer.formats.pieces import write_template
+from prompt_registry_plugin.transfer.formats.reading import read_json
 
-_ROLES = {"System": "system", "Human": "user", "AI": "assistant"}
-_SETTINGS = ("model", "model_name", "temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty", "n")
+_SEQUENCES = ("RunnableSequence", "PromptPlayground")
 
 
-def read(source: str) -> Iterable[ImportedPrompt]:
-    """The prompt of a manifest, named after its repository, or its file. Raises `UserError` for other JSON."""
+def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
+    """Yield a prompt for each repository in a file: its commits are versions, oldest first. Raises `UserError` for other JSON."""
     data = read_json(source)
+    if isinstance(data, Mapping) and isinstance(data.get("commits"), list):
+        data = [{**{key: data[key] for key in ("repo", "repo_handle", "tags") if key in data}, **commit} for commit in data["commits"]]
+    commits: dict[str, list[Mapping[str, Any]]] = {}
     for commit in data if isinstance(data, list) else [data]:
-        if not isinstance(commit, Mapping):
+        if not isinstance(commit, Mapping) or not (class_of(commit) or isinstance(commit.get("manifest"), Mapping)):
             raise UserError(f"{source} holds no LangSmith manifest")
-        manifest = commit.get("manifest", commit)
-        name = name_from(commit.get("repo") or commit.get("repo_handle") or commit.get("name") or Path(source).stem, "prompt")
-        yield ImportedPrompt(name, [_version(name, manifest, commit, source)], {}, {})
+        commits.setdefault(_repository(commit, source), []).append(commit)
+    if not commits:
+        raise UserError(f"{source} holds no LangSmith manifest")
+    for repository, found in commits.items():
+        yield from _prompt(repository, found, source)
 
 
-def _version(name: str, manifest: Any, commit: Mapping[str, Any], source: str) -> NewVersion:
-    prompt, config, tools = manifest, None, None
-    if _class(manifest) == "RunnableSequence":  # a prompt and the model that it was saved with
-        steps = manifest["kwargs"]
-        prompt = steps.get("first")
-        bound = (steps.get("last") or {}).get("kwargs") or {}
-        model = bound.get("bound") or steps.get("last") or {}
-        settings = model.get("kwargs") or {}
-        config = {key: settings[key] for key in _SETTINGS if isinstance(settings.get(key), str | int | float | list)} or None
-        tools = (bound.get("kwargs") or {}).get("tools") or None
-    kind = _class(prompt)
-    if kind == "PromptTemplate":
-        formats = {_format(prompt)}
-        template: Any = _text(prompt, name)
-    elif kind in ("ChatPromptTemplate", "StructuredPrompt"):
-        messages = prompt["kwargs"].get("messages") or []
-        formats = {found for message in messages for found in _formats(message)}
-        template = [_message(message, name) for message in messages]
-    else:
-        raise UserError(f"{source} holds no prompt that can be read, but {kind or type(prompt).__name__!r}")
-    if "jinja2" in formats and len(formats) > 1:
-        raise InvalidTemplate(f"prompt {name!r} in {source} mixes jinja2 with other template formats")
-    template_format: TemplateFormat = "jinja2" if "jinja2" in formats else "double_brace"
-    return NewVersion(
+def _repository(commit: Mapping[str, Any], source: str) -> str:
+    """Return the name of a commit's repository. The `name` of a manifest is that of its class, and names no prompt."""
+    names = [commit.get("repo"), commit.get("repo_handle"), commit.get("full_name")]
+    names += [] if class_of(commit) else [commit.get("name")]
+    return str(next((name for name in names if name), None) or Path(source).stem)
+
+
+def _prompt(repository: str, commits: list[Mapping[str, Any]], source: str) -> Iterator[ImportedPrompt | LeftOut]:
+    name = name_from(repository, "prompt")
+    versions: list[NewVersion] = []
+    notes: list[str] = []
+    left_out: list[str] = []
+    numbers: dict[str, int] = {}
+    for commit in _oldest_first(commits):
+        label = str(commit.get("commit_hash") or "")
+        where = f"{repository} in {source}" + (f", commit {label[:8]}" if label else "")
+        try:
+            version, more_notes, more_left_out = _version(name, commit, where)
+        except UserError as error:
+            yield LeftOut(f"{repository}, commit {label[:8]}" if label else repository, str(error))
+            continue
+        versions.append(version)
+        numbers[label] = len(versions)
+        notes += [note for note in more_notes if note not in notes]
+        left_out += [note for note in more_left_out if note not in left_out]
+    if not versions:
+        return
+    aliases, renames, lost = aliases_from(_tags(commits, numbers))
+    yield ImportedPrompt(name, versions, aliases, {}, renamed(repository, name), notes + renames, left_out + lost)
+
+
+def _tags(commits: list[Mapping[str, Any]], numbers: Mapping[str, int]) -> list[tuple[str, int]]:
+    tags = next((commit["tags"] for commit in commits if isinstance(commit.get("tags"), list)), [])
+    pairs = [(tag.get("tag_name") or tag.get("name"), tag.get("commit_hash")) for tag in tags if isinstance(tag, Mapping)]
+    return [(str(tag), numbers[str(commit)]) for tag, commit in pairs if tag and str(commit) in numbers]
+
+
+def _oldest_first(commits: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return commits by their time, else by their parents, else as they are."""
+    if all(commit.get("created_at") for commit in commits):
+        return sorted(commits, key=lambda commit: str(commit["created_at"]))
+    parents = {commit.get("commit_hash"): commit.get("parent_commit_hash") or commit.get("parent_hash") for commit in commits}
+    if len(parents) != len(commits) or not any(parents.values()):
+        return commits
+
+    def depth(commit: Mapping[str, Any]) -> int:
+        found, current = 0, parents.get(commit.get("commit_hash"))
+        while current is not None and found <= len(commits):
+            found, current = found + 1, parents.get(current)
+        return found
+
+    return sorted(commits, key=depth)
+
+
+def _version(name: str, commit: Mapping[str, Any], where: str) -> tuple[NewVersion, list[str], list[str]]:
+    """Return the version that a commit holds, what is different here, and what was left out."""
+    manifest = commit if class_of(commit) else commit["manifest"]
+    prompt, model = _split(manifest)
+    reader = MessageReader(where)
+    template = reader.read(prompt)
+    done = write_template(template, reader.defaults)
+    schema = prompt["kwargs"].get("schema_") or prompt["kwargs"].get("schema")
+    notes, left_out = reader.notes + model.notes + done.notes, reader.left_out + model.left_out
+    if schema is not None and (not isinstance(schema, Mapping) or class_of(schema)):
+        left_out.append("the schema of the answer: it is defined in a program")
+        schema = None
+    if prompt["kwargs"].get("structured_output_kwargs"):
+        notes.append("'structured_output_kwargs' stays with the program that calls the model")
+    created = commit.get("created_at")
+    tags = {"langsmith_commit": str(commit["commit_hash"])} if commit.get("commit_hash") else {}
+    version = NewVersion(
         name,
-        template,
-        template_format=template_format,
-        tags={"langsmith_commit": str(commit["commit_hash"])} if commit.get("commit_hash") else {},
-        response_format=prompt["kwargs"].get("schema_") or prompt["kwargs"].get("schema"),
-        model_config=config,
-        tools=tools,
+        done.template,
+        template_format=done.template_format,
+        tags=tags | ({"langsmith_model": model.name} if model.name else {}),
+        response_format=schema or model.response_format,
+        model_config=model.config or None,
+        tools=model.tools,
         created_by="langsmith",
+        created_at=datetime.fromisoformat(created) if isinstance(created, str) and _has_zone(created) else None,
     )
+    return version, notes, left_out
 
 
-def _message(message: Any, name: str) -> dict[str, Any]:
-    kind, kwargs = _class(message), (message or {}).get("kwargs") or {}
-    if kind == "MessagesPlaceholder":
-        return {"type": "placeholder", "name": kwargs["variable_name"], **({"optional": True} if kwargs.get("optional") else {})}
-    role = (
-        kwargs.get("role")
-        if kind.startswith("Chat")
-        else next((r for start, r in _ROLES.items() if kind.startswith(start)), None)
-    )
-    if role is None:
-        raise InvalidTemplate(
-            f"a message of prompt {name!r} is a {kind or 'thing without a class'}, which has no counterpart here"
-        )
-    if not kind.endswith("Template"):  # a message without variables
-        content = kwargs.get("content", "")
-        return {"role": role, "content": to_source([(content, None)]) if isinstance(content, str) else content}
-    prompt = kwargs["prompt"]
-    return {"role": role, "content": [_part(part, name) for part in prompt] if isinstance(prompt, list) else _text(prompt, name)}
+def _has_zone(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
-def _part(part: Any, name: str) -> dict[str, Any]:
-    if _class(part) == "ImagePromptTemplate":
-        url = part["kwargs"]["template"]["url"]
-        return {"type": "image_url", "image_url": {"url": _convert(url, _format(part), name)}}
-    return {"type": "text", "text": _text(part, name)}
+def _split(manifest: Any) -> tuple[Mapping[str, Any], Model]:
+    """Return the prompt of a manifest, and the model that it was saved with. Raises `UserError`."""
+    if class_of(manifest) not in _SEQUENCES:
+        return _as_prompt(manifest), Model()
+    steps = manifest.get("kwargs") or {}
+    middle = steps.get("middle")
+    rest = [*(middle if isinstance(middle, list) else []), steps.get("last")]
+    model = Model()
+    for step in rest:
+        if not model.name and class_of(step):
+            model = read_model(step)
+        elif class_of(step):
+            model.left_out.append(f"the step {class_of(step)!r} after the model")
+    return _as_prompt(steps.get("first")), model
 
 
-def _text(prompt: Any, name: str) -> str:
-    return _convert(prompt["kwargs"]["template"], _format(prompt), name)
-
-
-def _convert(text: str, template_format: str, name: str) -> str:
-    where = f"prompt {name!r}"
-    if template_format == "jinja2":
-        return text
-    return from_mustache(text, where) if template_format == "mustache" else from_single_brace(text, where)
-
-
-def _formats(message: Any) -> list[str]:
-    prompt = ((message or {}).get("kwargs") or {}).get("prompt")
-    return [_format(part) for part in (prompt if isinstance(prompt, list) else [prompt]) if isinstance(part, Mapping)]
-
-
-def _format(prompt: Mapping[str, Any]) -> str:
-    return str(prompt["kwargs"].get("template_format") or "f-string")
-
-
-def _class(value: Any) -> str:
-    path = value.get("id") if isinstance(value, Mapping) and value.get("type") == "constructor" else None
-    return str(path[-1]) if isinstance(path, list) and path else ""
+def _as_prompt(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not isinstance(value.get("kwargs"), Mapping):
+        raise UserError(f"it holds no prompt that can be read, but {class_of(value) or type(value).__name__!r}")
+    return value

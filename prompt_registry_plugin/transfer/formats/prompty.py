@@ -1,65 +1,65 @@
-"""Prompty: YAML front matter, then a chat in which lines such as `system:` begin a message; Jinja or mustache."""
+"""Prompty 1 and 2: YAML front matter, then a chat in which lines such as `system:` begin a message; Jinja or mustache.
+
+What is read here, and how it is written in the registry:
+
+- text before the first role is a system message, as Prompty makes it one;
+- `{{conversation}}` of kind `thread`, and a loop that writes `role:` and `content` of messages, are placeholders;
+- defaults (`sample` in version 1) are used if no value is given.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.protocols import ImportedPrompt, NewVersion
-from prompt_registry_plugin.transfer.formats.reading import (
-    from_braces,
-    front_matter,
-    name_from,
-    needs_jinja,
-    read_text,
-    with_texts,
-)
-
-_ROLE = re.compile(r"^[ \t]*#?[ \t]*(system|user|assistant|developer|function|tool)[ \t]*:[ \t]*$\n?", re.M | re.I)
+from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
+from prompt_registry_plugin.transfer.formats.files import each_file, file_name
+from prompt_registry_plugin.transfer.formats.names import name_from, renamed
+from prompt_registry_plugin.transfer.formats.prompty_body import Body, read_body
+from prompt_registry_plugin.transfer.formats.prompty_settings import Settings, read_settings
+from prompt_registry_plugin.transfer.formats.reading import front_matter, parse_yaml, read_text
 
 
-def read(source: str) -> Iterable[ImportedPrompt]:
-    """The prompt of one file, or of every `.prompty` file in a folder."""
-    path = Path(source)
-    files = sorted(path.rglob("*.prompty")) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"there is no .prompty file in {path}")
-    for file in files:
-        yield _prompt(file)
+def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
+    """Yield the prompt of one file, or of every `.prompty` file in a folder; a file that cannot be read is left out."""
+    yield from each_file(Path(source), ".prompty", _prompt)
 
 
-def _prompt(path: Path) -> ImportedPrompt:
-    head, body = front_matter(read_text(path), path)
-    name = name_from(head.get("name"), name_from(path.stem, "prompt"))
-    parts = _ROLE.split(body)
-    template: Any = body.strip("\n")
-    if len(parts) > 1:
-        template = [
-            {"role": role.lower(), "content": text.strip("\n")} for role, text in zip(parts[1::2], parts[2::2], strict=True)
-        ]
-    if not str(template).strip():
-        raise UserError(f"{path} has no text below its front matter")
-    jinja = needs_jinja(template if isinstance(template, str) else [message["content"] for message in template])
-    model = head.get("model") if isinstance(head.get("model"), Mapping) else {}
-    assert isinstance(model, Mapping)
-    config = {**_plain(model.get("configuration")), **_plain(model.get("parameters")), **_plain(model.get("options"))}
+def _prompt(path: Path, folder: Path | None) -> ImportedPrompt:
+    head, text = front_matter(read_text(path), path)
+    if head is None:
+        whole = parse_yaml(text, path) if text.strip() else None
+        if not isinstance(whole, str):
+            raise UserError(f"{path} has no front matter, and Prompty reads such a file as YAML that is no text")
+        head, text = {}, whole
+    settings = read_settings(head, path)
+    body = read_body(text.lstrip(), settings, str(path))
+    fallback = file_name(path, folder)
+    original = str(head.get("name") or fallback)
+    name = name_from(original, name_from(fallback, "prompt"))
+    variables, unused = _used(settings, body)
     version = NewVersion(
         name,
-        template if jinja else with_texts(template, from_braces),
-        commit_message=head.get("description") or None,
-        tags={str(tag): "true" for tag in head.get("tags") or []},
-        template_format="jinja2" if jinja else "double_brace",
-        model_config={key: value for key, value in config.items() if key not in ("type", "api_key", "response_format")} or None,
-        response_format=config["response_format"] if isinstance(config.get("response_format"), Mapping) else None,
-        created_by=", ".join(map(str, head.get("authors") or [])) or "prompty",
+        body.template,
+        commit_message=settings.description,
+        tags=settings.tags,
+        template_format=body.template_format,
+        variables=variables,
+        model_config=settings.model_config or None,
+        response_format=settings.response_format,
+        tools=settings.tools or None,
+        created_by=", ".join(settings.authors) or "prompty",
     )
-    return ImportedPrompt(name, [version], {}, {})
+    notes = [*settings.notes, *body.notes, *(f"input {key!r} is not used in the text" for key in unused)]
+    return ImportedPrompt(name, [version], {}, {}, renamed(original, name), notes, settings.left_out)
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """Settings without those that name an environment variable: `${env:…}` means something on one machine only."""
-    settings = value if isinstance(value, Mapping) else {}
-    return {str(key): item for key, item in settings.items() if not (isinstance(item, str) and item.startswith("${"))}
+def _used(settings: Settings, body: Body) -> tuple[dict[str, Any], Iterable[str]]:
+    """Return the schemas of the variables that the text has, under their names here, and the inputs that it does not have."""
+    used: Mapping[str, str] = body.variables
+    schemas = {used[name]: schema for name, schema in settings.schemas.items() if name in used and schema}
+    return schemas, sorted(settings.inputs - used.keys() - body.placeholders)
+
+
