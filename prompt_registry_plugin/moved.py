@@ -65,7 +65,7 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "formats.plugin": ("transfer.formats.plugin",),
     "formats.promptfoo": ("transfer.formats.promptfoo",),
     "formats.prompty": ("transfer.formats.prompty",),
-    "formats.reading": ("transfer.formats.reading",),
+    "formats.reading": ("transfer.formats.reading", "transfer.formats.names"),
     "keeping": ("evaluation.cache",),
     "loading": ("registry.loader",),
     "optimize.bridge": ("optimize.optimizers.bridge",),
@@ -118,7 +118,7 @@ _NEW_HOMES: dict[str, tuple[str, ...]] = {
     "tracing": ("tracing.trace", "tracing.recorder", "tracing.call_site"),
     "tracked": ("registry.tracked_runs",),
     "testing.stores": ("testing.stores", "testing.stores.versions"),
-    "transfer": ("transfer.archive",),
+    "transfer": ("transfer.archive", "transfer.imports"),
     "trying": ("evaluation.playground",),
     "variables": ("templates.schemas",),
 }
@@ -137,6 +137,7 @@ RENAMED: Mapping[str, str] = {
     "concurrency:tell_of_forks": "forks:watch_forks",
     "curation:is_uri": "datasets.dataset:is_dataset_uri",
     "curation:merged": "datasets.dataset:merge_examples",
+    "formats.reading:read_yaml": "transfer.formats.reading:parse_yaml",
     "filters:Comparison": "store.filters:Predicate",
     "keeping:KeptRollouts": "evaluation.cache:RolloutCache",
     "masking:detached": "masking:json_copy",
@@ -166,6 +167,9 @@ RENAMED: Mapping[str, str] = {
 
 GONE: Mapping[str, str] = {
     "attaching:FRAMEWORKS": "each adapter has `waits_for`",
+    "formats.reading:from_braces": "`transfer.formats.braces` reads such texts",
+    "formats.reading:needs_jinja": "`transfer.formats.jinja_text.read_text` decides",
+    "formats.reading:with_texts": "`transfer.formats.pieces.map_texts` does that for texts in pieces",
     "optimize.head:Spend": "an `EditTester` spends the budget of a test",
     "optimize.head:edit_of": "a `Proposal` has the method `as_edit`",
     "optimize.ledger:Key": "a pair is (candidate id, example id)",

@@ -19,7 +19,9 @@ def read_any_name(text: str, notes: list[str]) -> Pieces:
     Tags that are no names stay text, and are added to `notes`.
     """
     has_blocks = "{{#" in text
-    return _read(text, notes, lambda name: bool(_is_name(name) or _OTHER_NAME.fullmatch(name)) and not (has_blocks and name == "else"))
+    return _read(
+        text, notes, lambda name: bool(_is_name(name) or _OTHER_NAME.fullmatch(name)) and not (has_blocks and name == "else")
+    )
 
 
 def read_identifiers(text: str, notes: list[str]) -> Pieces:

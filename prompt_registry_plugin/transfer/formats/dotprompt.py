@@ -22,9 +22,7 @@ from prompt_registry_plugin.transfer.formats.names import name_from, renamed
 from prompt_registry_plugin.transfer.formats.picoschema import UnknownSchema, to_json_schema
 from prompt_registry_plugin.transfer.formats.reading import parse_yaml, read_text
 
-_FRONT_MATTER = re.compile(
-    r"(?:(?:#[^\n]*|[ \t]*)\n)*---\s*(?:\r\n|\r|\n)([\s\S]*?)(?:\r\n|\r|\n)---\s*(?:\r\n|\r|\n)([\s\S]*)"
-)
+_FRONT_MATTER = re.compile(r"(?:(?:#[^\n]*|[ \t]*)\n)*---\s*(?:\r\n|\r|\n)([\s\S]*?)(?:\r\n|\r|\n)---\s*(?:\r\n|\r|\n)([\s\S]*)")
 _OPTIONS = ("toolChoice", "maxTurns", "returnToolRequests")
 _READ = ("model", "config", "description", "input", "output", "tools", "toolDefs", *_OPTIONS)
 
@@ -74,7 +72,9 @@ def _prompt(path: Path, folder: Path | None, partials: Mapping[str, str], used: 
         created_by="dotprompt",
     )
     unused = [f"input {key!r} is not used in the text" for key in sorted(settings.inputs.names - body.names.keys())]
-    return ImportedPrompt(name, [version], {}, {}, renamed(original, name), [*settings.notes, *body.notes, *unused], settings.left_out)
+    return ImportedPrompt(
+        name, [version], {}, {}, renamed(original, name), [*settings.notes, *body.notes, *unused], settings.left_out
+    )
 
 
 class _Settings:
@@ -94,7 +94,9 @@ class _Settings:
         self.response_format = self._schema(output.get("schema"), "output.schema")
         rest = {key: value for key, value in head.items() if key not in _READ}
         rest |= {f"output.{key}": value for key, value in output.items() if key != "schema"}
-        self.tags = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in rest.items()}
+        self.tags = {
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in rest.items()
+        }
         self.tools = self._tools(head.get("tools"), head.get("toolDefs"))
         self._read_inputs(self._mapping(head.get("input"), "input"))
 

@@ -76,7 +76,11 @@ class _Reader:
         self._names: dict[str, str] = {}
         self._data: set[str] = set()
         self._used: set[str] = set()
-        self._reserved = {*RESERVED, *re.findall(r"\w+", text), *(word for part in partials.values() for word in re.findall(r"\w+", part))}
+        self._reserved = {
+            *RESERVED,
+            *re.findall(r"\w+", text),
+            *(word for part in partials.values() for word in re.findall(r"\w+", part)),
+        }
         self._translator = Translator(Globals(self._variable, self._datum), self._partial, self._reserved)
 
     def read(self) -> Body:
@@ -220,7 +224,9 @@ def _is_blank(items: list[Item]) -> bool:
 
 
 def _may_be_blank(text: _Text) -> bool:
-    return all((isinstance(item, str) and not item.strip()) or (isinstance(item, Code) and item.may_be_blank) for item in text.items)
+    return all(
+        (isinstance(item, str) and not item.strip()) or (isinstance(item, Code) and item.may_be_blank) for item in text.items
+    )
 
 
 def _map(value: Any, function: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Folders of prompt files: each file is read on its own, and one that cannot be read does not stop the others."""
+"""Folders of prompt files: each file is read alone, and one that cannot be read does not stop the others."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut
 
 _SKIPPED = {"node_modules", "__pycache__", "venv"}
+MALFORMED = (UserError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What reading data of an unexpected shape raises."""
 
 ReadFile = Callable[[Path, Path | None], ImportedPrompt]
 """Reads one file; gets its path, and the folder that is imported, or None for a single file."""
 
 
-def each_file(path: Path, suffix: str, read: ReadFile) -> Iterator[ImportedPrompt | LeftOut]:
-    """Yield what `read` returns for a file, or for each file with `suffix` in a folder; `LeftOut` where it raises `UserError`.
+def why(error: Exception) -> str:
+    """Return an error of `MALFORMED` as the reason why something was left out."""
+    return str(error) if isinstance(error, UserError) else f"it has another shape than expected ({type(error).__name__}: {error})"
 
-    Hidden folders, and those of installed packages, are not searched. Raises `UserError` if there is no such file.
+
+def each_file(path: Path, suffix: str, read: ReadFile) -> Iterator[ImportedPrompt | LeftOut]:
+    """Yield what `read` returns for a file, or for each file with `suffix` in a folder; `LeftOut` for one that cannot be read.
+
+    Hidden folders, and those of installed packages, are not searched. Raises `UserError` for a single file that cannot be read, and if
+    there is no file.
     """
     path = path.expanduser()
     if not path.is_dir():
@@ -29,8 +37,8 @@ def each_file(path: Path, suffix: str, read: ReadFile) -> Iterator[ImportedPromp
     for file in files:
         try:
             yield read(file, path)
-        except UserError as error:
-            yield LeftOut(str(file.relative_to(path)), str(error))
+        except MALFORMED as error:
+            yield LeftOut(str(file.relative_to(path)), why(error))
 
 
 def find_files(folder: Path, suffix: str) -> list[Path]:

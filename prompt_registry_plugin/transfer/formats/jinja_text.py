@@ -23,17 +23,17 @@ def plain_pieces(source: str, where: str) -> Pieces | None:
     expression: list[str] = []
     inside = False
     try:
-        for _line, token, value in _LEXER.lex(source):
-            if token == "data" and not inside:
+        for _line, kind, value in _LEXER.lex(source):
+            if kind == "data" and not inside:
                 found.append(value)
-            elif token == "variable_begin" and value == "{{":
+            elif kind == "variable_begin" and value == "{{":
                 inside, expression = True, []
-            elif token == "variable_end" and value == "}}" and len(expression) == 1:
+            elif kind == "variable_end" and value == "}}" and len(expression) == 1:
                 inside = False
                 found.append(Variable(expression[0]))
-            elif inside and token == "whitespace":
+            elif inside and kind == "whitespace":
                 continue
-            elif inside and token == "name" and value not in RESERVED:
+            elif inside and kind == "name" and value not in RESERVED:
                 expression.append(value)
             else:
                 return None

@@ -12,6 +12,7 @@ from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.transfer.formats.braces import read_any_name
 from prompt_registry_plugin.transfer.formats.credentials import without_credentials
+from prompt_registry_plugin.transfer.formats.files import MALFORMED, why
 from prompt_registry_plugin.transfer.formats.model_settings import split_settings
 from prompt_registry_plugin.transfer.formats.names import aliases_from, name_from, renamed
 from prompt_registry_plugin.transfer.formats.pieces import Include, Pieces, pieces, write_template
@@ -43,8 +44,8 @@ def _prompt(original: str, rows: list[Mapping[str, Any]]) -> Iterator[ImportedPr
     for row in sorted(rows, key=_number) if has_numbers else rows:
         try:
             versions.append(_version(name, row, has_numbers, notes, left_out))
-        except UserError as error:
-            yield LeftOut(f"{original} version {row.get('version')}" if has_numbers else original, str(error))
+        except MALFORMED as error:
+            yield LeftOut(f"{original} version {row.get('version')}" if has_numbers else original, why(error))
             continue
         number = _number(row) if has_numbers else len(versions)
         labels += [(str(label), number) for label in row.get("labels") or [] if label != "latest"]

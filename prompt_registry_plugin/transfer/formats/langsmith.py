@@ -9,6 +9,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
+from prompt_registry_plugin.transfer.formats.files import MALFORMED, why
 from prompt_registry_plugin.transfer.formats.langsmith_messages import MessageReader, class_of
 from prompt_registry_plugin.transfer.formats.langsmith_settings import Model, read_model
 from prompt_registry_plugin.transfer.formats.names import aliases_from, name_from, renamed
@@ -22,7 +23,9 @@ def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
     """Yield a prompt for each repository in a file: its commits are versions, oldest first. Raises `UserError` for other JSON."""
     data = read_json(source)
     if isinstance(data, Mapping) and isinstance(data.get("commits"), list):
-        data = [{**{key: data[key] for key in ("repo", "repo_handle", "tags") if key in data}, **commit} for commit in data["commits"]]
+        data = [
+            {**{key: data[key] for key in ("repo", "repo_handle", "tags") if key in data}, **commit} for commit in data["commits"]
+        ]
     commits: dict[str, list[Mapping[str, Any]]] = {}
     for commit in data if isinstance(data, list) else [data]:
         if not isinstance(commit, Mapping) or not (class_of(commit) or isinstance(commit.get("manifest"), Mapping)):
@@ -52,8 +55,8 @@ def _prompt(repository: str, commits: list[Mapping[str, Any]], source: str) -> I
         where = f"{repository} in {source}" + (f", commit {label[:8]}" if label else "")
         try:
             version, more_notes, more_left_out = _version(name, commit, where)
-        except UserError as error:
-            yield LeftOut(f"{repository}, commit {label[:8]}" if label else repository, str(error))
+        except MALFORMED as error:
+            yield LeftOut(f"{repository}, commit {label[:8]}" if label else repository, why(error))
             continue
         versions.append(version)
         numbers[label] = len(versions)
@@ -66,7 +69,7 @@ def _prompt(repository: str, commits: list[Mapping[str, Any]], source: str) -> I
 
 
 def _tags(commits: list[Mapping[str, Any]], numbers: Mapping[str, int]) -> list[tuple[str, int]]:
-    tags = next((commit["tags"] for commit in commits if isinstance(commit.get("tags"), list)), [])
+    tags: list[Any] = next((commit["tags"] for commit in commits if isinstance(commit.get("tags"), list)), [])
     pairs = [(tag.get("tag_name") or tag.get("name"), tag.get("commit_hash")) for tag in tags if isinstance(tag, Mapping)]
     return [(str(tag), numbers[str(commit)]) for tag, commit in pairs if tag and str(commit) in numbers]
 

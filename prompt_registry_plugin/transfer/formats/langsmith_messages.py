@@ -14,7 +14,14 @@ from prompt_registry_plugin.templates.text import pieces_of
 from prompt_registry_plugin.transfer.formats import jinja_text
 from prompt_registry_plugin.transfer.formats.pieces import JinjaText, Pieces, Variable, pieces
 
-_ROLES = {"System": "system", "Human": "user", "AI": "assistant", "Tool": "tool", "Function": "function", "Developer": "developer"}
+_ROLES = {
+    "System": "system",
+    "Human": "user",
+    "AI": "assistant",
+    "Tool": "tool",
+    "Function": "function",
+    "Developer": "developer",
+}
 
 
 def class_of(value: Any) -> str:
@@ -61,7 +68,11 @@ class MessageReader:
             raise InvalidTemplate(f"a message of {self._where} cannot be read")
         if kind == "MessagesPlaceholder":
             return self._placeholder(kwargs)
-        role = kwargs.get("role") if kind.startswith("Chat") else next((r for start, r in _ROLES.items() if kind.startswith(start)), None)
+        role = (
+            kwargs.get("role")
+            if kind.startswith("Chat")
+            else next((r for start, r in _ROLES.items() if kind.startswith(start)), None)
+        )
         if role is None or "FewShot" in kind:
             raise InvalidTemplate(
                 f"a message of {self._where} is a {kind or 'thing without a class'}, which has no counterpart here"
@@ -102,7 +113,9 @@ class MessageReader:
             return {"type": "text", "text": self._text(part)}
         template = part["kwargs"].get("template")
         if kind not in ("ImagePromptTemplate", "DictPromptTemplate") or not isinstance(template, Mapping):
-            raise InvalidTemplate(f"a part of {self._where} is a {kind or 'thing without a class'}, which has no counterpart here")
+            raise InvalidTemplate(
+                f"a part of {self._where} is a {kind or 'thing without a class'}, which has no counterpart here"
+            )
         if kind == "ImagePromptTemplate":
             if "path" in template:
                 raise InvalidTemplate(f"{self._where} reads an image from a path, which LangChain no longer does either")
@@ -134,7 +147,10 @@ class MessageReader:
         if any(piece.name for piece in found) and "{{{" not in text:
             note = "values are not HTML-escaped here, as mustache does for {{name}}"
             self.notes += [] if note in self.notes else [note]
-        return pieces(part for piece in found for part in ([piece.literal, Variable(piece.name)] if piece.name else [piece.literal]))
+        parts: list[str | Variable] = []
+        for piece in found:
+            parts += [piece.literal, Variable(piece.name)] if piece.name else [piece.literal]
+        return pieces(parts)
 
     def _from_fstring(self, text: str) -> Pieces:
         parts: list[str | Variable] = []

@@ -17,6 +17,7 @@ from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.transfer.formats import jinja_text
 from prompt_registry_plugin.transfer.formats.braces import read_identifiers
+from prompt_registry_plugin.transfer.formats.files import MALFORMED, why
 from prompt_registry_plugin.transfer.formats.names import aliases_from, name_from, renamed
 from prompt_registry_plugin.transfer.formats.pieces import JinjaText, Pieces, write_template
 from prompt_registry_plugin.transfer.formats.reading import MAX_BYTES, parse_json
@@ -112,8 +113,8 @@ def _prompt(
             continue
         try:
             versions.append(_version(name, row, notes))
-        except UserError as error:
-            yield LeftOut(f"{original} version {row['version']}", str(error))
+        except MALFORMED as error:
+            yield LeftOut(f"{original} version {row['version']}", why(error))
     numbers = {version.version for version in versions}
     kept, renames, lost = aliases_from((alias, number) for alias, number in aliases.items() if number in numbers)
     lost += [f"alias {alias!r}: version {number} was left out" for alias, number in aliases.items() if number not in numbers]
@@ -132,9 +133,7 @@ def _version(name: str, row: Mapping[str, Any], notes: list[str]) -> NewVersion:
         if not isinstance(template, list) or not all(isinstance(message, Mapping) for message in template):
             raise UserError("its text is not a list of messages")
         read_text = _reader([message.get("content") for message in template], notes)
-        done = write_template(
-            [{**message, "content": map_strings(message.get("content"), read_text)} for message in template]
-        )
+        done = write_template([{**message, "content": map_strings(message.get("content"), read_text)} for message in template])
     notes += [note for note in done.notes if note not in notes]
     return NewVersion(
         name,

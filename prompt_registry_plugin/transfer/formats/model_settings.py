@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None, list[dict[str, Any]] | None, list[str]]:
+def split_settings(
+    settings: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any] | None, list[dict[str, Any]] | None, list[str]]:
     """Return settings without tools and response format, the JSON Schema of the answer, the tools, and what is different here.
 
     A response format without a schema, and tools that are not a list of definitions, stay settings.
     """
-    rest, notes = dict(settings), []
+    rest, notes = dict(settings), list[str]()
     tools = rest.get("tools")
     if isinstance(tools, list) and tools and all(isinstance(tool, Mapping) for tool in tools):
         del rest["tools"]

@@ -5,6 +5,8 @@ What is accepted was compared with Nunjucks on many templates. What may differ i
 
 from __future__ import annotations
 
+from typing import cast
+
 from jinja2 import Environment, nodes
 
 from prompt_registry_plugin.errors import UserError
@@ -49,17 +51,18 @@ def _with_json_filter(source: str) -> str:
     if "dump" not in source:
         return source
     written, before = "", ""
-    for _line, token, value in _LEXER.lex(source):
-        is_filter = token == "name" and value == "dump" and before == "|"
+    for _line, kind, value in _LEXER.lex(source):
+        is_filter = kind == "name" and value == "dump" and before == "|"
         written += "json" if is_filter else value
-        before = before if token == "whitespace" else value
+        before = before if kind == "whitespace" else value
     return written
 
 
 def _notes(tree: nodes.Template) -> list[str]:
-    tests = [node.test for node in tree.find_all((nodes.If, nodes.CondExpr))]
+    tests = [node.test for node in tree.find_all(nodes.If)] + [node.test for node in tree.find_all(nodes.CondExpr)]
     tests += [node.node for node in tree.find_all(nodes.Not)]
-    tests += [side for node in tree.find_all((nodes.And, nodes.Or)) for side in (node.left, node.right)]
+    tests += [side for node in tree.find_all(nodes.And) for side in (node.left, node.right)]
+    tests += [side for node in tree.find_all(nodes.Or) for side in (node.left, node.right)]
     names = sorted({test.name for test in tests if isinstance(test, nodes.Name)})
     notes = [f"an empty list or mapping as {name!r} is false in a condition here, and true in Nunjucks" for name in names]
     for compare in tree.find_all(nodes.Compare):
@@ -89,13 +92,15 @@ def _problem(node: nodes.Node) -> str | None:
     if isinstance(node, nodes.Compare):
         sides = [node.expr, *(operand.expr for operand in node.ops)]
         odd = any(isinstance(side, nodes.Test | nodes.Not) or side == nodes.Const(None) for side in sides)
-        return "a comparison by 'in', with none or with a test" if odd or any(operand.op in ("in", "notin") for operand in node.ops) else None
+        odd = odd or any(operand.op in ("in", "notin") for operand in node.ops)
+        return "a comparison by 'in', with none or with a test" if odd else None
     if isinstance(node, nodes.Not) and isinstance(node.node, (nodes.Compare, nodes.Concat, *_ARITHMETIC)):
         return "'not' before a comparison"
     if isinstance(node, nodes.Test) and not isinstance(node.node, nodes.Name | nodes.Getattr | nodes.Getitem):
         return "a test of an expression"
-    if isinstance(node, nodes.Concat | nodes.Filter) and any(isinstance(part, nodes.CondExpr) and part.expr2 is None for part in _written(node)):
-        return "an 'if' without 'else' within an expression"
+    if isinstance(node, nodes.Concat | nodes.Filter):
+        halves = [part for part in _written(node) if isinstance(part, nodes.CondExpr) and part.expr2 is None]
+        return "an 'if' without 'else' within an expression" if halves else None
     if isinstance(node, _ARITHMETIC):
         return None if _is_number(node.left) and _is_number(node.right) else "arithmetic with a value that may be a text"
     if isinstance(node, nodes.Call):
@@ -115,9 +120,9 @@ def _written(node: nodes.Node) -> list[nodes.Expr]:
     if isinstance(node, nodes.Output | nodes.Concat):
         return list(node.nodes)
     if isinstance(node, nodes.Assign):
-        return [node.node]
+        return [cast("nodes.Expr", node.node)]
     if isinstance(node, nodes.Filter):
-        values = [node.node] if node.node is not None else []
+        values = [] if node.node is None else [node.node]
         return values if node.name == "default" else [*values, *node.args]
     return list(node.items) if isinstance(node, nodes.List) else []
 

@@ -15,6 +15,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.transfer.formats.braces import read_any_name
+from prompt_registry_plugin.transfer.formats.files import MALFORMED, why
 from prompt_registry_plugin.transfer.formats.names import name_from, renamed
 from prompt_registry_plugin.transfer.formats.pieces import Pieces, Variable, pieces, write_template
 from prompt_registry_plugin.transfer.formats.reading import read_json
@@ -43,17 +44,20 @@ def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
         yield from _prompt(prompt_id, versions, source)
 
 
-def _prompt(prompt_id: str, rows: Mapping[int | None, list[Mapping[str, Any]]], source: str) -> Iterator[ImportedPrompt | LeftOut]:
+def _prompt(
+    prompt_id: str, rows: Mapping[int | None, list[Mapping[str, Any]]], source: str
+) -> Iterator[ImportedPrompt | LeftOut]:
     versions: list[NewVersion] = []
     notes: list[str] = []
     left_out: list[str] = []
     if None in rows and len(rows) > 1:
         yield LeftOut(prompt_id, "some of its responses do not say their version")
-    for number in sorted(number for number in rows if number is not None) or [None]:
+    numbers: list[int | None] = [*sorted(number for number in rows if number is not None)]
+    for number in numbers or [None]:
         try:
             versions.append(_version(prompt_id, number, rows[number], f"prompt {prompt_id} in {source}", notes, left_out))
-        except UserError as error:
-            yield LeftOut(prompt_id if number is None else f"{prompt_id} version {number}", str(error))
+        except MALFORMED as error:
+            yield LeftOut(prompt_id if number is None else f"{prompt_id} version {number}", why(error))
     if versions:
         name = name_from(prompt_id, "prompt")
         yield ImportedPrompt(name, versions, {}, {}, renamed(prompt_id, name), notes, left_out)
@@ -123,9 +127,16 @@ def _template(row: Mapping[str, Any], where: str, notes: list[str]) -> Any:
         raise UserError(f"{where}: its messages are not a list of mappings")
     messages = [{"role": item.get("role", "system"), "content": _content(item.get("content"))} for item in texts]
     restored = [
-        {**message, "content": map_strings(message["content"], lambda text: _restore(text, values, where, notes))} for message in messages
+        {**message, "content": map_strings(message["content"], lambda text: _restore(text, values, where, notes))}
+        for message in messages
     ]
-    used = {part.name for message in restored for text in _texts(message["content"]) for part in text.parts if isinstance(part, Variable)}
+    used = {
+        part.name
+        for message in restored
+        for text in _texts(message["content"])
+        for part in text.parts
+        if isinstance(part, Variable)
+    }
     for name in sorted(values.keys() - used):
         note = f"variable {name!r} stands nowhere in the text"
         notes += [] if note in notes else [note]
@@ -141,7 +152,9 @@ def _restore(text: str, values: Mapping[str, str], where: str, notes: list[str])
         if len(value) < _SHORT:
             raise UserError(f"{where}: the value {value!r} of variable {name!r} is too short to be found again")
         if clash := next((other for other, more in present.items() if other != name and value in more), None):
-            raise UserError(f"{where}: the value of variable {name!r} is part of that of {clash!r}, so that its places are not certain")
+            raise UserError(
+                f"{where}: the value of variable {name!r} is part of that of {clash!r}, so that its places are not certain"
+            )
     parts: list[Any] = [text]
     for name, value in present.items():
         parts = [piece for part in parts for piece in (_split(part, value, name) if isinstance(part, str) else [part])]

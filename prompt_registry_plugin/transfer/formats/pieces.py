@@ -114,7 +114,11 @@ def _notes(renames: dict[str, str]) -> list[str]:
 
 def _double_brace(text: Pieces, names: dict[str, str]) -> str:
     return to_source(
-        Piece(part) if isinstance(part, str) else Piece("", names[part.name]) if isinstance(part, Variable) else Piece("", None, part[0])
+        Piece(part)
+        if isinstance(part, str)
+        else Piece("", names[part.name])
+        if isinstance(part, Variable)
+        else Piece("", None, part[0])
         for part in text.parts
     )
 

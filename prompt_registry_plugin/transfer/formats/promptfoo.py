@@ -9,6 +9,7 @@ from typing import Any
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.transfer.formats.credentials import without_credentials
+from prompt_registry_plugin.transfer.formats.files import MALFORMED, why
 from prompt_registry_plugin.transfer.formats.model_settings import split_settings
 from prompt_registry_plugin.transfer.formats.names import name_from, renamed
 from prompt_registry_plugin.transfer.formats.promptfoo_files import Raw, read_entry
@@ -35,8 +36,8 @@ def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
         try:
             for raw in read_entry(*_reference(entry, path, i), path.parent):
                 yield from _prompts(raw, entry, path, i, taken)
-        except UserError as error:
-            yield LeftOut(f"prompt {i} of {path.name}", str(error))
+        except MALFORMED as error:
+            yield LeftOut(f"prompt {i} of {path.name}", why(error))
 
 
 def _reference(entry: Any, path: Path, i: int) -> tuple[str, str | None]:
@@ -59,8 +60,8 @@ def _prompts(raw: Raw, entry: Any, path: Path, i: int, taken: dict[str, int]) ->
     try:
         content = read_raw(raw.text, where)
         config, response_format, tools, left_out = _settings(entry)
-    except UserError as error:
-        yield LeftOut(where, str(error))
+    except MALFORMED as error:
+        yield LeftOut(where, why(error))
         return
     version = NewVersion(
         name,

@@ -75,7 +75,7 @@ def _expand(pattern: str, folder: Path) -> list[Path]:
     """Return the files of a pattern, in order. Raises `UserError` for patterns that are not read here."""
     path = Path(pattern)
     root, relative = (Path(path.anchor), path.relative_to(path.anchor)) if path.anchor else (folder, path)
-    if re.search(r"\{|\(", pattern) or ".." in relative.parts and _MAGIC.search(str(relative.parts[0])):
+    if re.search(r"\{|\(", pattern) or (".." in relative.parts and _MAGIC.search(str(relative.parts[0]))):
         found: list[Path] = []
     else:
         while relative.parts and relative.parts[0] == "..":

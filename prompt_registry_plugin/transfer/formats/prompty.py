@@ -61,5 +61,3 @@ def _used(settings: Settings, body: Body) -> tuple[dict[str, Any], Iterable[str]
     used: Mapping[str, str] = body.variables
     schemas = {used[name]: schema for name, schema in settings.schemas.items() if name in used and schema}
     return schemas, sorted(settings.inputs - used.keys() - body.placeholders)
-
-

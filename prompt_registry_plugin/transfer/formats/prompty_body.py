@@ -21,7 +21,8 @@ from prompt_registry_plugin.transfer.formats.prompty_settings import Settings
 
 _ROLE_1 = re.compile(r"\s*#?\s*(?P<role>assistant|function|system|user)\s*:\s*", re.I)
 _ROLE_2 = re.compile(
-    r'\s*#?\s*(?P<role>assistant|developer|system|user)(?P<fields>\[(?:\w+\s*=\s*(?:"[^"\]]*"|[^",\]]*)\s*,?\s*)+\])?\s*:\s*', re.I
+    r'\s*#?\s*(?P<role>assistant|developer|system|user)(?P<fields>\[(?:\w+\s*=\s*(?:"[^"\]]*"|[^",\]]*)\s*,?\s*)+\])?\s*:\s*',
+    re.I,
 )
 _FIELD = re.compile(r'(\w+)\s*=\s*"?([^",]*)"?')
 _HISTORY = re.compile(
@@ -115,7 +116,9 @@ def _segments(text: str, settings: Settings, where: str) -> Iterator[tuple[str, 
             jinja_text.parse(_HISTORY.sub("", segment), where)
         except InvalidTemplate as error:
             jinja_text.parse(text, where)  # raises for a text that is wrong as a whole
-            raise UserError(f"{where} has a condition or loop around a role line, so that its messages depend on values") from error
+            raise UserError(
+                f"{where} has a condition or loop around a role line, so that its messages depend on values"
+            ) from error
         yield role, fields, segment
 
 
@@ -232,7 +235,9 @@ def _placeholder(name: str) -> dict[str, Any]:
 
 
 def _placeholders(template: Any) -> set[str]:
-    return {message["name"] for message in template if message.get("type") == "placeholder"} if isinstance(template, list) else set()
+    return (
+        {message["name"] for message in template if message.get("type") == "placeholder"} if isinstance(template, list) else set()
+    )
 
 
 def _text_part(text: _Source) -> dict[str, Any]:

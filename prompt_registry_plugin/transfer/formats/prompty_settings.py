@@ -16,7 +16,20 @@ from prompt_registry_plugin.transfer.formats.reading import parse_json, parse_ya
 RICH_KINDS = ("thread", "image", "file", "audio")
 """Kinds of inputs that become messages or parts of one."""
 _VERSION_1 = ("sample", "authors", "base", "tags", "version")
-_READ = {"name", "description", "model", "inputs", "outputs", "tools", "template", "sample", "authors", "tags", "metadata", "inputSchema"}
+_READ = {
+    "name",
+    "description",
+    "model",
+    "inputs",
+    "outputs",
+    "tools",
+    "template",
+    "sample",
+    "authors",
+    "tags",
+    "metadata",
+    "inputSchema",
+}
 _TYPES = {"string": "string", "integer": "integer", "float": "number", "number": "number", "boolean": "boolean", "array": "array",
           "object": "object"}  # fmt: skip
 
@@ -88,7 +101,9 @@ def _read_template(settings: Settings, template: Any, path: Path) -> None:
     if parser not in (None, "", "*", "prompty"):
         raise UserError(f"{path} is split into messages by the parser {parser!r}, which is not known here")
     if settings.template_format not in ("jinja2", "nunjucks", "mustache"):
-        raise UserError(f"the templates of {path} are {settings.template_format!r}; jinja2, nunjucks and mustache can be imported")
+        raise UserError(
+            f"the templates of {path} are {settings.template_format!r}; jinja2, nunjucks and mustache can be imported"
+        )
 
 
 def _read_model(settings: Settings, model: Any, path: Path) -> None:
@@ -101,11 +116,16 @@ def _read_model(settings: Settings, model: Any, path: Path) -> None:
     config |= {key: model[key] for key in ("provider", "apiType") if model.get(key)}
     options = dict(_mapping(model.get("options"), "model.options", path))
     config |= options.pop("additionalProperties", None) or {}
-    config |= options | _mapping(model.get("parameters"), "model.parameters", path)
+    config |= {**options, **_mapping(model.get("parameters"), "model.parameters", path)}
     config |= {key: value for key, value in model.items() if key not in known}
     place = _mapping(model.get("configuration"), "model.configuration", path)
     config = {key: value for key, value in place.items() if key != "type"} | config
-    settings.is_chat = model.get("apiType") in (None, "", "chat", "responses") and model.get("api") in (None, "", "chat", "prompty")
+    settings.is_chat = model.get("apiType") in (None, "", "chat", "responses") and model.get("api") in (
+        None,
+        "",
+        "chat",
+        "prompty",
+    )
     config, settings.response_format, tools, notes = split_settings(config)
     settings.tools += tools or []
     settings.notes += notes

@@ -110,7 +110,7 @@ def _check_events(events: Iterator[Any], where: str | Path) -> None:
     total = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
-            total += sizes.get(event.anchor, 1)
+            total += sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
             if event.anchor:
@@ -125,7 +125,9 @@ def _check_events(events: Iterator[Any], where: str | Path) -> None:
             if anchor:
                 sizes[anchor] = total - before
         if total > MAX_YAML_VALUES:
-            raise UserError(f"{where} holds over {MAX_YAML_VALUES:,} values, aliases included, which is more than an import reads")
+            raise UserError(
+                f"{where} holds over {MAX_YAML_VALUES:,} values, aliases included, which is more than an import reads"
+            )
 
 
 def _as_json(value: Any, where: str | Path, depth: int = 0) -> Any:

@@ -27,7 +27,21 @@ from prompt_registry_plugin.transfer.formats.handlebars.values import Value
 from prompt_registry_plugin.transfer.formats.jinja_source import literal, quote
 from prompt_registry_plugin.transfer.formats.pieces import Variable
 
-HELPERS = ("role", "history", "media", "section", "json", "ifEquals", "unlessEquals", "if", "unless", "each", "with", "lookup", "log")
+HELPERS = (
+    "role",
+    "history",
+    "media",
+    "section",
+    "json",
+    "ifEquals",
+    "unlessEquals",
+    "if",
+    "unless",
+    "each",
+    "with",
+    "lookup",
+    "log",
+)
 """Helpers of dotprompt and Handlebars."""
 MAX_PARTIALS = 20
 """How deep partials may include partials."""
@@ -148,7 +162,9 @@ class Translator:
     def _block(self, block: Block, scope: Scope, depth: int) -> str:
         name = block.call.path.original
         with _add_line(block.line):
-            if name in ("if", "unless", "each", "with") and (len(block.call.args) != 1 or set(block.call.named) - {"includeZero"}):
+            if name in ("if", "unless", "each", "with") and (
+                len(block.call.args) != 1 or set(block.call.named) - {"includeZero"}
+            ):
                 raise UserError(f"{{{{#{name}}}}} takes one value")
             if name in _CONDITIONS:
                 return self._condition(block, scope, depth)
@@ -165,7 +181,9 @@ class Translator:
     def _condition(self, block: Block, scope: Scope, depth: int) -> str:
         written, keyword, current = "", "if", block
         while True:
-            written += "{% " + f"{keyword} {self._test(current.call, scope)}" + " %}" + self._source(current.program, scope, depth)
+            written += (
+                "{% " + f"{keyword} {self._test(current.call, scope)}" + " %}" + self._source(current.program, scope, depth)
+            )
             following = current.inverse
             inner = following.body[0] if following is not None and following.is_chained else None
             if not isinstance(inner, Block) or inner.call.path.original not in _CONDITIONS:
