@@ -17,8 +17,8 @@ import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
 from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.transfer.archive import export_registry, restore_registry
-from prompt_registry_plugin.transfer.imports import ImportResult, read_prompts
 from prompt_registry_plugin.transfer.imports import import_prompts as import_read
+from prompt_registry_plugin.transfer.imports import read_prompts
 from tests.stores import postgres_url
 
 

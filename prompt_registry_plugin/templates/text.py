@@ -25,9 +25,7 @@ VARIABLE_NAME = rf"[^\W\d](?:{_NAME_PART})?(?:[.\-]{_NAME_PART})*"
 """A regular expression of what may name a variable: letters of any script, digits, `_`, and `.` or `-` between parts."""
 _OPENING = "{{"
 _SPACE = r"[ \t\r\n\f\v]*"
-_TOKEN = re.compile(
-    rf"\{{\{{{_SPACE}(?:(?P<name>{VARIABLE_NAME})|>{_SPACE}(?P<include>[^\s{{}}]+)|'\{{\{{'){_SPACE}\}}\}}"
-)
+_TOKEN = re.compile(rf"\{{\{{{_SPACE}(?:(?P<name>{VARIABLE_NAME})|>{_SPACE}(?P<include>[^\s{{}}]+)|'\{{\{{'){_SPACE}\}}\}}")
 _ESCAPE = "{{ '{{' }}"
 
 

@@ -50,6 +50,8 @@ class _Plan:
     """The versions that are not there yet."""
     numbers: dict[int, int] = field(default_factory=dict)
     """Number here by number in the source. For versions that are new it is known once they are registered."""
+    registered: list[int] = field(default_factory=list)
+    """Numbers of the versions that were registered."""
     reason: str = ""
     """Why the prompt is left out; empty if it is not."""
     left_out: list[str] = field(default_factory=list)
@@ -108,7 +110,7 @@ def import_prompts(
 def _result(plan: _Plan) -> ImportResult:
     prompt = plan.prompt
     result: Result = "same" if not plan.new else "renamed" if prompt.original else "new"
-    versions = tuple(plan.numbers[number] for number, draft in _numbered(prompt) if draft in plan.new and number in plan.numbers)
+    versions = tuple(plan.registered)
     return ImportResult(prompt.name, prompt.original, result, versions, tuple(prompt.notes), (*prompt.left_out, *plan.left_out))
 
 
@@ -139,7 +141,27 @@ def _check_names(plans: Sequence[_Plan], known: Mapping[str, Mapping[str, str]])
             if plan is not kept:
                 plan.reason = f"{len(same)} prompts of the source would be called {name!r} here ({others}); rename them there"
             elif owner is not None and owner != (plan.prompt.original or name):
-                plan.reason = f"version {number} of {prompt.name!r} is here with another text; use a new registry, or rename it there"
+                plan.reason = (
+                    f"the registry has another prompt {name!r}, which is called {owner!r} in its source; rename one of them"
+                )
+
+
+def _plan_versions(registry: PromptRegistry, plan: _Plan) -> None:
+    """Find the versions that are not in the registry, and the numbers of those that are."""
+    prompt = plan.prompt
+    known = {version.version: version for version in registry.store.prompts.versions(prompt.name)}
+    by_content = {version.content_hash: version.version for version in known.values()}
+    numbered = all(draft.version is not None for draft in prompt.versions)
+    try:
+        for number, draft in _numbered(prompt):
+            content = content_hash(draft)
+            here = by_content.get(content) if not numbered else number if number in known else None
+            if here is None:
+                plan.new.append(draft if numbered else replace(draft, version=None))
+            elif known[here].content_hash == content:
+                plan.numbers[number] = here
+            else:
+                plan.reason = f"version {number} of {prompt.name!r} has another text here; use a new registry, or rename it there"
                 return
     except MALFORMED as error:
         plan.reason = why(error)
@@ -185,18 +207,32 @@ def _included(plan: _Plan, by_name: Mapping[str, _Plan]) -> list[_Plan]:
 
 
 def _register(registry: PromptRegistry, plans: Sequence[_Plan]) -> None:
-    """Register all new versions together; one prompt after another, if the registry refuses one of them."""
+    """Register all new versions together. If the registry refuses that, register prompts that include one another together."""
     ready = [plan for plan in plans if plan.new and not plan.reason]
     try:
         _note_numbers(ready, registry.register_prompts([draft for plan in ready for draft in plan.new]))
         return
     except UserError:
         pass
-    for plan in ready:
+    for group in _groups(ready):
         try:
-            _note_numbers([plan], registry.register_prompts(plan.new))
+            _note_numbers(group, registry.register_prompts([draft for plan in group for draft in plan.new]))
         except UserError as error:
-            plan.reason = why(error)
+            for plan in group:
+                plan.reason = why(error)
+
+
+def _groups(plans: Sequence[_Plan]) -> list[list[_Plan]]:
+    """Return the plans in groups: two are in one if a prompt includes the other, directly or through others."""
+    by_name = {plan.prompt.name: plan for plan in plans}
+    groups: dict[str, list[str]] = {name: [name] for name in by_name}
+    for plan in plans:
+        for other in _included(plan, by_name):
+            ours, theirs = groups[plan.prompt.name], groups[other.prompt.name]
+            if ours is not theirs:
+                ours += theirs
+                groups |= dict.fromkeys(theirs, ours)
+    return [[by_name[name] for name in group] for name, group in groups.items() if group[0] == name]
 
 
 def _note_numbers(plans: Sequence[_Plan], versions: Sequence[PromptVersion]) -> None:
@@ -205,6 +241,7 @@ def _note_numbers(plans: Sequence[_Plan], versions: Sequence[PromptVersion]) -> 
         for number, _ in _numbered(plan.prompt):
             if number not in plan.numbers:
                 plan.numbers[number] = next(registered).version
+                plan.registered.append(plan.numbers[number])
 
 
 def _set_tags(registry: PromptRegistry, plan: _Plan, known: Mapping[str, str] | None) -> None:
