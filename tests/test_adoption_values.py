@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -111,3 +112,21 @@ def test_a_question_that_the_script_asks_is_no_prompt_if_a_module_asks_it_too(tm
     done = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_a_user_message_whose_template_is_too_short_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks like what somebody typed, but the source has a template for it: the table gives the reason."""
+    (tmp_path / "planner.py").write_text('def ask(query):\n    return f"Xylo: {query}"\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    planner = importlib.import_module("planner")
+    try:
+        with pr.record() as trace:
+            recorder = current_recorder()
+            assert recorder is not None
+            messages = [{"role": "system", "content": ""}, {"role": "user", "content": planner.ask("cats")}]
+            recorder.finish(recorder.start_model("m", messages))
+        [row] = [row for row in pr.coverage(trace) if row.role == "user"]
+    finally:
+        del sys.modules["planner"]
+    assert row.state == "not adoptable"
+    assert "4 letters" in row.detail

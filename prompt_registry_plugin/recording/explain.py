@@ -42,7 +42,7 @@ class _Program:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int] = (0, 0)
+        self._stamp: tuple[int, str, int] = (0, "", 0)
         self._until = 0.0
         self._sources: Sources | None = None
         self._kept: dict[tuple[str, bool], Explanation] = {}
@@ -65,7 +65,7 @@ class _Program:
             return self._current().has_constant(text)
 
     def _current(self) -> Sources:
-        stamp = (len(sys.modules), len(linecache.cache))
+        stamp = (len(sys.modules), next(reversed(sys.modules), ""), len(linecache.cache))  # the newest one: others may have gone
         if self._sources is None or stamp != self._stamp or time.monotonic() > self._until:
             read = read_sources()
             if self._sources is None or read.templates != self._sources.templates:
@@ -153,7 +153,8 @@ def _explain_slot(slot: Slot, said: frozenset[str]) -> Explanation:
 def _as_json(result: Found | NotFound, sources: Sources) -> Explanation:
     if isinstance(result, NotFound):
         candidates = [_template_json(template) for template in result.candidates]
-        return {"reason": result.reason, "candidates": candidates, "has_source": bool(sources.templates)}
+        near = {"is_near": True} if result.is_near else {}
+        return {"reason": result.reason, "candidates": candidates, "has_source": bool(sources.templates), **near}
     found = _template_json(result.template)
     if Masker().text(result.template.template) != result.template.template:
         return {"reason": f"The template {result.template.name} ({result.template.place}) holds a secret.", "has_source": True}

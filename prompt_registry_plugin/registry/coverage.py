@@ -336,7 +336,7 @@ def table_row(row: CoverageRow) -> tuple[str, ...]:
 
 def _is_typed(text: str, found: Explanation) -> bool:
     """Whether a user message that no template gives looks typed: a line that is short. Code that builds a prompt writes more."""
-    if "template" in found or found.get("candidates"):
+    if "template" in found or found.get("candidates") or found.get("is_near"):
         return False
     return len(text) <= _MAX_TYPED and "\n" not in text.strip()
 

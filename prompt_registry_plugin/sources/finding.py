@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 
@@ -103,8 +104,8 @@ class Sources:
                 return self._with_nested(result, inside, prefer, depth) if isinstance(result, Found) else result
         if inside and (result := self._code.find_inside(text, prefer) or self._files.find_inside(text, prefer)):
             return self._with_nested(result, inside, prefer, depth) if isinstance(result, Found) else result
-        reasons = [*(index().why_not(text) for index in indexes), self._where_looked()]
-        return NotFound(" ".join(filter(None, reasons)))
+        near = [reason for index in indexes if (reason := index().why_not(text))]
+        return NotFound(" ".join([*near, self._where_looked()]), is_near=bool(near))
 
     def _with_nested(self, found: Found, inside: bool, prefer: Prefer | None, depth: int) -> Found:
         if depth == 0:
@@ -129,12 +130,12 @@ class _Index:
     def __init__(self, templates: Sequence[SourceTemplate]) -> None:
         self._templates = templates
         patterns: dict[int, Pattern] = {}
-        self._refused: list[tuple[int, str]] = []
+        self._refused: list[tuple[Pattern, str]] = []
         for i, template in enumerate(templates):
             try:
                 patterns[i] = Pattern.from_template(template.template, where=f"{template.name} ({template.place})")
             except InvalidTemplate as error:
-                self._refused.append((i, str(error)))
+                self._refuse(template.template, str(error))
         self._patterns = patterns
         self._index = PatternIndex(patterns)
 
@@ -197,10 +198,14 @@ class _Index:
         for i, pattern in self._patterns.items():
             if reason := pattern.why_not(text):
                 return f"{self._templates[i].name} ({self._templates[i].place}) may have made this text, but {reason}."
-        for i, reason in self._refused:
-            if Pattern.from_template(self._templates[i].template, minimum=0).match(text) is not None:
-                return reason
-        return ""
+        return next((reason for pattern, reason in self._refused if pattern.match(text) is not None), "")
+
+    def _refuse(self, template: str, reason: str) -> None:
+        """Remember why a template has no pattern, to tell whoever looks for a text that it gives."""
+        with suppress(InvalidTemplate):  # two variables with nothing between them fit too many texts to say anything
+            pattern = Pattern.from_template(template, minimum=0)
+            if letters(pattern.literals):  # variables alone fit every text
+                self._refused.append((pattern, reason))
 
 
 def _choose(templates: Sequence[SourceTemplate], prefer: Prefer | None) -> int | NotFound:

@@ -51,3 +51,5 @@ class NotFound:
     """A sentence, or several, to show."""
     candidates: tuple[SourceTemplate, ...] = ()
     """Templates between which the text does not decide."""
+    is_near: bool = False
+    """Whether a template with words of its own may have made the text, but cannot be told apart from chance."""
