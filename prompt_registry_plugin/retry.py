@@ -7,6 +7,10 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from time import time
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -78,14 +82,37 @@ def is_passing(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """The seconds that a server asked to wait, at most a minute; None when it did not say."""
+    """Return the seconds that a server asked to wait, at most a minute; None if it did not ask.
+
+    It asks by the header `retry-after-ms`, or by `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+    """
     for e in _chain(error):
         headers: Any = getattr(getattr(e, "response", None), "headers", None)
         with contextlib.suppress(AttributeError, TypeError, ValueError):
-            said = headers.get("retry-after") or headers.get("Retry-After")
-            if said is not None:
-                return min(max(0.0, float(said)), _LONGEST)
+            given = {str(name).lower(): str(value) for name, value in headers.items()}
+            seconds = _milliseconds(given.get("retry-after-ms"))
+            if seconds is None and "retry-after" in given:
+                seconds = _seconds_or_date(given["retry-after"])
+            if seconds is not None and isfinite(seconds):
+                return min(max(0.0, seconds), _LONGEST)
     return None
+
+
+def _milliseconds(value: str | None) -> float | None:
+    """Return seconds for a header in milliseconds; None if it is missing or not a number, as another header may say it."""
+    try:
+        return None if value is None else float(value) / 1000
+    except ValueError:
+        return None
+
+
+def _seconds_or_date(value: str) -> float:
+    """Return the seconds of a `Retry-After` header. Raises `ValueError` or `TypeError` if it is neither a number nor a date."""
+    try:
+        return float(value)
+    except ValueError:
+        date = parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time()
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.models.answers import plain_text, without_thinking
 from prompt_registry_plugin.optimize.optimizers.instruction import fence_for, read_instruction
+from prompt_registry_plugin.retry import retry_after
 from tests import simulated_target as target
 
 QUIET = pr.RunOptions(concurrency=8, on_event=lambda event: None)
@@ -208,3 +209,22 @@ async def test_two_verdicts_are_none() -> None:
     judge = pr.scorers.Judge("Is it kind?", model=lambda messages: '{"verdict": "yes"} {"verdict": "no"}')
     with pytest.raises(pr.errors.ModelUnavailable, match="no verdict that can be read"):
         await judge(inputs={}, outputs="hello", expectations={}, trace=None)  # type: ignore[arg-type]  # it is not read
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"Retry-After": "Wed, 21 Oct 2400 07:28:00 GMT"}, 60),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "soon"}, None),
+    ],
+)
+def test_a_server_says_when_to_ask_again(headers: dict[str, str], seconds: float | None) -> None:
+    """In seconds, in milliseconds or as a date; what cannot be read is no wish."""
+    error = RuntimeError("slow down")
+    error.response = type("Response", (), {"status_code": 429, "headers": headers})()  # type: ignore[attr-defined]  # as clients do
+    assert retry_after(error) == seconds
