@@ -243,15 +243,27 @@ def test_a_text_that_can_be_split_in_two_ways_is_left_alone(log: pytest.LogCaptu
 
 
 def test_a_place_whose_text_changed_is_reported_once(log: pytest.LogCaptureFixture) -> None:
-    """With the place, the prompt and the first words; another place is silent."""
+    """With the place, the prompt and the first words, however many users it welcomes; another place is silent."""
     bind("hello", "Greet {{name}} at {{time}}, in one short sentence.", place="g/n", alone=True)
-    changed = "Welcome Ada at noon, in one short sentence."
-    for node in ("n", "n", "other"):
+    for node, name in (("n", "Ada"), ("n", "Ada"), ("n", "Bob"), ("other", "Ada")):
+        changed = f"Welcome {name} at noon, in one short sentence."
         assert serve_text(changed, "system", Place(graph="g", node=node)) == changed
     [record] = log.records
     assert "at g/n" in record.getMessage()
     assert "Expected 'hello'" in record.getMessage()
     assert "Welcome Ada" in record.getMessage()
+
+
+def test_what_one_registry_served_is_replaced_by_another(tmp_path: Path) -> None:
+    """Which texts were served already is known to each registry for itself."""
+    first, second = "Greet Ada in one short sentence.", "Welcome Ada in one short sentence."
+    bind("hello", "Greet {{name}} in one short sentence.")
+    next_version("hello", "Welcome {{name}} in one short sentence.")
+    assert serve_text(first, "system") == second
+    with pr.open_registry(f"sqlite:///{tmp_path}/other.db") as other, pr.use_registry(other):
+        bind("hello", "Welcome {{name}} in one short sentence.")
+        next_version("hello", "Say hello to {{name}}.")
+        assert serve_text(second, "system") == "Say hello to Ada."
 
 
 def test_a_strict_binding_replaces_at_its_place_only() -> None:

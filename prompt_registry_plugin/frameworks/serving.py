@@ -34,7 +34,8 @@ def serve_adopted(registry: PromptRegistry, text: str, role: Role, place: Place 
             return text
         return _serve(registry, view, text, adopted, where, _MAX_DEPTH)
     except Exception as error:  # noqa: BLE001  a boundary: the agent must not fail because of the registry
-        warn_once(f"The agent's own text is used for {_words(text)}: {type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        warn_once(f"The agent's own text is used for {_words(text)}: {reason}", f"{role} {place} {reason}")
         return text
 
 
@@ -142,10 +143,10 @@ def _report_unknown(texts: AdoptedTexts, text: str, role: Role, where: str) -> N
     recorder = current_recorder()
     if recorder is not None and recorder.has_rendered(text):
         return  # another prompt of the registry
-    message = f"The agent's own text is used{f' at {where}' if where else ''}: {reason or 'no adopted prompt gives it'}. "
+    cause = message = f"The agent's own text is used{f' at {where}' if where else ''}: {reason or 'no adopted prompt gives it'}. "
     if expected is not None:
         message += f"Expected {expected!r}; found {_words(text)}. If the code has changed, adopt it again."
-    warn_once(message)
+    warn_once(message, cause)
 
 
 def _words(text: str) -> str:

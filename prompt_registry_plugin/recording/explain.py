@@ -32,7 +32,6 @@ Explanation = dict[str, Any]
 
 _MAX_TEXTS = 500  # different texts of one trace that are looked up
 _MAX_KEPT = 2_000  # explanations in memory
-_MAX_KEPT_TEXT = 50_000  # characters of a text whose explanation is kept
 _FRESH = 5.0  # seconds in which the same modules are not read again
 _MIN_VALUE = 8  # characters of a prompt's variable that is looked up
 
@@ -45,19 +44,18 @@ class _Program:
         self._stamp: tuple[int, str, int] = (0, "", 0)
         self._until = 0.0
         self._sources: Sources | None = None
-        self._kept: dict[tuple[str, bool], Explanation] = {}
+        self._kept: dict[tuple[str, bool], Explanation] = {}  # by digest of the text
 
     def explain(self, text: str, *, inside: bool) -> Explanation:
         with self._lock:
             sources = self._current()
-            key = (text, inside)
+            key = (digest(text), inside)
             known = self._kept.get(key)
             if known is None:
                 known = _as_json(sources.find(text, inside=inside), sources)
                 if len(self._kept) >= _MAX_KEPT:
                     self._kept.clear()
-                if len(text) <= _MAX_KEPT_TEXT:
-                    self._kept[key] = known
+                self._kept[key] = known
             return known
 
     def has_constant(self, text: str) -> bool:

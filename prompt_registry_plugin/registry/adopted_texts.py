@@ -49,7 +49,7 @@ class AdoptedTexts:
         self._descriptions: dict[str, _Bound] = {}
         self._alone: dict[tuple[BindingRole, str], str] = {}
         self._nested: set[str] = set()
-        self._served: dict[str, None] = {}
+        self._served: set[int] = set()  # hashes: the texts may be long, and hold what users said
         for binding in bindings:
             self._add(binding)
         self._index = PatternIndex({text_hash: bound.pattern for text_hash, bound in self._bound.items()})
@@ -127,11 +127,11 @@ class AdoptedTexts:
         """Remember that a text was served, so that it is not served again when a framework converts its input once more."""
         if len(self._served) >= _MAX_SERVED:
             self._served.clear()
-        self._served[text] = None
+        self._served.add(hash(text))
 
     def was_served(self, text: str) -> bool:
         """Return whether a text was served."""
-        return text in self._served
+        return hash(text) in self._served
 
     def replaced_by(self, bindings: Sequence[TextBinding]) -> AdoptedTexts:
         """Return the adopted texts of another epoch: these, if the bindings are the same; what was served stays known."""
@@ -140,6 +140,3 @@ class AdoptedTexts:
         others = AdoptedTexts(bindings)
         others._served = self._served
         return others
-
-
-NONE_ADOPTED = AdoptedTexts(())

@@ -18,7 +18,7 @@ from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import PromptTable
 from prompt_registry_plugin.records import EMPTY, Prompt, Template
-from prompt_registry_plugin.registry.adopted_texts import NONE_ADOPTED, AdoptedTexts
+from prompt_registry_plugin.registry.adopted_texts import AdoptedTexts
 from prompt_registry_plugin.registry.includes import Expansion
 from prompt_registry_plugin.templates.includes import includes_of
 
@@ -71,7 +71,7 @@ class Loader(ForkAware):
         Waiting for such a fetch would never end, and neither would waiting for a lock that such a thread held.
         """
         self._generation = _Generation(None)
-        self._adopted_texts = NONE_ADOPTED
+        self._adopted_texts = AdoptedTexts(())  # of its own: what one registry served, another may have to replace
         self._lock = threading.Lock()
 
     def peek(self, name_or_uri: str, version: int | str | None) -> PromptVersion | None:
