@@ -652,6 +652,13 @@ def test_loaded_modules_are_the_users_own(program: Program) -> None:
     names = {template.name for template in read_sources().templates}
     assert "first.PROMPT" in names
     assert not [name for name in names if name.startswith(("prompt_registry_plugin/", "pytest", "hypothesis", "argparse"))]
+    command = types.ModuleType(
+        "__mp_main__"
+    )  # `multiprocessing` keeps what `__main__` was: the command, for `prompt-registry run`
+    command.__file__ = str(program.folder / "command")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__mp_main__", command)
+        assert not [problem for problem in read_sources().problems if "__mp_main__" in problem]
     second = program.load("second")
     sources = read_sources()
     assert found_in(sources, first.PROMPT).template.name == "first.PROMPT"

@@ -46,7 +46,9 @@ def loaded_modules() -> tuple[list[SourceModule], list[str]]:
     problems: list[str] = []
     for name, module in list(sys.modules.items()):
         names = _namespace(module)
-        if names is None:
+        if (
+            names is None or name == "__mp_main__"
+        ):  # what `__main__` was when `multiprocessing` was imported: of `run`, the command
             continue
         file = names.get("__file__")
         if name == "__main__" and not isinstance(file, str):
