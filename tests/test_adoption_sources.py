@@ -266,6 +266,15 @@ def test_what_one_registry_served_is_replaced_by_another(tmp_path: Path) -> None
         assert serve_text(second, "system") == "Say hello to Ada."
 
 
+def test_the_words_of_a_users_own_message_are_left_alone() -> None:
+    """A message of the code without variables is replaced where the code sends it: elsewhere, somebody typed it."""
+    bind("resume", "Continue with the next step, please.", place="g/plan", role="user")
+    next_version("resume", "Go on with step after step.")
+    text = "Continue with the next step, please."
+    assert serve_text(text, "user", Place(graph="g", node="plan")) == "Go on with step after step."
+    assert serve_text(text, "user", Place(graph="g", node="chat")) == text
+
+
 def test_a_strict_binding_replaces_at_its_place_only() -> None:
     """The same text of two agents is two prompts."""
     template = "Answer every question in one short sentence."

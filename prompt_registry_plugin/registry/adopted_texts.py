@@ -75,7 +75,9 @@ class AdoptedTexts:
             return
         bound = self._bound.setdefault(binding.text_hash, _Bound(pattern, frozenset(pattern.names)))
         bound.at[binding.role, binding.place] = binding
-        if not binding.strict:
+        # A user may type the words of a message that the code sends elsewhere: those are replaced where the code sends them.
+        is_sentence = binding.role == "user" and not pattern.names and binding.place
+        if not binding.strict and not is_sentence:
             bound.anywhere.setdefault(binding.role, binding)
         if binding.detail.get("alone"):
             self._alone.setdefault((binding.role, binding.place), binding.name)
