@@ -171,6 +171,15 @@ def test_running_a_program_with_an_unknown_adapter_is_an_error(tmp_path: Path) -
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("module", ["no_such_module", "no_such_package.agent"])
+def test_running_a_module_that_does_not_exist_is_an_error(module: str) -> None:
+    """In one line, as for a file, and with no recording of nothing."""
+    command = [sys.executable, "-m", "prompt_registry_plugin", "run", "--adopt", "-m", module]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": CHECKOUT})
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: there is no module {module}\n")
+
+
+@pytest.mark.process
 def test_a_framework_that_its_plugin_imports_is_loaded_once(tmp_path: Path) -> None:
     """The program has the module that the adapter changed, though its import was under way when the plugin was loaded."""
     (tmp_path / "tiny_framework.py").write_text("print('loaded')\nspec = __spec__\n")

@@ -50,6 +50,8 @@ def run(
     module = arguments[0] if program == "-m" else None
     sys.argv = [module, *arguments[1:]] if module else [program, *arguments]
     sys.path.insert(0, str(Path.cwd()) if module else str(path.resolve().parent))
+    if module and find_spec(module.partition(".")[0]) is None:
+        raise UserError(f"there is no module {module}")
 
     def go() -> None:
         try:
