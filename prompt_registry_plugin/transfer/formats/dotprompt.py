@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from prompt_registry_plugin.transfer.formats.picoschema import UnknownSchema, to
 from prompt_registry_plugin.transfer.formats.reading import parse_yaml, read_text
 
 _FRONT_MATTER = re.compile(r"(?:(?:#[^\n]*|[ \t]*)\n)*---\s*(?:\r\n|\r|\n)([\s\S]*?)(?:\r\n|\r|\n)---\s*(?:\r\n|\r|\n)([\s\S]*)")
+_BLANK = " \t\r\n\f\v\u00a0\ufeff"  # what JavaScript's trim() removes
 _OPTIONS = ("toolChoice", "maxTurns", "returnToolRequests")
 _READ = ("model", "config", "description", "input", "output", "tools", "toolDefs", *_OPTIONS)
 
@@ -33,32 +34,59 @@ def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
     Partials (`_name.prompt`) are written into the prompts that include them, and are not prompts themselves.
     """
     path = Path(source).expanduser()
-    folder = path if path.is_dir() else path.parent
-    partials = {
-        file.stem.removeprefix("_"): read_text(file, keep_line_ends=True)
-        for file in (find_files(folder, prompt_file.SUFFIX) if path.is_dir() else sorted(folder.glob(f"_*{prompt_file.SUFFIX}")))
-        if file.name.startswith("_")
-    }
-    used: set[str] = set()
-    for found in each_file(path, prompt_file.SUFFIX, lambda file, root: _prompt(file, root, partials, used)):
-        name = Path(found.original or found.name if isinstance(found, ImportedPrompt) else found.name).name
-        if not (path.is_dir() and name.startswith("_") and name.removesuffix(prompt_file.SUFFIX)[1:] in used):
+    partials = _Partials(path)
+    for found in each_file(path, prompt_file.SUFFIX, lambda file, root: _prompt(file, root, partials)):
+        if not partials.is_used(found):
             yield found
 
 
-def _prompt(path: Path, folder: Path | None, partials: Mapping[str, str], used: set[str]) -> ImportedPrompt:
+class _Partials:
+    """The partials of a file or folder. A prompt includes the one that is nearest: in its folder, in one above, or the only one."""
+
+    def __init__(self, path: Path) -> None:
+        self._root = path if path.is_dir() else path.parent
+        self._is_folder = path.is_dir()
+        files = find_files(self._root, prompt_file.SUFFIX) if path.is_dir() else self._root.glob(f"_*{prompt_file.SUFFIX}")
+        self._files: dict[str, list[Path]] = {}
+        for file in sorted(files):
+            if file.name.startswith("_"):
+                self._files.setdefault(file.stem[1:], []).append(file)
+        self._used: set[Path] = set()
+
+    def near(self, path: Path) -> dict[str, Path]:
+        """Return the partials that a file includes, by name."""
+        found = {}
+        for name, files in self._files.items():
+            above = [file for file in files if file.parent in path.parents]
+            if above or len(files) == 1:
+                found[name] = max(above or files, key=lambda file: len(file.parts))
+        return found
+
+    def use(self, paths: Iterable[Path]) -> None:
+        """Remember that the text of these files is part of a prompt."""
+        self._used.update(paths)
+
+    def is_used(self, found: ImportedPrompt | LeftOut) -> bool:
+        """Return whether this is a partial of a folder that a prompt includes, and so no prompt itself."""
+        name = found.name if isinstance(found, LeftOut) else f"{found.original or found.name}{prompt_file.SUFFIX}"
+        return self._is_folder and self._root / name in self._used
+
+
+def _prompt(path: Path, folder: Path | None, partials: _Partials) -> ImportedPrompt:
     text = read_text(path, keep_line_ends=True)
     original = file_name(path, folder)
     name = name_from(original, "prompt")
     if prompt_file.is_own(text, original):
         return ImportedPrompt(name, [prompt_file.from_text(text.replace("\r\n", "\n"), name)], {}, {})
     match = _FRONT_MATTER.fullmatch(text)
-    head = parse_yaml(match[1], path, version="1.2") if match else {}
+    head = parse_yaml(match[1], path.name, version="1.2") if match else {}
     if head is not None and not isinstance(head, dict):
-        raise UserError(f"the front matter of {path} is not a mapping, but a {type(head).__name__}")
-    settings = _Settings(head or {}, path)
-    body = read_body(match[2].strip("\ufeff \t\r\n\f\v\u00a0") if match else text, settings.inputs, partials, str(path))
-    used |= body.partials
+        raise UserError(f"the front matter of {path.name} is not a mapping, but a {type(head).__name__}")
+    settings = _Settings(head or {}, path.name)
+    near = partials.near(path)
+    texts = {name: read_text(file, keep_line_ends=True) for name, file in near.items()}
+    body = read_body(match[2].strip(_BLANK) if match else text, settings.inputs, texts, path.name)
+    partials.use(near[name] for name in body.partials)
     version = NewVersion(
         name,
         body.template,
@@ -80,10 +108,10 @@ def _prompt(path: Path, folder: Path | None, partials: Mapping[str, str], used: 
 class _Settings:
     """The front matter of a file."""
 
-    def __init__(self, head: dict[str, Any], path: Path) -> None:
+    def __init__(self, head: dict[str, Any], file: str) -> None:
         self.notes: list[str] = []
         self.left_out: list[str] = []
-        self._path = path
+        self._file = file
         self.description = None if head.get("description") is None else str(head["description"])
         config: dict[str, Any] = {"model": head["model"]} if head.get("model") else {}
         config |= self._mapping(head.get("config"), "config")
@@ -123,7 +151,7 @@ class _Settings:
             self.left_out.append(f"{where}: {error}")
             return None
         except UserError as error:
-            raise UserError(f"{where} of {self._path}: {error}") from error
+            raise UserError(f"{where} of {self._file}: {error}") from error
         if isinstance(schema, dict) and where == "output.schema":
             return self._checked(schema, where)
         return schema if isinstance(schema, dict) else None
@@ -143,11 +171,11 @@ class _Settings:
         tools: list[dict[str, Any]] = []
         for tool in definitions if isinstance(definitions, list) else []:
             if not isinstance(tool, Mapping) or not tool.get("name"):
-                raise UserError(f"'toolDefs' of {self._path} are mappings with a 'name'")
+                raise UserError(f"'toolDefs' of {self._file} are mappings with a 'name'")
             function = {"name": tool["name"], "description": tool.get("description"), "parameters": tool.get("inputSchema")}
             tools.append({"type": "function", "function": {key: value for key, value in function.items() if value is not None}})
         if names is not None and not isinstance(names, list):
-            raise UserError(f"'tools' of {self._path} is not a list, but {names!r:.60}")
+            raise UserError(f"'tools' of {self._file} is not a list, but {names!r:.60}")
         for tool in names or []:
             if isinstance(tool, Mapping):
                 tools.append(dict(tool))
@@ -158,5 +186,5 @@ class _Settings:
 
     def _mapping(self, value: Any, what: str) -> dict[str, Any]:
         if value is not None and not isinstance(value, dict):
-            raise UserError(f"{what!r} of {self._path} is not a mapping, but {value!r:.60}")
+            raise UserError(f"{what!r} of {self._file} is not a mapping, but {value!r:.60}")
         return value or {}

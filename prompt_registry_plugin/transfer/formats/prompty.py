@@ -9,7 +9,9 @@ What is read here, and how it is written in the registry:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +25,38 @@ from prompt_registry_plugin.transfer.formats.reading import front_matter, parse_
 
 
 def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
-    """Yield the prompt of one file, or of every `.prompty` file in a folder; a file that cannot be read is left out."""
-    yield from each_file(Path(source), ".prompty", _prompt)
+    """Yield the prompt of one file, or of every `.prompty` file in a folder; a file that cannot be read is left out.
+
+    Files of a folder that have the same `name` are named after their place instead.
+    """
+    places: dict[int, str] = {}
+
+    def read_file(path: Path, folder: Path | None) -> ImportedPrompt:
+        prompt = _prompt(path, folder)
+        places[id(prompt)] = file_name(path, folder)
+        return prompt
+
+    found = list(each_file(Path(source), ".prompty", read_file))
+    counts = Counter(item.name for item in found if isinstance(item, ImportedPrompt))
+    for item in found:
+        if isinstance(item, LeftOut) or counts[item.name] == 1:
+            yield item
+            continue
+        name = name_from(places[id(item)], "prompt")
+        note = f"named after its file, because {counts[item.name]} files have the name {item.original or item.name!r}"
+        versions = [replace(version, name=name) for version in item.versions]
+        yield replace(item, name=name, versions=versions, original=item.original or item.name, notes=[note, *item.notes])
 
 
 def _prompt(path: Path, folder: Path | None) -> ImportedPrompt:
-    head, text = front_matter(read_text(path), path)
+    head, text = front_matter(read_text(path), path.name)
     if head is None:
-        whole = parse_yaml(text, path) if text.strip() else None
+        whole = parse_yaml(text, path.name) if text.strip() else None
         if not isinstance(whole, str):
-            raise UserError(f"{path} has no front matter, and Prompty reads such a file as YAML that is no text")
+            raise UserError(f"{path.name} has no front matter, and Prompty reads such a file as YAML that is no text")
         head, text = {}, whole
     settings = read_settings(head, path)
-    body = read_body(text.lstrip(), settings, str(path))
+    body = read_body(text.lstrip(), settings, path.name)
     fallback = file_name(path, folder)
     original = str(head.get("name") or fallback)
     name = name_from(original, name_from(fallback, "prompt"))

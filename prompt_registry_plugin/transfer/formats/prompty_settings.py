@@ -76,7 +76,7 @@ def read_settings(head: dict[str, Any], path: Path) -> Settings:
     _add_tags(settings, {key: value for key, value in metadata.items() if key not in ("authors", "tags")})
     _add_tags(settings, {key: value for key, value in head.items() if key not in _READ})
     if "base" in head:
-        raise UserError(f"{path} builds on another file, {head['base']!r}; import a file that stands alone")
+        raise UserError(f"{path.name} builds on another file, {head['base']!r}; import a file that stands alone")
     _read_template(settings, head.get("template"), path)
     _read_model(settings, model, path)
     _read_inputs(settings, head, path)
@@ -99,10 +99,10 @@ def _read_template(settings: Settings, template: Any, path: Path) -> None:
     parser = parser.get("kind") if isinstance(parser, Mapping) else parser
     settings.template_format = str(kind) if kind not in (None, "", "*") else "jinja2"
     if parser not in (None, "", "*", "prompty"):
-        raise UserError(f"{path} is split into messages by the parser {parser!r}, which is not known here")
+        raise UserError(f"{path.name} is split into messages by the parser {parser!r}, which is not known here")
     if settings.template_format not in ("jinja2", "nunjucks", "mustache"):
         raise UserError(
-            f"the templates of {path} are {settings.template_format!r}; jinja2, nunjucks and mustache can be imported"
+            f"the templates of {path.name} are {settings.template_format!r}; jinja2, nunjucks and mustache can be imported"
         )
 
 
@@ -197,7 +197,7 @@ def _object_schema(properties: list[dict[str, Any]], *, strict: bool, path: Path
 def _schema(prop: Mapping[str, Any], *, strict: bool, path: Path) -> dict[str, Any]:
     kind = prop.get("kind", prop.get("type"))
     if prop.get("oneOf") or (kind not in _TYPES and kind not in (None, "any", "union")):
-        raise UserError(f"property {prop.get('name')!r} of {path} has the kind {kind!r}, which has no JSON Schema here")
+        raise UserError(f"property {prop.get('name')!r} of {path.name} has the kind {kind!r}, which has no JSON Schema here")
     schema: dict[str, Any] = {"type": _TYPES[str(kind)]} if kind in _TYPES else {}
     if prop.get("description"):
         schema["description"] = prop["description"]
@@ -225,7 +225,7 @@ def _properties(value: Any, what: str, path: Path) -> Iterator[dict[str, Any]]:
     if isinstance(value, Mapping):
         value = [{"name": name, **_property(item)} for name, item in value.items()]
     if not isinstance(value, list) or not all(isinstance(item, Mapping) and isinstance(item.get("name"), str) for item in value):
-        raise UserError(f"{what!r} of {path} is not a list of mappings with a 'name', nor a mapping")
+        raise UserError(f"{what!r} of {path.name} is not a list of mappings with a 'name', nor a mapping")
     yield from map(dict, value)
 
 
@@ -248,7 +248,7 @@ def _with_files(value: Any, path: Path, depth: int = 0) -> Any:
         return value
     root, file = path.parent.resolve(), (path.parent / value[len("${file:") : -1]).resolve()
     if not file.is_relative_to(root) or depth > 4:
-        raise UserError(f"{path} reads {value!r}, which is outside its folder, or files within files")
+        raise UserError(f"{path.name} reads {value!r}, which is outside its folder, or files within files")
     text = read_text(file)
     data = parse_json(text, file) if file.suffix == ".json" else text
     data = parse_yaml(text, file) if file.suffix in (".yml", ".yaml") else data
@@ -263,7 +263,7 @@ def _add_tags(settings: Settings, values: Mapping[str, Any]) -> None:
 
 def _mapping(value: Any, what: str, path: Path) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, Mapping):
-        raise UserError(f"{what!r} of {path} is not a mapping, but {value!r:.60}")
+        raise UserError(f"{what!r} of {path.name} is not a mapping, but {value!r:.60}")
     return value or {}
 
 
