@@ -467,7 +467,8 @@ def test_a_changed_text_is_offered_as_the_next_version() -> None:
     with pytest.raises(PromptExists, match="next version"):
         pr.adopt(trace)
     assert pr.adopt(trace, taken="report").coverage[0].state == "adoptable"
-    pr.adopt(trace, names={row.name: row.name})
+    [adopted] = pr.adopt(trace, names={row.name: row.name}).coverage
+    assert adopted.detail.startswith("production serves version 1 in its place"), "or the code's change is undone in silence"
     assert [version.version for version in pr.prompt_history(row.name) if isinstance(version, pr.PromptVersion)] == [1, 2]
     next_version(row.name, "Welcome!")
     assert serve_text(GREETING, "system") == "Welcome!"

@@ -113,8 +113,12 @@ def adopt(
         planned.append((finding, name))
     _check_names(planned)
     adopted = _write(registry, planned, _alone(findings, planned), alias)
+    served = {version.name: version for version in adopted}
     for finding, name in planned:
-        finding.state, finding.detail, finding.name = "adopted", finding.detail if finding.is_strict else "", name
+        detail = finding.detail if finding.is_strict else ""
+        if finding.state != "adopted" and served[name].template != finding.template:  # the alias stays where it is
+            detail = f"{alias} serves version {served[name].version} in its place, until another one is promoted"
+        finding.state, finding.detail, finding.name = "adopted", detail, name
         finding.needs_name = False
     return Adoption(adopted, [finding.to_row() for finding in findings])
 
