@@ -48,13 +48,13 @@ def main() -> None:
         pr.enable("langgraph")
         with pr.record() as trace:
             print("hard-coded:", graph.invoke(question)["answer"])
-        [adopted] = pr.adopt(trace)  # named after its place: bank/classify
+        [adopted] = pr.adopt(trace)  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", graph.invoke(question)["answer"])
 
         # 2. By name: a URI in the place of the text.
-        print("by name:   ", build(model, "prompts:/bank/classify@production").invoke(question)["answer"])
+        print("by name:   ", build(model, f"prompts:/{adopted.name}@production").invoke(question)["answer"])
 
         # 3. As a target.
         for template in (CHATTY, INSTRUCTIONS):

@@ -60,7 +60,7 @@ def right(outputs: State, expectations: dict[str, str]) -> pr.Feedback:
     return pr.Feedback(sum(item.ok for item in items) / len(items), items)
 
 
-NAMES = {"topic": "mixed/topic", "place": "mixed/place", "mood": "mood/instructions", "haste": "haste/instructions"}
+NAMES = {"topic": "mixed/topic", "place": "mixed/place", "mood": "mixed/mood", "haste": "mixed/haste"}
 
 
 def build(name: str) -> Any:
@@ -103,7 +103,9 @@ def main(budget: int = 400) -> pr.PromptOptimizationResult:
         with pr.record() as trace:
             asyncio.run(graph.ainvoke({"input": ROWS[0]["inputs"]["input"]}))
         print(trace.tree(), "\n")
-        adopted = pr.adopt(trace, names={"mixed/topic_step": "mixed/topic", "mixed/place_step": "mixed/place"})
+        # Named after their place in the source, unless we say otherwise; each row has the step, or the agent, that sent it.
+        names = {row.name: NAMES[step] for row in pr.coverage(trace) for step in STEPS if step in row.place}
+        adopted = pr.adopt(trace, names=names)
         result = pr.optimize_prompts(
             predict_fn=graph,
             train_data=ROWS[:28],

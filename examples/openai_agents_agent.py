@@ -21,13 +21,13 @@ def main() -> None:
         pr.enable("openai_agents")
         with pr.record() as trace:
             print("hard-coded:", Runner.run_sync(agent, question).final_output)
-        [adopted] = pr.adopt(trace)  # clerk/instructions
+        [adopted] = pr.adopt(trace)  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", Runner.run_sync(agent, question).final_output)
 
         # 2. By name: a function, or a URI in the place of the text.
-        by_name = Agent(name="other", instructions=registry_instructions("prompts:/clerk/instructions@production"), model=model)
+        by_name = Agent(name="other", instructions=registry_instructions(f"prompts:/{adopted.name}@production"), model=model)
         print("by name:   ", Runner.run_sync(by_name, question).final_output)
 
         # 3. As a target.

@@ -20,13 +20,13 @@ def main() -> None:
         pr.enable("pydantic_ai")
         with pr.record() as trace:
             print("hard-coded:", agent.run_sync(question).output)
-        [adopted] = pr.adopt(trace)  # clerk/instructions
+        [adopted] = pr.adopt(trace)  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", agent.run_sync(question).output)
 
         # 2. By name: a function, or a URI in the place of the text.
-        by_name = Agent(model, instructions=registry_instructions("prompts:/clerk/instructions@production"))
+        by_name = Agent(model, instructions=registry_instructions(f"prompts:/{adopted.name}@production"))
         print("by name:   ", by_name.run_sync(question).output)
 
         # 3. As a target.

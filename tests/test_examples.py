@@ -47,8 +47,8 @@ def test_four_prompts_of_four_frameworks_are_one_tree_and_improve_together(tmp_p
     """Each agent hangs under the node that called it; the gain is proven on held-out rows."""
     out = run("mixed_workflow", tmp_path)
     tree = re.sub(r" \(\d+ ms\)", "", out)
-    assert "  chain mood_step\n    agent mood\n      prompt mood/instructions (discovered)\n      llm offline-task" in tree
-    assert "  chain haste_step\n    agent haste\n      prompt haste/instructions (discovered)\n      llm offline-task" in tree
+    assert "  chain mood_step\n    agent mood\n      llm offline-task" in tree
+    assert "  chain haste_step\n    agent haste\n      llm offline-task" in tree
     assert "gain proven on held-out examples" in out
 
 
