@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from tests.waiting import HANG
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ("tests.markers",)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background; programs under test would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

@@ -483,7 +483,7 @@ def test_an_outage_stops_the_run_and_is_not_believed_afterwards(
     stored = registry.store.runs.rollouts(run.id, "train")
     assert 60 <= len(stored) <= 90 + 8, "those that were already under way may still have got through"
     assert not [rollout for rollout in stored if rollout.error]
-    assert len((tmp_path / "calls").read_text().splitlines()) < 90 + 60
+    assert len((tmp_path / "calls").read_text().splitlines()) < 90 + 120, "it ends, though more were under way"
     monkeypatch.delenv("OUTAGE")
     result = pr.resume_run(run.id, on_event=lambda event: None)
     assert result.held_out is not None
