@@ -338,7 +338,7 @@ def search(
 def test_a_rollout_costs_the_engine_the_same_in_a_long_run(tmp_path: Path) -> None:
     """Calls, statements and steps of a rollout, with four times as many rollouts."""
     calls, statements, steps = [], [], []
-    for budget in (200, 800):
+    for budget in (150, 600):
         with pr.open_registry(f"sqlite:///{tmp_path}/{budget}.db") as registry, pr.use_registry(registry):
             with sql_work(registry) as work:
                 found: list[pr.PromptOptimizationResult] = []
