@@ -35,9 +35,9 @@ def read(source: str) -> Iterator[ImportedPrompt | LeftOut]:
     """
     path = Path(source).expanduser()
     partials = _Partials(path)
-    for found in each_file(path, prompt_file.SUFFIX, lambda file, root: _prompt(file, root, partials)):
-        if not partials.is_used(found):
-            yield found
+    # Which partials are used is known once all files are read.
+    found = list(each_file(path, prompt_file.SUFFIX, lambda file, root: _prompt(file, root, partials)))
+    yield from (item for item in found if not partials.is_used(item))
 
 
 class _Partials:
@@ -52,6 +52,7 @@ class _Partials:
             if file.name.startswith("_"):
                 self._files.setdefault(file.stem[1:], []).append(file)
         self._used: set[Path] = set()
+        self._texts: dict[Path, str] = {}
 
     def near(self, path: Path) -> dict[str, Path]:
         """Return the partials that a file includes, by name."""
@@ -61,6 +62,12 @@ class _Partials:
             if above or len(files) == 1:
                 found[name] = max(above or files, key=lambda file: len(file.parts))
         return found
+
+    def text(self, path: Path) -> str:
+        """Return the text of a partial."""
+        if path not in self._texts:
+            self._texts[path] = read_text(path, keep_line_ends=True)
+        return self._texts[path]
 
     def use(self, paths: Iterable[Path]) -> None:
         """Remember that the text of these files is part of a prompt."""
@@ -76,7 +83,9 @@ def _prompt(path: Path, folder: Path | None, partials: _Partials) -> ImportedPro
     text = read_text(path, keep_line_ends=True)
     original = file_name(path, folder)
     name = name_from(original, "prompt")
-    if prompt_file.is_own(text, original):
+    own = prompt_file.own_name(text.replace("\r\n", "\n"), original)
+    if own is not None:
+        name = own if folder is None else name
         return ImportedPrompt(name, [prompt_file.from_text(text.replace("\r\n", "\n"), name)], {}, {})
     match = _FRONT_MATTER.fullmatch(text)
     head = parse_yaml(match[1], path.name, version="1.2") if match else {}
@@ -84,7 +93,7 @@ def _prompt(path: Path, folder: Path | None, partials: _Partials) -> ImportedPro
         raise UserError(f"the front matter of {path.name} is not a mapping, but a {type(head).__name__}")
     settings = _Settings(head or {}, path.name)
     near = partials.near(path)
-    texts = {name: read_text(file, keep_line_ends=True) for name, file in near.items()}
+    texts = {name: partials.text(file) for name, file in near.items()}
     body = read_body(match[2].strip(_BLANK) if match else text, settings.inputs, texts, path.name)
     partials.use(near[name] for name in body.partials)
     version = NewVersion(

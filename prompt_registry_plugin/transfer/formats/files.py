@@ -24,21 +24,20 @@ def why(error: Exception) -> str:
 def each_file(path: Path, suffix: str, read: ReadFile) -> Iterator[ImportedPrompt | LeftOut]:
     """Yield what `read` returns for a file, or for each file with `suffix` in a folder; `LeftOut` for one that cannot be read.
 
-    Hidden folders, and those of installed packages, are not searched. Raises `UserError` for a single file that cannot be read, and if
-    there is no file.
+    Hidden folders, and those of installed packages, are not searched. Raises `UserError` if there is no such file.
     """
     path = path.expanduser()
-    if not path.is_dir():
-        yield read(path, None)
-        return
-    files = find_files(path, suffix)
+    folder = path if path.is_dir() else None
+    files = find_files(path, suffix) if folder else [path]
     if not files:
         raise UserError(f"there is no {suffix} file in {path}")
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
     for file in files:
         try:
-            yield read(file, path)
+            yield read(file, folder)
         except MALFORMED as error:
-            yield LeftOut(str(file.relative_to(path)), why(error))
+            yield LeftOut(str(file.relative_to(folder) if folder else file.name), why(error))
 
 
 def find_files(folder: Path, suffix: str) -> list[Path]:

@@ -26,6 +26,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.records import EMPTY
+from prompt_registry_plugin.templates.includes import expand_includes
 from prompt_registry_plugin.transfer.formats.picoschema import to_json_schema
 from prompt_registry_plugin.transfer.formats.reading import front_matter
 
@@ -67,17 +68,24 @@ def from_text(text: str, name: str) -> NewVersion:
     )
 
 
-def is_own(text: str, name: str) -> bool:
-    """Return whether a `.prompt` file is one of this registry, and not of another tool with that suffix.
+def own_name(text: str, name: str) -> str | None:
+    """Return the prompt's name in a `.prompt` file of this registry; None for a file of another tool with that suffix.
 
-    Own files name the prompt as their place does, or have a key or a placeholder that only they have.
+    An own file has a key or a placeholder that only they have, or names the prompt as its place does, and can be read as one. `name` is
+    what the place says, or the last part of it.
     """
     try:
         head, body = front_matter(text, f"{name}{SUFFIX}")
+        said = str((head or {}).get("name", name))
+        if (head or {}).keys() & {"template", "template_format"} or _PLACEHOLDER.search(body):
+            return said
+        if "name" not in (head or {}) or f"/{said}".rpartition("/")[2] != f"/{name}".rpartition("/")[2]:
+            return None
+        draft = from_text(text, said)
+        expand_includes(draft.template, name, lambda _reference: "x")
     except UserError:
-        return False
-    own_keys = head is not None and bool(head.keys() & {"template", "template_format"})
-    return own_keys or (head is not None and head.get("name") == name) or _PLACEHOLDER.search(body) is not None
+        return None
+    return said
 
 
 def content_hash(draft: NewVersion) -> str:
@@ -181,4 +189,4 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["SUFFIX", "content_hash", "from_text", "is_own", "to_text"]
+__all__ = ["SUFFIX", "content_hash", "from_text", "own_name", "to_text"]
