@@ -122,7 +122,9 @@ def test_mlflow(kind: str, mlflow_file: str, mlflow_server: str, registry: pr.Pr
 def test_mlflow_versions_that_clash_are_left_out(mlflow_file: str, registry: pr.PromptRegistry) -> None:
     """And the other prompts are imported."""
     pr.register_prompt("support", "something else")
-    assert reasons(run_import(registry, mlflow_file, "mlflow"))["support"].startswith("version 1 of 'support' has another text here")
+    assert reasons(run_import(registry, mlflow_file, "mlflow"))["support"].startswith(
+        "version 1 of 'support' has another text here"
+    )
     assert [version.version for version in registry.store.prompts.versions("support")] == [1]
     assert pr.load_prompt("jinja").version == 1
 
