@@ -121,6 +121,14 @@ def test_mlflow_versions_that_cannot_be_read_are_left_out(tmp_path: Path, regist
     assert registry.load_prompt("p").format({"質問": "?"}) == "Hi ? {{ bad-one }}"
 
 
+@pytest.mark.server
+def test_a_login_of_an_mlflow_server_is_not_shown(registry: pr.PromptRegistry) -> None:
+    """It is sent, and no message repeats it."""
+    with pytest.raises(pr.errors.RunError, match="did not answer") as caught:
+        run_import(registry, "http://me:top-secret@127.0.0.1:9", "mlflow")
+    assert "top-secret" not in str(caught.value)
+
+
 def response(version: str, values: dict[str, Any], rendered: str, **more: Any) -> dict[str, Any]:
     """Return a response of OpenAI's that was made with a prompt."""
     content = [{"type": "input_text", "text": rendered}]

@@ -6,13 +6,17 @@ There a prompt is a registered model with a tag, and the text of a version is a 
 from __future__ import annotations
 
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import Request
 
 from prompt_registry_plugin.errors import RunError, UserError
+from prompt_registry_plugin.masking import mask_url
 from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.templates.chat import map_strings
 from prompt_registry_plugin.transfer.formats import jinja_text
@@ -81,25 +85,34 @@ def _read_server(address: str) -> Iterator[ImportedPrompt | LeftOut]:
 
 
 def _pages(address: str, path: str, key: str, filter_string: str) -> Iterator[dict[str, Any]]:
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.parse import urlencode
     from urllib.request import urlopen
 
     token, seen = "", set[str]()
     while True:
         query = urlencode({"filter": filter_string, "max_results": 100, **({"page_token": token} if token else {})})
-        url = f"{address}/api/2.0/mlflow/{path}?{query}"
         try:
-            with urlopen(url, timeout=30) as answer:  # noqa: S310  http or https, as the user wrote it
+            with urlopen(_request(f"{address}/api/2.0/mlflow/{path}?{query}"), timeout=30) as answer:  # noqa: S310  http or https
                 text = answer.read(MAX_BYTES + 1)
-            page = parse_json(text.decode(), f"the answer of {address}")
-        except (URLError, OSError, ValueError, UserError) as error:
-            raise RunError(f"the MLflow server at {address} did not answer {path}: {error}") from error
+            page = parse_json(text.decode(), "its answer")
+        except (HTTPException, OSError, ValueError, UserError) as error:
+            raise RunError(f"the MLflow server at {mask_url(address)} did not answer {path}: {error}") from error
         yield from page.get(key, [])
         token = page.get("next_page_token") or ""
         if not token or token in seen:
             return
         seen.add(token)
+
+
+def _request(url: str) -> Request:
+    """Return a request; a login in the URL becomes a header, as a URL with one cannot be opened."""
+    parts = urlsplit(url)
+    request = Request(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))  # noqa: S310  http or https
+    if parts.username:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_header("Authorization", "Basic " + b64encode(login.encode()).decode())
+    return request
 
 
 def _prompt(
