@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MAX_TEXT = 1_000_000
@@ -71,9 +71,20 @@ def _check_arguments(name: str, arguments: Iterable[Any]) -> None:
     if name == "tojson" and max(numbers, default=0) > 100:
         raise SecurityError("an indentation of over 100")
     if name == "join" and texts:
-        items = next((each for each in given if isinstance(each, list | tuple)), ())
-        if sum(len(str(item)) for item in items) + max(map(len, texts)) * len(items) > MAX_TEXT:
-            raise SecurityError(f"a value would have over {MAX_TEXT:,} characters")
+        _check_join(given, texts)
+
+
+def _check_join(given: list[Any], texts: list[str]) -> None:
+    """Raise `SecurityError` if joining would make a huge text: of a list, of the characters of a text, or of what has no length."""
+    items = next((each for each in given if isinstance(each, Iterable) and not isinstance(each, str)), None)
+    if items is None:  # the characters of one text with another between them, whichever is which
+        total = len(texts[0]) * len(texts[1]) if len(texts) > 1 else len(texts[0])
+    elif isinstance(items, list | tuple):
+        total = sum(len(str(item)) for item in items) + max(map(len, texts)) * len(items)
+    else:
+        total = max(map(len, texts)) * (len(items) if isinstance(items, Sized) else MAX_RANGE)  # no loop of a template is longer
+    if total > MAX_TEXT:
+        raise SecurityError(f"a value would have over {MAX_TEXT:,} characters")
 
 
 def _limit_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
