@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say, whole_prompt_name
 
 
 @click.command()
-@click.argument("reference", metavar="NAME[/VERSION]")
+@click.argument("reference", metavar="NAME[/VERSION]", shell_complete=complete_prompts)
 @click.option("--yes", is_flag=True, help="Do it; deleting cannot be taken back.")
 @click.option("--reason", help="Why; kept in the history.")
 @json_option

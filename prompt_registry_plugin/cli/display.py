@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
 from rich.segment import Segment
@@ -27,6 +28,7 @@ from prompt_registry_plugin.tracing.trace import Trace
 from prompt_registry_plugin.transfer.formats.prompt_file import to_text
 
 _STATES = {"winner": "bold green", "checkpoint": "green", "committed": "green", "accepted": "cyan", "rejected": "red"}
+_WHOLE = 48  # cells up to which a name is never folded
 _COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}
 
 
@@ -72,10 +74,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: s
 def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None, *, whole: int = 1) -> Table:
     """A table of plain texts."""
     table = Table(title=None if title is None else Text(visible(title)), title_justify="left")
+    cells = [[visible(cell) for cell in row] for row in rows]
     for i, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=i < whole)  # what a row is about stays in one piece, to be copied
-    for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        # What a row is about stays in one piece, to be copied, as long as it leaves room for the other columns.
+        longest = max((cell_len(row[i]) for row in cells), default=0) if i < whole else 0
+        table.add_column(heading, min_width=longest if longest <= _WHOLE else None, overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
     return table
 
 

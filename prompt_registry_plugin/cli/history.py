@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, whole_prompt_name
 from prompt_registry_plugin.cli.show import version_data
 from prompt_registry_plugin.prompts.version import PromptVersion
@@ -13,7 +14,7 @@ from prompt_registry_plugin.records import AliasMove, Change, VersionSummary
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_prompts)
 @json_option
 @registry_option
 def history(name: str, as_json: bool) -> None:

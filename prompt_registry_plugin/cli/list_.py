@@ -14,7 +14,11 @@ from prompt_registry_plugin.cli.settings import json_option, open_existing, regi
 @json_option
 @registry_option
 def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> None:
-    """List the prompts, with their newest version and aliases."""
+    """List the prompts with versions and aliases.
+
+    \b
+      prompt-registry list --filter "tags.team = 'care' AND alias = 'production'"
+    """
     from prompt_registry_plugin.cli.display import print_json, print_table
 
     registry = open_existing()

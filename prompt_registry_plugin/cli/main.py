@@ -16,16 +16,21 @@ from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.archive import archive
 from prompt_registry_plugin.cli.backup import backup, restore
+from prompt_registry_plugin.cli.completion import completion
 from prompt_registry_plugin.cli.copy import copy
 from prompt_registry_plugin.cli.datasets import datasets
 from prompt_registry_plugin.cli.delete import delete
 from prompt_registry_plugin.cli.diff import diff
+from prompt_registry_plugin.cli.doctor import doctor
 from prompt_registry_plugin.cli.echo import VisibleFormatter, echo
+from prompt_registry_plugin.cli.edit import edit
 from prompt_registry_plugin.cli.eval_ import evaluate_command
 from prompt_registry_plugin.cli.export import export
 from prompt_registry_plugin.cli.history import history
 from prompt_registry_plugin.cli.import_ import import_
+from prompt_registry_plugin.cli.init import init
 from prompt_registry_plugin.cli.list_ import list_prompts
+from prompt_registry_plugin.cli.new import new
 from prompt_registry_plugin.cli.plugins import plugins
 from prompt_registry_plugin.cli.promote import promote
 from prompt_registry_plugin.cli.protect import protect
@@ -36,15 +41,20 @@ from prompt_registry_plugin.cli.resolve import resolve
 from prompt_registry_plugin.cli.rollback import rollback
 from prompt_registry_plugin.cli.run_program import run
 from prompt_registry_plugin.cli.runs import runs
+from prompt_registry_plugin.cli.search import search
 from prompt_registry_plugin.cli.serve_prompt import serve_prompt
 from prompt_registry_plugin.cli.settings import registry_option
 from prompt_registry_plugin.cli.show import show
 from prompt_registry_plugin.cli.status import status
+from prompt_registry_plugin.cli.tag import tag
 from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.try_ import try_
 from prompt_registry_plugin.cli.unalias import unalias
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.plugins import default_plugin_manager
+
+_SERVERS = ("offline-model",)  # which a built-in plugin brings
+_WHOLE = 200  # characters of a summary: no summary is cut off
 
 
 class _Group(click.Group):
@@ -61,6 +71,19 @@ class _Group(click.Group):
         self._extend()
         return sorted(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups; those of plugins stand last."""
+        self._extend()
+        grouped = {heading: [command.name or "" for command in group] for heading, group in GROUPS.items()}
+        known = {name for names in grouped.values() for name in names}
+        of_plugins = [name for name in sorted(self.commands) if name not in known]
+        grouped["Servers"] += [name for name in of_plugins if name in _SERVERS]
+        grouped["Plugins"] += [name for name in of_plugins if name not in _SERVERS]
+        for heading, names in grouped.items():
+            shown = [(name, self.commands[name].get_short_help_str(_WHOLE)) for name in names if not self.commands[name].hidden]
+            with formatter.section(heading):
+                formatter.write_dl(shown)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         self._extend()
         return super().get_command(ctx, cmd_name)
@@ -73,11 +96,18 @@ def cli() -> None:
     """Versioned prompts: look at them, compare them, promote and roll back, and follow optimization runs."""
 
 
-COMMANDS = (
-    list_prompts, show, diff, promote, rollback, unalias, history, protect, archive, delete, status, pull, push, resolve, export,
-    import_, copy, backup, restore, run, adopt, rename, traces, annotate, datasets, evaluate_command, apply, try_, serve_prompt,
-    runs, plugins,
-)  # fmt: skip
+# The order of the help: what is asked for most stands first.
+GROUPS: dict[str, tuple[click.Command, ...]] = {
+    "Begin": (init, doctor, completion),
+    "Prompts": (new, edit, list_prompts, search, show, diff, history, tag, rename, archive, delete),
+    "Release": (promote, rollback, unalias, protect),
+    "Agents": (run, adopt, status, traces, annotate, datasets),
+    "Evaluate": (evaluate_command, try_, apply, runs),
+    "Files": (pull, push, resolve, import_, export, copy, backup, restore),
+    "Servers": (serve_prompt,),
+    "Plugins": (plugins,),
+}
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 for command in COMMANDS:
     cli.add_command(command)
 

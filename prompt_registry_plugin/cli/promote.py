@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import force_option, json_option, open_existing, registry_option, say
 from prompt_registry_plugin.uri import as_uri
 
 
 @click.command()
-@click.argument("reference", metavar="NAME[/VERSION]")
+@click.argument("reference", metavar="NAME[/VERSION]", shell_complete=complete_prompts)
 @click.option("--alias", default="production", show_default=True, help="The alias to move.")
 @click.option("--reason", help="Why; kept in the history.")
 @force_option

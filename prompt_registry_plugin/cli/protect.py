@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say, whole_prompt_name
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_prompts)
 @click.option("--alias", default="production", show_default=True, help="The alias to protect.")
 @click.option("--off", is_flag=True, help="Take the protection away.")
 @click.option("--reason", help="Why; kept in the history.")

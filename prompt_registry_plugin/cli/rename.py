@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 
 
 @click.command()
-@click.argument("old")
+@click.argument("old", shell_complete=complete_prompts)
 @click.argument("new")
 @click.option("--reason", help="Reason, for the history.")
 @json_option

@@ -7,6 +7,7 @@ import json
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, registry_option
 from prompt_registry_plugin.errors import UserError
@@ -15,7 +16,7 @@ from prompt_registry_plugin.uri import as_uri
 
 
 @click.command("serve-prompt")
-@click.argument("reference", metavar="PROMPT")
+@click.argument("reference", metavar="PROMPT", shell_complete=complete_prompts)
 @click.option("--model", help="Such as openai:gpt-…; default: the prompt's model_config.")
 @click.option("--temperature", type=click.FloatRange(0), help="As the model knows it.")
 @click.option("--max-tokens", type=click.IntRange(1), help="How long an answer may be.")

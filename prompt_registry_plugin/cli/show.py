@@ -6,18 +6,25 @@ from typing import Any
 
 import click
 
+from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.uri import as_uri
 
 
 @click.command()
-@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]", shell_complete=complete_prompts)
 @click.option("--source", is_flag=True, help="As it is written: includes are not put in.")
 @json_option
 @registry_option
 def show(reference: str, source: bool, as_json: bool) -> None:
-    """Show one version of a prompt: by name (the newest), name@alias, name/3, or as a prompts:/ URI."""
+    """Show one version of a prompt.
+
+    NAME alone means the newest version; a prompts:/ URI works too.
+
+    \b
+      prompt-registry show support@production
+    """
     from prompt_registry_plugin.cli.display import console, print_json, version_panel
 
     registry = open_existing()

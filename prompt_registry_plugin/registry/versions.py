@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,10 @@ from prompt_registry_plugin.records import EMPTY, Page, Template, TemplateFormat
 from prompt_registry_plugin.registry import validation
 from prompt_registry_plugin.registry.base import RegistryBase, current_user
 from prompt_registry_plugin.registry.history import summaries_of
+from prompt_registry_plugin.templates.hints import hint
 from prompt_registry_plugin.templates.includes import includes_of
+
+logger = logging.getLogger(__name__)
 
 _MAX_RESULTS = 1_000_000
 
@@ -40,7 +44,8 @@ def register_prompt(
 
     Where the newest version has the same content, it is returned instead, unless `force`. `variables` has a JSON Schema for
     each variable that is checked when the prompt is rendered. `response_format` is a JSON Schema or a pydantic model. `parent`
-    and `run_id` say where the text came from. Raises `InvalidName` and `InvalidTemplate`; nothing is written then.
+    and `run_id` say where the text came from. Logs a warning if the text has only single braces, as in `{name}`. Raises
+    `InvalidName` and `InvalidTemplate`; nothing is written then.
     """
     if isinstance(response_format, type) and hasattr(response_format, "model_json_schema"):
         response_format = response_format.model_json_schema()
@@ -57,7 +62,10 @@ def register_prompt(
         parent=parent,
         run_id=run_id,
     )
-    return register_prompts(registry, [draft], force=force)[0]
+    version = register_prompts(registry, [draft], force=force)[0]
+    if said := hint(version.template, version.template_format):
+        logger.warning("%s: %s", version.uri, said)
+    return version
 
 
 def register_prompts(registry: RegistryBase, drafts: Sequence[NewVersion], *, force: bool = False) -> list[PromptVersion]:

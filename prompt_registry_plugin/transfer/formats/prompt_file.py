@@ -90,11 +90,15 @@ def own_name(text: str, name: str) -> str | None:
 
 def content_hash(draft: NewVersion) -> str:
     """The hash that a draft has as a version."""
-    version = PromptVersion(
-        draft.name, 0, draft.template, template_format=draft.template_format, response_format=draft.response_format,
+    return as_version(draft).content_hash
+
+
+def as_version(draft: NewVersion, number: int = 0) -> PromptVersion:
+    """Return the version that a draft would be, to look at before it is registered."""
+    return PromptVersion(
+        draft.name, number, draft.template, template_format=draft.template_format, response_format=draft.response_format,
         model_config=draft.model_config, tools=draft.tools, variable_schemas=draft.variables,
     )  # fmt: skip
-    return version.content_hash
 
 
 def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
@@ -189,4 +193,4 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["SUFFIX", "content_hash", "from_text", "own_name", "to_text"]
+__all__ = ["SUFFIX", "as_version", "content_hash", "from_text", "own_name", "to_text"]

@@ -1,0 +1,145 @@
+"""The command that says what is installed, enabled, reachable and stale, and what to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import click
+
+from prompt_registry_plugin import __version__
+from prompt_registry_plugin.cli.settings import json_option, registry_option
+
+_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the command's table."""
+
+    what: str
+    """What was looked at."""
+    state: Literal["ok", "note", "problem"]
+    """Whether it works; `note` is for what is simply not used."""
+    found: str
+    """What was found."""
+    todo: str = ""
+    """What to do about it."""
+
+
+@click.command()
+@json_option
+@registry_option
+def doctor(as_json: bool) -> None:
+    """Check the installation, and say what to do.
+
+    Looks at Python, the registry, the plugins, the frameworks that are installed, PROMPT_REGISTRY_ENABLE, keys, adopted prompts
+    and interrupted runs. Changes nothing. Exits with 1 if something does not work.
+
+    \b
+      prompt-registry doctor
+    """
+    from prompt_registry_plugin.cli.display import print_json, print_table
+
+    checks = [Check("prompt-registry-plugin", "ok", f"{__version__} on Python {platform.python_version()}")]
+    for part in (_registry, _plugins, _frameworks, _enabling, _models, _runs):
+        checks += part()
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        print_table(("what", "state", "found", "what to do"), [(c.what, c.state, c.found, c.todo) for c in checks])
+    if any(check.state == "problem" for check in checks):
+        raise SystemExit(1)
+
+
+def _registry() -> Iterator[Check]:
+    from prompt_registry_plugin.errors import PromptRegistryError
+    from prompt_registry_plugin.masking import mask_url
+    from prompt_registry_plugin.registry.current import current_registry, current_url, registry_exists
+
+    url = mask_url(current_url())
+    if not registry_exists():
+        todo = "prompt-registry init shop, or prompt-registry new NAME"
+        yield Check("registry", "note", f"there is none at {url}", todo)
+        return
+    try:
+        found = current_registry().search_prompts(max_results=10_000)
+    except PromptRegistryError as error:
+        yield Check("registry", "problem", str(error), f"is {url} right? PROMPT_REGISTRY_URL or --registry names another")
+        return
+    more = " or more" if found.token else ""
+    yield Check("registry", "ok", f"{url}: prompts: {len(found)}{more}")
+
+
+def _plugins() -> Iterator[Check]:
+    from prompt_registry_plugin.plugins import default_plugin_manager
+
+    for info in default_plugin_manager().infos:
+        if info.skipped:
+            yield Check(f"plugin {info.name}", "problem", f"skipped: {info.skipped}", "update or remove it")
+
+
+def _frameworks() -> Iterator[Check]:
+    from importlib.util import find_spec
+
+    from prompt_registry_plugin.frameworks.adapter import FrameworkAdapter
+    from prompt_registry_plugin.frameworks.installed import installed_adapters
+
+    for name, adapter in sorted(installed_adapters().items()):
+        if not isinstance(adapter, FrameworkAdapter):
+            yield Check(f"adapter {name}", "ok", "of a plugin")
+        elif find_spec(adapter.framework.module) is None:
+            extra = adapter.framework.extra
+            todo = f"pip install 'prompt-registry-plugin[{extra}]'" if extra else f"pip install {adapter.framework.distribution}"
+            yield Check(f"adapter {name}", "note", f"{adapter.framework.title} is not installed", todo)
+        elif reason := adapter.framework.unsupported_reason():
+            yield Check(f"adapter {name}", "problem", reason, "prompts by name work; hard-coded ones need a known version")
+        else:
+            yield Check(f"adapter {name}", "ok", f"{adapter.framework.title} is installed")
+
+
+def _enabling() -> Iterator[Check]:
+    from prompt_registry_plugin.errors import did_you_mean
+    from prompt_registry_plugin.frameworks.installed import installed_adapters
+
+    said = os.environ.get("PROMPT_REGISTRY_ENABLE", "")
+    if said.strip().lower() in ("", "0", "false", "none"):
+        yield Check(
+            "PROMPT_REGISTRY_ENABLE", "note", "not set", "programs call pr.enable(), or are started by prompt-registry run"
+        )
+        return
+    known = installed_adapters()
+    words = {"all", "1", "true", *known}
+    names = [name.strip() for name in said.split(",") if name.strip()]
+    unknown = [name for name in names if name.lower() not in words]
+    if unknown:
+        hint = did_you_mean(unknown[0], known) or "; there are " + ", ".join(sorted(known))
+        yield Check("PROMPT_REGISTRY_ENABLE", "problem", f"no adapter is called {unknown[0]!r}{hint}", "correct the variable")
+    else:
+        yield Check("PROMPT_REGISTRY_ENABLE", "ok", said)
+
+
+def _models() -> Iterator[Check]:
+    keys = [key for key in _KEYS if os.environ.get(key)]
+    if keys:
+        yield Check("keys of models", "ok", ", ".join(keys) + (" is set" if len(keys) == 1 else " are set"))
+    else:
+        todo = "set OPENAI_API_KEY, or use a simulated model: offline:task"
+        yield Check("keys of models", "note", "none is set", todo)
+
+
+def _runs() -> Iterator[Check]:
+    from prompt_registry_plugin.errors import PromptRegistryError
+    from prompt_registry_plugin.registry.current import current_registry, registry_exists
+
+    if not registry_exists():
+        return
+    try:
+        stopped = [run for run in current_registry().store.runs.newest() if run.status == "interrupted"]
+    except PromptRegistryError:  # an unreachable registry is told already; a store without runs has none
+        return
+    for run in stopped[:5]:
+        yield Check(f"run {run.id}", "note", "was stopped before its end", f"prompt-registry runs resume {run.id}")
