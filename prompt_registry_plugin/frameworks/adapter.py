@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any
 
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.frameworks.notices import warn_once
-
-Seam = tuple[Any, str, Callable[[Any], Any]]
-"""A class or module, the name of a method or function of it, and a function that makes the replacement from the original."""
+from prompt_registry_plugin.frameworks.patching import Patches as Patches
+from prompt_registry_plugin.frameworks.patching import Seam as Seam
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,38 +109,6 @@ class FrameworkAdapter:
             self._on = False
             self._patches.restore()
             self.detach()
-
-
-class Patches:
-    """The methods of classes and functions of modules that an adapter replaced, with their originals."""
-
-    def __init__(self) -> None:
-        self._made: list[tuple[Any, str, Any, Any]] = []
-
-    def replace(self, owner: Any, method: str, wrap: Callable[[Any], Any]) -> None:
-        """Replace a method of a class, or a function of a module, by what `wrap` makes of it."""
-        original = owner.__dict__[method]
-        replacement = wrap(original)
-        setattr(owner, method, replacement)
-        self._made.append((owner, method, original, replacement))
-
-    def replace_all(self, seams: Iterable[Seam]) -> None:
-        """Replace all of them. Raises `AttributeError` if one does not exist, and then replaces none.
-
-        Half a set of replacements would record prompts that it does not serve, or the reverse.
-        """
-        seams = list(seams)
-        if missing := [f"{owner.__name__}.{method}" for owner, method, _ in seams if method not in owner.__dict__]:
-            raise AttributeError(f"{missing[0]} is not there")
-        for owner, method, wrap in seams:
-            self.replace(owner, method, wrap)
-
-    def restore(self) -> None:
-        """Restore every method, except where another library has wrapped the replacement since: that would remove its wrapper."""
-        while self._made:
-            owner, method, original, replacement = self._made.pop()
-            if owner.__dict__.get(method) is replacement:
-                setattr(owner, method, original)
 
 
 class set_flag:  # noqa: N801  a context manager, and a class: idle agents pass through it, and a generator takes longer

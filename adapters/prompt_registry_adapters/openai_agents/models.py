@@ -16,6 +16,7 @@ from typing import Any
 from prompt_registry_adapters.openai_agents.calls import ServedCall, serve_call
 from prompt_registry_adapters.openai_agents.tracing import item_text, keep_inputs, messages_of, state, tokens_of
 from prompt_registry_plugin.frameworks import adapter
+from prompt_registry_plugin.frameworks.patching import Patches
 from prompt_registry_plugin.prompts.context import Recorder, current_recorder
 from prompt_registry_plugin.tracing.recorder import inside
 
@@ -24,13 +25,11 @@ _calling: ContextVar[bool] = ContextVar("prompt_registry_openai_calling", defaul
 _agent: ContextVar[str | None] = ContextVar("prompt_registry_openai_agent", default=None)  # whose turn it is
 
 
-def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def wrap_get_model(patches: Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Wrap every model that a run uses."""
     lock = Lock()
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
-        state.models_are_wrapped = True
-
         @wraps(original)
         def get_model(*args: Any, **kwargs: Any) -> Any:
             model = original(*args, **kwargs)
@@ -38,6 +37,7 @@ def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], C
             agent = args[0] if args else kwargs.get("agent")
             _agent.set(getattr(agent, "name", None))
             if state.attached:  # looked at each time: what somebody else put in a method's place takes ours away with it
+                state.models_are_wrapped = True  # not when it is wrapped: a wrapper that another library holds is used again
                 with lock:
                     _wrap_model_class(type(model), patches)
             return model
@@ -47,7 +47,7 @@ def wrap_get_model(patches: adapter.Patches) -> Callable[[Callable[..., Any]], C
     return wrap
 
 
-def _wrap_model_class(model: type[Any], patches: adapter.Patches) -> None:
+def _wrap_model_class(model: type[Any], patches: Patches) -> None:
     for method, wrap in (("get_response", _wrap_get_response), ("stream_response", _wrap_stream_response)):
         owner = next((owner for owner in model.__mro__ if method in owner.__dict__), None)
         if owner is None or hasattr(owner.__dict__[method], "__prompt_registry__"):
