@@ -26,6 +26,11 @@ class BindingWrapper:
     def __get__(self, instance: Any, owner: type | None = None) -> BindingWrapper:
         return BindingWrapper(self.__wrapped__.__get__(instance, owner), self._note)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """Pose as what is wrapped, as a proxy does."""
+        return type(self.__wrapped__)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
 

@@ -66,7 +66,7 @@ def _callable_of(owner: Any, method: str, kept: Any) -> Callable[..., Any]:
 
     Another library's wrapper finds its instance by being bound. Called as a plain function, it gets None for it.
     """
-    if not isinstance(owner, type) or isinstance(kept, FunctionType):
+    if not isinstance(owner, type) or type(kept) is FunctionType:  # `isinstance` believes a wrapper that poses as a function
         return kept  # type: ignore[no-any-return]
     kind = _kind_of(kept)
     bind = getattr(type(kept), "__get__", None)
