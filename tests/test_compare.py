@@ -179,7 +179,7 @@ def test_the_table_leaves_out_what_tells_nothing() -> None:
     targets = {"a": lambda q: q, "b": lambda q: 1 / 0 if q == "y" else q}
     rows.append({**rows[0], "inputs": {"q": "y"}})
     two = pr.compare(predict_fn=targets, data=rows, scorers=["exact_match", "length"])
-    assert two.columns == ["variant", "score", "exact_match", "length", "than the first", "p", "failures", "seconds"]
+    assert two.columns == ["variant", "score", "exact_match", "length", "than the first", "p", "grade", "failures", "seconds"]
     assert "expected" in two.to_html()
 
 

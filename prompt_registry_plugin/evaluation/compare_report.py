@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.evaluation.grades import LIKELY, gain_of, probability
 from prompt_registry_plugin.evaluation.html import page
 from prompt_registry_plugin.evaluation.variant import MEASURES, Variant
 from prompt_registry_plugin.masking import clean
@@ -17,6 +18,7 @@ from prompt_registry_plugin.records import Example, Interval, Rollout
 # A build server shows names and messages in lists. An input or an error may have any length.
 _MAX_NAME = 120
 _MAX_ERROR = 500
+_GRADES = f"; a grade is proven, likely (better with a probability of {LIKELY:g} or more), open (the probability) or worse"
 
 Column = tuple[str, Callable[[Variant], str]]
 """A heading, and what to show of a variant below it."""
@@ -33,14 +35,22 @@ def table_columns(variants: Sequence[Variant]) -> list[Column]:
         ("variant", lambda v: v.name, True),
         ("score", lambda v: str(v.result.score), aggregated),
         *((name, _show_scorer(name), True) for name in scorers),
-        ("than the first", lambda v: "" if v.difference is None else str(v.difference.difference), several),
+        ("than the first", lambda v: "" if v.difference is None else gain_of(v.difference), several),
         ("p", lambda v: "" if v.p_value is None else f"{v.p_value:.4f}", several),
+        ("grade", _show_grade, several),
         ("failures", lambda v: str(len(v.result.failures)), any(result.failures for result in results)),
         ("seconds", lambda v: f"{v.result.seconds.mean:.2f}", True),
         ("tokens", lambda v: f"{v.measure('tokens'):.0f}", any(result.usage.calls for result in results)),
         ("cost", _show_cost, any(result.cost for result in results)),
     ]
     return [(heading, show) for heading, show, is_informative in columns if is_informative]
+
+
+def _show_grade(variant: Variant) -> str:
+    if variant.difference is None or variant.grade is None:
+        return ""
+    is_settled = variant.grade in ("proven", "worse")
+    return variant.grade if is_settled else f"{variant.grade} ({probability(variant.difference.p_better)})"
 
 
 def _show_scorer(name: str) -> Callable[[Variant], str]:
@@ -76,7 +86,7 @@ def note_on(variants: Sequence[Variant], examples: Sequence[Example]) -> str:
     """Return a sentence on what the figures are."""
     n = len(variants) - 1
     correction = f"; p-values are corrected for {n} comparisons (Holm)" if n > 1 else ""
-    return f"{len(examples)} rows; differences are paired with {variants[0].name}, intervals hold 95 %{correction}"
+    return f"{len(examples)} rows; differences are paired with {variants[0].name}, intervals hold 95 %{correction}{_GRADES if n else ''}"
 
 
 def to_json(variants: Sequence[Variant], examples: Sequence[Example]) -> dict[str, Any]:
@@ -89,6 +99,8 @@ def to_json(variants: Sequence[Variant], examples: Sequence[Example]) -> dict[st
                 "interval": [v.result.score.low, v.result.score.high],
                 "difference": v.difference and _bounds(v.difference.difference),
                 "p_value": v.p_value,
+                "p_better": v.difference and v.difference.p_better,
+                "grade": v.grade,
                 "scores": [rollout.score for rollout in v.result.rollouts],
                 "errors": [rollout.error for rollout in v.result.rollouts],
             }

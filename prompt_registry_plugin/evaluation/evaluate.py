@@ -11,10 +11,10 @@ from typing import Any
 from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.evaluation.cache import RolloutCache
+from prompt_registry_plugin.evaluation.intervals import positive_interval, score_interval
 from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Aggregation, Runner, cost_over, usage_over
-from prompt_registry_plugin.evaluation.statistics import mean_interval
 from prompt_registry_plugin.moved import CalledModule
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
@@ -38,13 +38,13 @@ class EvaluationResult:
     @property
     def score(self) -> Interval:
         """The mean of the aggregated scores with its 95 % interval; failed rollouts count as 0."""
-        return mean_interval([rollout.score for rollout in self.rollouts])
+        return score_interval([rollout.score for rollout in self.rollouts])
 
     @property
     def scores(self) -> dict[str, Interval]:
         """The mean score by scorer with its 95 % interval; failed rollouts count as 0."""
         return {
-            name: mean_interval([rollout.scores[name].value if name in rollout.scores else 0.0 for rollout in self.rollouts])
+            name: score_interval([rollout.scores[name].value if name in rollout.scores else 0.0 for rollout in self.rollouts])
             for name in self.scorers
         }
 
@@ -56,7 +56,7 @@ class EvaluationResult:
     @property
     def seconds(self) -> Interval:
         """The mean time of a rollout, in seconds, with its 95 % interval. Waiting for a slot does not count."""
-        return mean_interval([rollout.seconds for rollout in self.rollouts])
+        return positive_interval([rollout.seconds for rollout in self.rollouts])
 
     @property
     def usage(self) -> Usage:

@@ -1,7 +1,8 @@
 """The language of gates: what an evaluation must reach to pass, such as `accuracy >= 0.8 and no regression`.
 
 A gate is one or more conditions, joined by `and`. A condition compares a scorer, `score`, `failures`, `seconds`, `cost` or `tokens` with
-a number (`80%` is 0.8); `no regression` holds unless the variant is worse than the first one by more than chance.
+a number (`80%` is 0.8); `no regression` holds unless the variant is worse than the first one by more than chance. `likely better` and
+`proven better` hold if the variant has that grade against the first one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from operator import ge, gt, le, lt
 from typing import Literal, cast
 
 from prompt_registry_plugin.errors import UserError, did_you_mean
+from prompt_registry_plugin.evaluation.grades import Grade, describe_grade, gain_of, reaches
 from prompt_registry_plugin.evaluation.variant import MEASURES, Variant
 
 Operator = Literal[">=", "<=", ">", "<"]
 
 _CONDITION = re.compile(
-    r"\s*(?:(?P<regression>no regression)|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?(?:\d+\.?\d*|\.\d+)%?))\s*", re.I
+    r"\s*(?:(?P<regression>no regression)|(?P<grade>likely|proven) better|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?(?:\d+\.?\d*|\.\d+)%?))\s*", re.I
 )
 _HOLDS: dict[Operator, Callable[[float, float], bool]] = {">=": ge, "<=": le, ">": gt, "<": lt}
 
@@ -54,17 +56,32 @@ class NoRegression:
         first, last = variants[0], variants[-1]
         if last.difference is None or not last.regressed:
             return None
-        return f"{last.name} is worse than {first.name}: {last.difference.difference}"
+        return f"{last.name} is worse than {first.name}: {gain_of(last.difference)}"
 
 
-Condition = Bound | NoRegression
+@dataclass(frozen=True, slots=True)
+class Better:
+    """The condition that the last variant is better than the first one, with a grade of evidence."""
+
+    grade: Grade
+    """The grade that it needs at least."""
+
+    def reason_against(self, variants: Sequence[Variant]) -> str | None:
+        """Return why the condition does not hold, or None when it does."""
+        first, last = variants[0], variants[-1]
+        if last.difference is None or last.grade is None or reaches(last.grade, self.grade):
+            return None
+        return f"{last.name} is not {self.grade} better than {first.name}: {describe_grade(last.grade, last.difference)}"
+
+
+Condition = Bound | NoRegression | Better
 
 
 def parse_gate(gate: str, scorers: Sequence[str], variants: int) -> list[Condition]:
     """Return the conditions of a gate for `variants` variants with these scorers.
 
     It runs nothing, so that a mistake in a gate is found before an evaluation is paid for. Raises `UserError` for a gate that cannot be
-    read, for a name that is not measured, and for `no regression` with a single variant.
+    read, for a name that is not measured, and for a comparison with a single variant.
     """
     return [_parse_condition(part, scorers, variants) for part in re.split(r"\s+and\s+", gate.strip(), flags=re.I)]
 
@@ -73,12 +90,12 @@ def _parse_condition(text: str, scorers: Sequence[str], variants: int) -> Condit
     read = _CONDITION.fullmatch(text)
     if read is None:
         raise UserError(
-            f"cannot read {text!r} in the gate; write 'accuracy >= 0.8', 'failures < 1' or 'no regression', joined by 'and'"
+            f"cannot read {text!r} in the gate; write 'accuracy >= 0.8', 'failures < 1', 'no regression', 'likely better' or 'proven better', joined by 'and'"
         )
-    if read["regression"]:
+    if read["regression"] or read["grade"]:
         if variants < 2:
-            raise UserError("'no regression' needs something to compare with: name a baseline as well")
-        return NoRegression()
+            raise UserError(f"{text.strip()!r} needs something to compare with: name a baseline as well")
+        return NoRegression() if read["regression"] else Better(cast("Grade", read["grade"].lower()))
     known = [*MEASURES, *scorers]
     if read["what"] not in known:
         meant = did_you_mean(read["what"], known) or "; there are " + ", ".join(known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prompt_registry_plugin.evaluation.evaluate import EvaluationResult
+from prompt_registry_plugin.evaluation.grades import Grade, grade_of
 from prompt_registry_plugin.evaluation.statistics import PairedDifference
 
 MEASURES = ("score", "failures", "seconds", "cost", "tokens")
@@ -27,6 +28,14 @@ class Variant:
     """The prompt versions, such as `support/3`; empty when none were given."""
     model: str = ""
     """The model, as it was given; empty when none was."""
+
+    @property
+    def grade(self) -> Grade | None:
+        """`proven` better than the first variant, `likely` better, `open` or `worse`; None for the first variant.
+
+        With several variants, `proven` and `worse` count the corrected p-value.
+        """
+        return None if self.difference is None else grade_of(self.difference, self.p_value)
 
     @property
     def regressed(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from prompt_registry_plugin.evaluation.statistics import mean_interval
+from prompt_registry_plugin.evaluation.intervals import score_interval
 from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Interval, Rollout
@@ -62,7 +62,7 @@ def _point(record: CandidateRecord, runs: Sequence[Rollout]) -> ParetoPoint:
     return ParetoPoint(
         record.candidate,
         record.status,
-        mean_interval([rollout.score for rollout in runs]),
+        score_interval([rollout.score for rollout in runs]),
         fmean(costs) if len(costs) == len(runs) else None,
         fmean(rollout.seconds for rollout in runs),
         sum(len(text.split()) for text in components(record.candidate.templates).values()),

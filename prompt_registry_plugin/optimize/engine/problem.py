@@ -14,8 +14,8 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from prompt_registry_plugin.errors import BudgetExhausted, UserError, did_you_mean
+from prompt_registry_plugin.evaluation.intervals import score_interval
 from prompt_registry_plugin.evaluation.options import Event, EventKind, OnEvent
-from prompt_registry_plugin.evaluation.statistics import mean_interval
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.constraints import Constraints, fault_of
@@ -209,7 +209,7 @@ class Problem:
 
     def note_best(self, scores: float | Sequence[float]) -> None:
         """Set the best score so far, or the scores that it is the mean of: an estimate, which others see while the search runs."""
-        self.best = Interval(scores, None, None, 1) if isinstance(scores, int | float) else mean_interval(scores)
+        self.best = Interval(scores, None, None, 1) if isinstance(scores, int | float) else score_interval(scores)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
