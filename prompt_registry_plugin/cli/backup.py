@@ -8,7 +8,6 @@ import click
 
 from prompt_registry_plugin.cli.settings import check_exists, json_option, registry_option, say
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.registry.current import current_url
 
 
 @click.command()
@@ -54,6 +53,7 @@ def restore(file: Path, yes: bool, as_json: bool) -> None:
 
 def _file(command: str) -> Path:
     """Return the file of the registry. Raises `UserError` if it is none of SQLite."""
+    from prompt_registry_plugin.registry.current import current_url
     from prompt_registry_plugin.store.sqlite.address import parse_url
 
     url = current_url()

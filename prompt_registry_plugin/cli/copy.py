@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from prompt_registry_plugin.cli.settings import json_option, say
-from prompt_registry_plugin.registry.current import open_registry
 
 
 @click.command()
@@ -18,6 +17,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
     from prompt_registry_plugin.transfer.archive import copy_registry
 
     check_exists(source)
+    from prompt_registry_plugin.registry.current import open_registry
+
     with open_registry(source) as old, open_registry(target) as new:
         count = copy_registry(old, new)
         say(f"{count} rows copied to {new.place}", {"rows": count, "to": new.place}, as_json)

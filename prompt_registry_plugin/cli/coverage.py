@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import open_existing
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.records import CoverageRow
-from prompt_registry_plugin.registry.registry import PromptRegistry
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.records import CoverageRow
+    from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 def show_status(as_json: bool) -> None:

@@ -9,14 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import say
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.prompts.version import PromptVersion
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts.version import PromptVersion
 
 file_option = click.option("--file", "file", metavar="FILE", help="Read the text from a file, `-` for standard input.")
 message_option = click.option("--message", "-m", help="The commit message; asked for in a terminal.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, whole_prompt_name
 from prompt_registry_plugin.cli.show import version_data
-from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import AliasMove, Change, VersionSummary
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts.version import PromptVersion
+    from prompt_registry_plugin.records import AliasMove, Change, VersionSummary
 
 
 @click.command()
@@ -31,6 +33,8 @@ def history(name: str, as_json: bool) -> None:
 
 def _entry_row(entry: VersionSummary | AliasMove | Change) -> tuple[str, str, str, str]:
     """Return when, what, who, why."""
+    from prompt_registry_plugin.records import AliasMove, VersionSummary
+
     if isinstance(entry, VersionSummary):
         when, what, who, why = entry.created_at, f"version {entry.version}", entry.created_by, entry.commit_message
     elif isinstance(entry, AliasMove):
@@ -55,6 +59,9 @@ def _change_text(change: Change) -> str:
 
 
 def _entry_data(entry: PromptVersion | AliasMove | Change) -> dict[str, Any]:
+    from prompt_registry_plugin.prompts.version import PromptVersion
+    from prompt_registry_plugin.records import AliasMove
+
     if isinstance(entry, PromptVersion):
         return {"kind": "version", **version_data(entry)}
     if isinstance(entry, AliasMove):

@@ -11,8 +11,6 @@ import click
 
 from prompt_registry_plugin.cli.settings import json_option, registry_option, registry_to_look_at, say
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.plugins import default_plugin_manager
-from prompt_registry_plugin.registry.current import current_registry, open_registry
 
 if TYPE_CHECKING:
     from prompt_registry_plugin.transfer.imports import ImportResult
@@ -40,6 +38,8 @@ def import_(context: click.Context, format_name: str, source: str, dry_run: bool
     \b
     prompt-registry import prompty prompts/ --dry-run
     """
+    from prompt_registry_plugin.plugins import default_plugin_manager
+    from prompt_registry_plugin.registry.current import current_registry
     from prompt_registry_plugin.transfer.imports import import_prompts, read_prompts
 
     if format_name == "jsonl":
@@ -57,6 +57,7 @@ def import_(context: click.Context, format_name: str, source: str, dry_run: bool
 
 
 def _restore(path: Path, dry_run: bool, as_json: bool) -> None:
+    from prompt_registry_plugin.registry.current import current_registry, open_registry
     from prompt_registry_plugin.transfer.archive import restore_registry
 
     if not path.is_file():

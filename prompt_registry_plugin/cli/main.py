@@ -51,7 +51,6 @@ from prompt_registry_plugin.cli.traces import traces
 from prompt_registry_plugin.cli.try_ import try_
 from prompt_registry_plugin.cli.unalias import unalias
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
-from prompt_registry_plugin.plugins import default_plugin_manager
 
 _SERVERS = ("offline-model",)  # which a built-in plugin brings
 _WHOLE = 200  # characters of a summary: no summary is cut off
@@ -65,6 +64,8 @@ class _Group(click.Group):
     def _extend(self) -> None:
         if not self._extended:
             self._extended = True
+            from prompt_registry_plugin.plugins import default_plugin_manager
+
             default_plugin_manager().hook.prompt_registry_register_commands(cli=self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

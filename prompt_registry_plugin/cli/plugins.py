@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from prompt_registry_plugin.cli.settings import json_option
-from prompt_registry_plugin.plugins import default_plugin_manager
 
 
 @click.command()
@@ -13,6 +12,7 @@ from prompt_registry_plugin.plugins import default_plugin_manager
 def plugins(as_json: bool) -> None:
     """List the plugins, and why any were skipped."""
     from prompt_registry_plugin.cli.display import print_json, print_table
+    from prompt_registry_plugin.plugins import default_plugin_manager
 
     infos = default_plugin_manager().infos
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,8 +11,9 @@ from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.prompt_files import folder_argument, names_argument, report_files
 from prompt_registry_plugin.cli.settings import force_option, json_option, registry_option
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.registry.current import current_registry
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts.version import PromptVersion
 
 
 @click.command()
@@ -24,6 +26,7 @@ from prompt_registry_plugin.registry.current import current_registry
 @registry_option
 def push(folder: Path, names: tuple[str, ...], message: str | None, alias: str | None, force: bool, as_json: bool) -> None:
     """Register the files in FOLDER that changed, all of them or, with a conflict, none."""
+    from prompt_registry_plugin.registry.current import current_registry
     from prompt_registry_plugin.transfer import folder as sync
 
     if not folder.is_dir():

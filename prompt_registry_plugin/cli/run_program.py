@@ -7,14 +7,17 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 
 from prompt_registry_plugin.cli.coverage import show_coverage
 from prompt_registry_plugin.cli.settings import json_option, registry_option, say
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.registry.registry import PromptRegistry
-from prompt_registry_plugin.tracing.trace import Trace
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.registry.registry import PromptRegistry
+    from prompt_registry_plugin.tracing.trace import Trace
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

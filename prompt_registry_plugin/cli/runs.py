@@ -11,11 +11,11 @@ import click
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, writable
 from prompt_registry_plugin.errors import UntrustedRun, UserError, did_you_mean
-from prompt_registry_plugin.protocols import RunRecord
-from prompt_registry_plugin.registry.registry import PromptRegistry
 
 if TYPE_CHECKING:
     from prompt_registry_plugin.optimize.engine.run_config import RunConfig
+    from prompt_registry_plugin.protocols import RunRecord
+    from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 @click.group()

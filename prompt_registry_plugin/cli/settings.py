@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.errors import UserError
-from prompt_registry_plugin.masking import mask_url
-from prompt_registry_plugin.registry.current import current_registry, current_url, registry_exists
-from prompt_registry_plugin.registry.registry import PromptRegistry
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 def _set_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -54,6 +54,8 @@ def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def open_existing() -> PromptRegistry:
     """Return the current registry, for a command that only reads: a mistyped URL must not create one. Raises `InvalidStore`."""
+    from prompt_registry_plugin.registry.current import current_registry
+
     check_exists()
     return current_registry()
 
@@ -63,6 +65,7 @@ def registry_to_look_at() -> Iterator[None]:
     """Run a block that only reads; where there is no registry yet, it reads an empty one in a temporary folder."""
     from prompt_registry_plugin.errors import InvalidStore
     from prompt_registry_plugin.registry.current import use_registry
+    from prompt_registry_plugin.registry.registry import PromptRegistry
 
     try:
         open_existing()
@@ -76,6 +79,8 @@ def registry_to_look_at() -> Iterator[None]:
 def check_exists(url: str | None = None) -> None:
     """Raise `InvalidStore` if there is no registry at `url`, by default the current one."""
     from prompt_registry_plugin.errors import InvalidStore
+    from prompt_registry_plugin.masking import mask_url
+    from prompt_registry_plugin.registry.current import current_url, registry_exists
 
     if not registry_exists(url):
         place = mask_url(url or current_url())

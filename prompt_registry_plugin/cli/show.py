@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prompt_registry_plugin.cli.completion import complete_prompts
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option
-from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.uri import as_uri
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.prompts.version import PromptVersion
 
 
 @click.command()

@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +15,10 @@ from prompt_registry_plugin.cli.echo import data_stream
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
 from prompt_registry_plugin.errors import StoreUnavailable, UserError, did_you_mean
 from prompt_registry_plugin.masking.controls import escape_json
-from prompt_registry_plugin.registry.registry import PromptRegistry
-from prompt_registry_plugin.tracing.trace import Trace
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.registry.registry import PromptRegistry
+    from prompt_registry_plugin.tracing.trace import Trace
 
 
 @click.group()

@@ -16,15 +16,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import Span, digest
-from prompt_registry_plugin.sources.finding import Sources, read_sources
-from prompt_registry_plugin.sources.rendered import rendered_signs
-from prompt_registry_plugin.sources.source_template import Found, NotFound, SourceTemplate
 from prompt_registry_plugin.tracing.slots import Slot, prompt_texts, slots_of
 from prompt_registry_plugin.tracing.trace import Trace
+
+if TYPE_CHECKING:  # at run time where a text is looked up: reading sources takes as much to import as the rest of the registry
+    from prompt_registry_plugin.sources import Found, NotFound, Sources, SourceTemplate
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class _Program:
     def _current(self) -> Sources:
         stamp = (len(sys.modules), next(reversed(sys.modules), ""), len(linecache.cache))  # the newest one: others may have gone
         if self._sources is None or stamp != self._stamp or time.monotonic() > self._until:
+            from prompt_registry_plugin.sources import read_sources
+
             read = read_sources()
             if self._sources is None or read.templates != self._sources.templates:
                 self._kept.clear()
@@ -131,6 +133,8 @@ def _to_explain(span: Span, covered: frozenset[str]) -> Iterator[Slot]:
 
 
 def _has_values(text: str) -> bool:
+    from prompt_registry_plugin.sources import rendered_signs
+
     return any(sign.is_certain for sign in rendered_signs(text))
 
 
@@ -149,6 +153,8 @@ def _explain_slot(slot: Slot, said: frozenset[str]) -> Explanation:
 
 
 def _as_json(result: Found | NotFound, sources: Sources) -> Explanation:
+    from prompt_registry_plugin.sources import NotFound
+
     if isinstance(result, NotFound):
         candidates = [_template_json(template) for template in result.candidates]
         near = {"is_near": True} if result.is_near else {}

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.masking.controls import visible
 from prompt_registry_plugin.recording.explain import Explanation, explanations_of
 from prompt_registry_plugin.records import EMPTY, BindingRole, CoverageRow, CoverageState, Span, Template, digest
 from prompt_registry_plugin.registry.adopted_texts import AdoptedTexts
-from prompt_registry_plugin.sources.inference import Inferred, infer_template
-from prompt_registry_plugin.sources.rendered import rendered_signs
 from prompt_registry_plugin.templates import compile_template
 from prompt_registry_plugin.templates.pattern import letters
 from prompt_registry_plugin.templates.text import to_source
 from prompt_registry_plugin.tracing.slots import Slot, prompt_texts, slots_of
 from prompt_registry_plugin.tracing.trace import PromptUse, Trace
+
+if TYPE_CHECKING:
+    from prompt_registry_plugin.sources import Sign
 
 COLUMNS = ("place", "kind", "prompt", "state", "variables", "source", "text")
 """The heads of the table."""
@@ -253,6 +254,8 @@ class Findings:
         texts = list(dict.fromkeys([*finding.texts, *others]))
         together = any(len(call) == len(finding.texts) for call in finding.calls)
         if len(texts) > 1 and (others or not together):
+            from prompt_registry_plugin.sources import Inferred, infer_template
+
             inferred = infer_template(texts)
             if isinstance(inferred, Inferred):
                 finding.template, finding.needs_name = inferred.template, True
@@ -265,7 +268,7 @@ class Findings:
                 finding.detail, finding.needs_name = f"{finding.detail} {inferred.reason}", False
                 return
         text = next(iter(finding.texts))  # what other recordings sent has nothing in common with it
-        certain = [sign for sign in rendered_signs(text, state=self._inputs) if sign.is_certain]
+        certain = _certain_signs(text, self._inputs)
         if certain or len(finding.texts) > 1 or finding.role == "user":
             finding.needs_name = False
             finding.detail = " ".join([finding.detail, *(sign.reason for sign in certain[:1])])
@@ -288,7 +291,7 @@ class Findings:
                 "description", bound.binding.name if bound else slot.name, "adoptable", _words(slot.text), key=slot.key
             )
             is_constant = bound or (self._explanations.get(digest(slot.text)) or {}).get("is_constant")
-            certain = [] if is_constant else [sign for sign in rendered_signs(slot.text) if sign.is_certain]
+            certain = [] if is_constant else _certain_signs(slot.text)
             if certain:
                 finding.state, finding.detail = "not adoptable", certain[0].reason
                 return finding
@@ -372,6 +375,13 @@ def _texts_made(spans: Sequence[Span]) -> frozenset[str]:
             values = {str(value).strip() for value in (span.attributes.get("variables") or {}).values()}
             made |= prompt_texts([span]) - values
     return frozenset(made)
+
+
+def _certain_signs(text: str, state: object = None) -> list[Sign]:
+    """Return the certain signs that a text was rendered with values."""
+    from prompt_registry_plugin.sources import rendered_signs
+
+    return [sign for sign in rendered_signs(text, state=state) if sign.is_certain]
 
 
 def _words(text: str) -> str:
