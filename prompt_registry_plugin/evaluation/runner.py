@@ -12,13 +12,13 @@ from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import AdaptiveLimit, ContextPool
-from prompt_registry_plugin.errors import InvalidExample, InvalidScore, TargetFailed, UserError, did_you_mean
+from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PromptNotRendered, TargetFailed, UserError, did_you_mean
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.remote_work import RemoteWork
 from prompt_registry_plugin.evaluation.targets import import_object, resolve_target
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.plugins import PluginManager
-from prompt_registry_plugin.prompts.context import override_prompts, recording, unrendered_error
+from prompt_registry_plugin.prompts.context import lost_context_error, recording, rollout_scope
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.recording.costs import cost_of, model_of, with_costs
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
@@ -32,8 +32,7 @@ from prompt_registry_plugin.tracing.trace import Trace, usage_of
 
 Aggregation = Callable[[Mapping[str, float]], float]
 _MAX_FAILED_PROBES = 3  # a target that raises three times in a row is broken, and not unlucky
-# A prompt on a rarely taken branch is not rendered by the first examples. 20 is the smallest budget of a search: `optimize.engine.probe`.
-_MAX_PROBES = 20
+_MAX_PROBES = 20  # the smallest budget of a search: `optimize.engine.probe`
 _PATIENCE = (
     180.0  # seconds for all attempts of one call: the default of three attempts, each with the longest wait a server may ask for
 )
@@ -89,7 +88,7 @@ class Runner:
         """Return the first rollouts, run one by one until one succeeds, so that a mistake costs a call and not a budget.
 
         Raises `InvalidScore` if a scorer fails, `TargetFailed` if the target raises three times, and `PromptNotRendered` if it
-        answers twenty examples without rendering any prompt of the candidate.
+        loses the context on twenty examples.
         """
         done: list[Rollout] = []
         raised = 0
@@ -102,7 +101,7 @@ class Runner:
                 raise TargetFailed(f"{self.target.name} failed on {raised} examples, so nothing more was tried; {done[-1].error}")
         if raised:
             raise TargetFailed(f"{self.target.name} failed on the first {len(done)} examples; {done[-1].error}")
-        raise unrendered_error(sorted(candidate.templates))
+        raise PromptNotRendered(str(done[-1].error))
 
     async def run(self, candidate: Candidate, example: Example, *, strict: bool = False, local: bool = False) -> Rollout:
         """Return the rollout of a candidate on an example, without waiting for a slot.
@@ -116,7 +115,7 @@ class Runner:
         scores: dict[str, Score] = {}
         score, error, judging = 0.0, call.error, TraceRecorder("judging")
         if error is None:
-            with recording(judging):
+            with recording(judging), rollout_scope({}, None):
                 scores, score, error = await self._score(example, call.outputs, self._with_costs_if_judged(call.trace), strict)
         return Rollout(
             example_id=example.id,
@@ -162,7 +161,7 @@ class Runner:
             with recording(traces[-1]):
                 return await self.target(example.inputs)
 
-        with override_prompts(candidate.templates, unrendered="ignore", template_formats=self._formats) as scope:
+        with rollout_scope(candidate.templates, example.inputs, self._formats) as scope:
             try:
                 outputs = await self._retry(attempt)
             except asyncio.CancelledError as caught:
@@ -174,9 +173,10 @@ class Runner:
                 error = f"{type(caught).__name__}: {caught}"
         call = _Call(outputs, error, traces, time.perf_counter() - started, scope.renders)
         call.trace.ended_at = call.trace.started_at + call.seconds
-        # The stored prompts were used instead of the candidate's, so the score would say nothing about the candidate.
-        if error is None and candidate.templates and not any(call.renders.values()):
-            return replace(call, error=str(unrendered_error(sorted(call.renders))))
+        # The stored prompts were used instead of the candidate's, so the score would say nothing about the candidate. A row in which
+        # nobody asked for them went elsewhere, and is a row like any other.
+        if error is None and scope.watch is not None and (lost := scope.watch.lost(call.renders)):
+            return replace(call, error=str(lost_context_error(lost)))
         return call
 
     async def _retry(self, function: Callable[[], Awaitable[Any]]) -> Any:

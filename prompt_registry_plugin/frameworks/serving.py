@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from prompt_registry_plugin.frameworks.notices import warn_once
-from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
+from prompt_registry_plugin.prompts import lost_contexts
+from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder, note_unscoped
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Role, digest
 from prompt_registry_plugin.registry.adopted_texts import AdoptedText, AdoptedTexts
@@ -86,6 +87,8 @@ def _serve(registry: PromptRegistry, view: AdoptedView, text: str, adopted: Adop
     if _is_served(version, candidate is not None, pattern.weight, binding.template, text):
         return text
     values = dict(adopted.values)
+    if candidate is None and lost_contexts.watching:
+        note_unscoped(binding.name, values)
     if depth:
         for name, place in texts.nested_places(binding.text_hash, pattern.names):
             if inner := texts.find(values[name], binding.role, place):

@@ -5,7 +5,8 @@ thread and for everything started with a copy of its context: asyncio tasks, the
 pools of this package. So hundreds of candidates are evaluated in one process without affecting each other.
 
 A bare `threading.Thread`, a standard-library pool or `loop.run_in_executor` loses the context. The stored prompt is then used
-instead of the candidate. To detect this, renders are counted by name, and an override that was never rendered is an error.
+instead of the candidate. To detect this, renders are counted by name, and an override that was never rendered is an error. In a rollout
+it is one if the prompt was used without the override meanwhile (`lost_contexts`); else the row went elsewhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from prompt_registry_plugin.errors import PromptNotRendered
+from prompt_registry_plugin.prompts import lost_contexts
 from prompt_registry_plugin.records import EMPTY, SpanKind, Template, TemplateFormat
 from prompt_registry_plugin.templates import CompiledTemplate, compile_template
 
@@ -140,6 +142,8 @@ class Override:
     """The candidates, by prompt name."""
     outer: Override | None = None
     """The override of the enclosing block, or None."""
+    watch: lost_contexts.Watch | None = None
+    """The rollout that the block is, or None."""
     _renders: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -161,8 +165,14 @@ class Override:
         if name in self.templates:
             with self._lock:
                 self._renders[name] += 1
+            if self.watch is not None:
+                self.watch.report_render(name)
         if self.outer is not None:
             self.outer.count(name)
+
+    def is_in_rollout(self) -> bool:
+        """Return whether this block or an enclosing one is a rollout."""
+        return self.watch is not None or (self.outer is not None and self.outer.is_in_rollout())
 
 
 # ContextVars rather than globals or thread-locals: each asyncio task has its own value, and tasks started in it inherit that.
@@ -215,10 +225,49 @@ def override_prompts(
         raise unrendered_error(never)
 
 
-def unrendered_error(names: list[str]) -> PromptNotRendered:
-    """Return the error that names the prompts that were never rendered, with the likely causes."""
+@contextmanager
+def rollout_scope(
+    templates: Mapping[str, Template], inputs: object, template_formats: Mapping[str, TemplateFormat] | None = None
+) -> Iterator[Override]:
+    """An override that is one rollout, on a row with these inputs: its `watch` finds contexts that are lost in it.
+
+    Without templates it only marks what runs inside as a part of the evaluation, such as a judge, so that no rollout is blamed for it.
+    """
+    with override_prompts(templates, unrendered="ignore", template_formats=template_formats) as scope:
+        if not templates:
+            scope.watch = _NO_ROLLOUT
+            yield scope
+            return
+        with lost_contexts.watch_rollout(templates, inputs, scope.count) as scope.watch:
+            yield scope
+
+
+_NO_ROLLOUT = lost_contexts.Watch((), None, lambda name: None)
+
+
+def note_unscoped(name: str, values: Mapping[str, Any] | None = None) -> None:
+    """Note that a prompt is loaded, or rendered with `values`, without a candidate. Inside a rollout that is as it should be."""
+    override = _override.get()
+    if override is None or not override.is_in_rollout():
+        lost_contexts.note(name, values)
+
+
+def unrendered_error(names: list[str], rows: int | None = None) -> PromptNotRendered:
+    """Return the error that names the prompts that were never rendered, with the likely causes. `rows` is the number of rows tried."""
     listed = ", ".join(map(repr, names))
-    return PromptNotRendered(f"{listed} never rendered while overridden, so the candidate was not used; {LIKELY_CAUSES}")
+    tried = "" if rows is None else f" in {rows} rows"
+    routed = "" if rows is None else "; or no row goes to it: add rows that do, or leave the prompt out"
+    return PromptNotRendered(
+        f"{listed} never rendered while overridden{tried}, so the candidate was not used; {LIKELY_CAUSES}{routed}"
+    )
+
+
+def lost_context_error(lost: Mapping[str, str]) -> PromptNotRendered:
+    """Return the error for prompts that were used without the candidate, by name, with the place of each."""
+    places = "; ".join(f"{name!r} was used without it in {where}" for name, where in lost.items())
+    return PromptNotRendered(
+        f"{', '.join(map(repr, lost))} never rendered while overridden, so the candidate was not used: {places}. {LIKELY_CAUSES}"
+    )
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import InvalidTemplate, PluginError
 from prompt_registry_plugin.frozen import FrozenDict, freeze
 from prompt_registry_plugin.prompts import context as scope
-from prompt_registry_plugin.prompts import conversion
+from prompt_registry_plugin.prompts import conversion, lost_contexts
 from prompt_registry_plugin.prompts.messages import content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, ServedFrom, Template, TemplateFormat, digest, utc_now
 from prompt_registry_plugin.templates import CompiledTemplate, TextTemplate, compile_template
@@ -134,12 +135,15 @@ class PromptVersion:
         template = override.find(self.name) if override is not None else None
         if allow_partial and not (template or self.compiled).variables <= given.keys():
             return replace(self, template=self.compiled.partial(given), source=None, filled=FrozenDict(given))
-        if override is None and recorder is None and not render_listeners:
+        if override is None and recorder is None and not (render_listeners or lost_contexts.watching):
             return self.compiled.render(given, self._label)  # the usual case in production, kept short
         loaded_as_it = template is not None and self.candidate_id is not None and template.source is self.template
         if override is not None and template is not None and not loaded_as_it:  # a candidate that was loaded was counted then
             override.count(self.name)
         candidate = self.candidate_id if template is None else digest(template.source)
+        if candidate is None and lost_contexts.watching:
+            for used in (self.name, *(uri.parse(included).name for included in self.includes)):
+                scope.note_unscoped(used, given)
         rendered = (template or self.compiled).render(given, self._label)
         if recorder is not None:
             recorder.add_prompt(

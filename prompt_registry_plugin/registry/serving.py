@@ -9,7 +9,8 @@ from typing import Literal, overload
 
 from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import InvalidTemplate, PromptNotFound, PromptRegistryError, StoreUnavailable
-from prompt_registry_plugin.prompts.context import Override, current_override, current_recorder
+from prompt_registry_plugin.prompts import lost_contexts
+from prompt_registry_plugin.prompts.context import Override, current_override, current_recorder, note_unscoped
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Template
 from prompt_registry_plugin.registry.base import RegistryBase
@@ -129,6 +130,10 @@ def _apply_context(registry: RegistryBase, found: PromptVersion) -> PromptVersio
         for included in found.includes:
             reference = uri.parse(included)
             recorder.loaded[reference.name] = reference.version or 0
+    if lost_contexts.watching:
+        for used in (found.name, *(uri.parse(included).name for included in found.includes)):
+            if (override := current_override()) is None or override.find(used) is None:
+                note_unscoped(used)
     override = current_override()
     return found if override is None else _override(registry, found, override)
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
 from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.optimize.engine.budget import Meter
+from prompt_registry_plugin.optimize.engine.stale import fail_if_stale
 from prompt_registry_plugin.protocols import RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
@@ -116,7 +117,7 @@ class Ledger:
         async with self._runner.slots:
             self._in_flight.add(_Pair(candidate.id, example.id))
             began = time.monotonic()
-            rollout = await self._runner.run(candidate, example)
+            rollout = fail_if_stale(await self._runner.run(candidate, example), self._by_example[example.id])
             self.meter.end(rollout)
         if rollout.error is None:
             self._store_failures(before=began)

@@ -43,7 +43,7 @@ async def probe_baseline(job: Job, problem: Problem, ledger: Ledger) -> None:
             f"{problem.remaining} rollouts are left. Use a larger budget."
         ) from error
     if never := [name for name in problem.baseline.templates if not any(r.renders.get(name) for r in rollouts)]:
-        raise unrendered_error(never)
+        raise unrendered_error(never, len(rollouts))
 
 
 def _named_components(rollouts: Sequence[Rollout]) -> list[str]:
