@@ -9,6 +9,7 @@ from typing import Any, Literal
 from prompt_registry_plugin.config.models import AppConfig, DatasetModel, PromptModel, PromptOptimizationModel
 from prompt_registry_plugin.datasets.examples import unique
 from prompt_registry_plugin.errors import DatasetNotFound, PromptRegistryError, UserError, did_you_mean
+from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.splits import held_out_sizes
 from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.protocols import NewVersion
@@ -150,7 +151,8 @@ def _dataset_step(name: str, rows: Sequence[Example]) -> Step:
 
 def _price(optimization: PromptOptimizationModel, data: Sequence[Example]) -> str:
     """What a run takes at most, in rollouts, and about what they cost where the price is known."""
-    train, held_out = held_out_sizes(data)
+    budget = Budget(optimization.rollouts(len(data)))
+    train, held_out = held_out_sizes(data, budget=budget)
     rollouts = optimization.rollouts(len(data)) + 2 * held_out
     said = f"at most {rollouts} rollouts on {train} training rows{f' and {held_out} held out' if held_out else ''}"
     model = optimization.agent.model

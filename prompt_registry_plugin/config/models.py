@@ -261,7 +261,7 @@ class PromptOptimizationModel(_Part):
     def optimize(self) -> PromptModel:
         """The prompt with the version pinned that came of it: a new one, or the one it began with where no gain was proven."""
         result = self.run()
-        version = result.optimized_prompts[0] if result.optimized_prompts else self.prompt.load()
+        version = result.promotable[0] if result.promotable else self.prompt.load()
         return self.prompt.model_copy(update={"version": version.version, "alias": None})
 
     def _scorers(self, data: Sequence[Example]) -> list[Any]:

@@ -14,13 +14,15 @@ from operator import ge, gt, le, lt
 from typing import Literal, cast
 
 from prompt_registry_plugin.errors import UserError, did_you_mean
-from prompt_registry_plugin.evaluation.grades import Grade, describe_grade, gain_of, reaches
+from prompt_registry_plugin.evaluation.grades import Grade, describe_evidence, gain_of, reaches
 from prompt_registry_plugin.evaluation.variant import MEASURES, Variant
 
 Operator = Literal[">=", "<=", ">", "<"]
 
 _CONDITION = re.compile(
-    r"\s*(?:(?P<regression>no regression)|(?P<grade>likely|proven) better|(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?(?:\d+\.?\d*|\.\d+)%?))\s*", re.I
+    r"\s*(?:(?P<regression>no regression)|(?P<grade>likely|proven) better|"
+    r"(?P<what>[\w./-]+)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>-?(?:\d+\.?\d*|\.\d+)%?))\s*",
+    re.I,
 )
 _HOLDS: dict[Operator, Callable[[float, float], bool]] = {">=": ge, "<=": le, ">": gt, "<": lt}
 
@@ -71,7 +73,7 @@ class Better:
         first, last = variants[0], variants[-1]
         if last.difference is None or last.grade is None or reaches(last.grade, self.grade):
             return None
-        return f"{last.name} is not {self.grade} better than {first.name}: {describe_grade(last.grade, last.difference)}"
+        return f"{last.name} is not {self.grade} better than {first.name}: {last.grade}, {describe_evidence(last.grade, last.difference)}"
 
 
 Condition = Bound | NoRegression | Better
@@ -90,7 +92,8 @@ def _parse_condition(text: str, scorers: Sequence[str], variants: int) -> Condit
     read = _CONDITION.fullmatch(text)
     if read is None:
         raise UserError(
-            f"cannot read {text!r} in the gate; write 'accuracy >= 0.8', 'failures < 1', 'no regression', 'likely better' or 'proven better', joined by 'and'"
+            f"cannot read {text!r} in the gate; write 'accuracy >= 0.8', 'failures < 1', 'no regression', 'likely better' or 'proven better', "
+            "joined by 'and'"
         )
     if read["regression"] or read["grade"]:
         if variants < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from prompt_registry_plugin.evaluation.statistics import CONFIDENCE, PairedDifference
 
@@ -30,15 +30,12 @@ def reaches(grade: Grade, wanted: Grade) -> bool:
     return bool(order.index(grade) >= order.index(wanted))
 
 
-def describe_grade(grade: Grade, paired: PairedDifference) -> str:
-    """Return the grade with its evidence, such as `likely better (probability 0.94): +0.041 [-0.004, +0.086] on 60 examples`."""
-    words = {
-        "proven": "proven better",
-        "likely": f"likely better (probability {probability(paired.p_better)})",
-        "open": f"open (probability of being better {probability(paired.p_better)})",
-        "worse": "worse",
-    }
-    return f"{words[grade]}: {gain_of(paired)} on {paired.difference.n} examples"
+def describe_evidence(grade: Grade, paired: PairedDifference) -> str:
+    """Return the figures behind a grade, such as `+0.041 [-0.004, +0.086] on 60 examples, better with probability 0.94`."""
+    n = paired.difference.n
+    on = f" on {n} example{'' if n == 1 else 's'}" if n else ""
+    odds = f", better with probability {probability(paired.p_better)}" if grade in ("likely", "open") else ""
+    return f"{gain_of(paired)}{on}{odds}"
 
 
 def gain_of(paired: PairedDifference) -> str:
@@ -51,15 +48,3 @@ def gain_of(paired: PairedDifference) -> str:
 def probability(value: float) -> str:
     """Return a probability with two digits, and never as 1.00 or 0.00."""
     return f"{min(0.99, max(0.01, value)):.2f}"
-
-
-def evidence_of(grade: Grade, paired: PairedDifference) -> dict[str, Any]:
-    """Return the grade and its evidence as JSON data."""
-    difference = paired.difference
-    return {
-        "grade": grade,
-        "p_better": paired.p_better,
-        "p_value": paired.p_value,
-        "difference": [difference.mean, difference.low, difference.high],
-        "examples": difference.n,
-    }

@@ -71,11 +71,9 @@ class MigrationResult:
 
     @property
     def after(self) -> Interval | None:
-        """Score of the target model with its own prompts; the same as `before` if no new version was registered."""
+        """Score of the target model with its own prompts; the same as `before` if no new version was proven."""
         held_out = self.optimization.held_out
-        return (
-            None if held_out is None else held_out.after.score if self.optimization.optimized_prompts else held_out.before.score
-        )
+        return None if held_out is None else held_out.after.score if self.optimization.promotable else held_out.before.score
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the rows of the table: (prompt, model, version, score before, score after). Scores are those of the whole target."""
@@ -127,7 +125,8 @@ async def amigrate_prompts(
 
     New versions are tagged with the model; a prompt that did not have to change keeps its version. `aliases` are the names for the
     source's and the target's versions; without them, they are made from the names of the models. The target's alias moves to a version
-    that was registered. Otherwise an alias is created if it does not exist, and never moved.
+    that was proven; one that is only likely gets the alias `candidate`. Otherwise an alias is created if it does not exist, and never
+    moved.
 
     Raises what `optimize_prompts` raises, and `TargetFailed` if the source model fails on an example.
     """
@@ -155,7 +154,7 @@ async def amigrate_prompts(
         options=replace(options, arguments={**options.arguments, "model": to_model}),
     )
     reason = f"migrated from {from_model} to {to_model}, optimization run {result.run_id}"
-    new = {version.name: version for version in result.optimized_prompts}
+    new = {version.name: version for version in result.promotable}
     migrated = []
     for source in sources:
         target = new.get(source.name, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.engine.run import carry_out
 from prompt_registry_plugin.optimize.engine.run_config import Register, RunConfig
-from prompt_registry_plugin.optimize.engine.splits import hold_out
+from prompt_registry_plugin.optimize.engine.splits import hold_out, with_proof
 from prompt_registry_plugin.optimize.optimizers.resolve import check_needs, resolve_optimizer
 from prompt_registry_plugin.optimize.prepare import (
     answer_nothing,
@@ -30,6 +31,7 @@ from prompt_registry_plugin.optimize.prepare import (
     load_sources,
     model_reference,
     refuse_to_reflect,
+    runner_maker,
 )
 from prompt_registry_plugin.protocols import AnyModel, Optimizer
 from prompt_registry_plugin.registry.current import current_registry
@@ -54,12 +56,15 @@ async def aoptimize_prompts(
 
     `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. `optimizer` is a name (`commit_queue`, `metaprompt`, `few_shot`,
     `gepa`), an `Optimizer`, or an optimizer of another library, such as one written for MLflow. The search runs on `train_data` and
-    spends at most `budget`. Then baseline and winner run once on every example of `eval_data`. Without it, 30 % of `train_data` is
-    held out first (of 20 rows or more). With `eval_data=[]` there is no held-out test. `metaprompt` also works with no data at all.
+    spends at most `budget`. Then baseline and winner run once on the examples of `eval_data`. Without it, 30 % of `train_data` is
+    held out first (of 20 rows or more). `Budget(proof=…)` limits that test: by default to 250 examples, and to the cost of the search.
+    With `eval_data=[]` there is no held-out test. `metaprompt` also works with no data at all.
 
-    New versions are registered, with their parent and the optimization run, if the 95 % interval of the gain lies above zero, or as
-    `register` says (`"if_better"`: if the mean on held-out examples is higher, or none were held out). No alias is moved. Every
-    rollout is stored, so an interrupted optimization run can be continued with `resume_run`.
+    New versions are registered, with their parent and the optimization run, if the gain is proven (its 95 % interval lies above zero)
+    or likely (it is better with a probability of 0.9), or as `register` says (`"if_better"`: if the mean on held-out examples is higher,
+    or none were held out). Likely ones get the alias `candidate`; no other alias is moved. What is not registered is kept:
+    `result.prove(more_data)` continues the test, and `result.register()` registers it all the same. Every rollout is stored, so an
+    interrupted optimization run can be continued with `resume_run`.
 
     Raises `UserError` before anything is spent for what can be known by then, `PromptNotRendered` if `predict_fn` never uses a
     prompt, `TargetFailed`, and `ModelUnavailable`.
@@ -69,7 +74,7 @@ async def aoptimize_prompts(
     limits, bounds = check_limits(budget, constraints, register)
     sources = load_sources(registry, prompt_uris)
     chosen = resolve_optimizer(optimizer, registry.plugins)
-    splits = hold_out(train_data, eval_data, options.seed)
+    splits = hold_out(train_data, eval_data, options.seed, limits)
     check_needs(chosen, has_examples=bool(splits["train"]), has_reflection_model=reflection_model is not None)
     if not any(splits.values()):  # no target is called
         predict_fn, scorers = predict_fn or answer_nothing, scorers or ["exact_match"]
@@ -78,9 +83,10 @@ async def aoptimize_prompts(
     asked = refuse_to_reflect if reflection_model is None else reflection_model
     model = resolve_model(asked, registry.plugins)
     formats = {source.name: source.template_format for source in sources}
-    with Runner(
-        predict_fn, scorers, plugins=registry.plugins, options=options, aggregation=aggregation, formats=formats
-    ) as runner:
+    make_runner = partial(
+        Runner, predict_fn, scorers, plugins=registry.plugins, options=options, aggregation=aggregation, formats=formats
+    )
+    with make_runner() as runner:
         for split, examples in splits.items():
             runner.check(examples, "train_data" if split == "train" else "eval_data")
         await model.check()
@@ -96,7 +102,7 @@ async def aoptimize_prompts(
             reflection_model=model_reference(asked),
             reflection_name="none" if reflection_model is None else model.name,
             reflection_simulated=model.simulated,
-            budget=limits,
+            budget=with_proof(limits, len(splits.get("held_out", ()))),
             constraints=bounds,
             register=register,
             seed=options.seed,
@@ -107,9 +113,13 @@ async def aoptimize_prompts(
             prices=options.prices,
             adapters=enabling.enabled(),
             folder=str(Path.cwd()),
+            holds_out=eval_data is None,
+            caps_proof=limits.proof is None,
         )
         record = registry.store.runs.create(config.to_json(), splits)
-        return await carry_out(Job(registry, record, config, sources, splits, chosen, model, runner, options.on_event))
+        return await carry_out(
+            Job(registry, record, config, sources, splits, chosen, model, runner, options.on_event, make_runner)
+        )
 
 
 optimize_prompts = blocking(aoptimize_prompts)
@@ -129,19 +139,13 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None, trust: bo
     sources = load_sources(registry, config.prompts)
     assert config.reflection_model is not None, "load_resumable checks it"
     model = load_model(config.reflection_model, registry)
-    with Runner(
-        config.predict_fn,
-        config.scorers,
-        plugins=registry.plugins,
-        options=config.options(on_event),
-        aggregation=import_object(config.aggregation) if config.aggregation else None,
-        formats={source.name: source.template_format for source in sources},
-    ) as runner:
+    make_runner = runner_maker(registry, config, sources, on_event)
+    with make_runner() as runner:
         await model.check()
         named = import_object(config.optimizer_reference) if config.optimizer_reference is not None else config.optimizer
         optimizer = resolve_optimizer(named, registry.plugins)
         splits = registry.store.runs.examples(run_id)
-        return await carry_out(Job(registry, record, config, sources, splits, optimizer, model, runner, on_event))
+        return await carry_out(Job(registry, record, config, sources, splits, optimizer, model, runner, on_event, make_runner))
 
 
 resume_run = blocking(aresume_run)

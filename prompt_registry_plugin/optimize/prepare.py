@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from prompt_registry_plugin.errors import BudgetTooSmall, PromptNotFound, UntrustedRun, UserError, did_you_mean
+from prompt_registry_plugin.evaluation.options import OnEvent
+from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.evaluation.targets import check_reference, import_object, reference_to
 from prompt_registry_plugin.models.resolve import resolve_model
 from prompt_registry_plugin.optimize.engine.budget import Budget
@@ -83,6 +86,21 @@ def load_resumable(registry: PromptRegistry, run_id: str, *, trust: bool = False
     for reference in config.references():
         check_reference(reference)
     return run, config
+
+
+def runner_maker(
+    registry: PromptRegistry, config: RunConfig, sources: Sequence[PromptVersion], on_event: OnEvent | None
+) -> Callable[[], Runner]:
+    """Return a function that makes a runner for the target and scorers of a stored optimization run, which are imported by name."""
+    return partial(
+        Runner,
+        config.predict_fn,
+        config.scorers,
+        plugins=registry.plugins,
+        options=config.options(on_event),
+        aggregation=import_object(config.aggregation) if config.aggregation else None,
+        formats={source.name: source.template_format for source in sources},
+    )
 
 
 def refuse_to_reflect(messages: Any) -> NoReturn:

@@ -108,7 +108,7 @@ def optimize_prompts(
         register="if_better",
         options=RunOptions(on_event=_quiet if silent else None),
     )
-    registered = {version.name: version for version in result.optimized_prompts}
+    registered = {version.name: version for version in result.promotable}
     sources = [current_registry().load_prompt(uri) for uri in prompt_uris]
     before, after = (result.held_out.before, result.held_out.after) if result.held_out else (None, None)
     return PromptOptimizationResult(

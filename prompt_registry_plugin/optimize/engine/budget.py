@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.records import Rollout, Usage
@@ -25,10 +25,7 @@ _UNLIMITED = 10**9  # rollouts
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a search may spend at most. Without any limit, 300 rollouts.
-
-    The held-out test comes on top: two rollouts for each held-out example.
-    """
+    """What a search may spend at most. Without any limit, 300 rollouts. The held-out test comes on top (see `proof`)."""
 
     rollouts: int | None = None
     """Rollouts: calls of the target on one example."""
@@ -38,16 +35,20 @@ class Budget:
     """US dollars of the same calls."""
     seconds: float | None = None
     """Seconds of work, in all processes that worked on the optimization run."""
+    proof: int | None = None
+    """Rollouts of the held-out test at most, two for each example; without it, as many as `splits.proof_rows` finds them worth."""
 
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in given.items():
             if value is None:
                 continue
-            whole = name in ("rollouts", "tokens")
+            whole = name in ("rollouts", "tokens", "proof")
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < math.inf:
                 raise UserError(f"Budget({name}=…) is a positive {'whole number' if whole else 'number'}, not {value!r}")
-        if all(value is None for value in given.values()):
+        if self.proof == 1:
+            raise UserError("Budget(proof=1) pays for no example: the held-out test takes two rollouts for each. Use 2 or more.")
+        if all(value is None for name, value in given.items() if name != "proof"):
             object.__setattr__(self, "rollouts", _DEFAULT_ROLLOUTS)
 
     def __str__(self) -> str:
@@ -55,7 +56,12 @@ class Budget:
         limits += [] if self.tokens is None else [f"{self.tokens:,} tokens"]
         limits += [] if self.dollars is None else [f"${self.dollars:,.2f}"]
         limits += [] if self.seconds is None else [f"{self.seconds:,.0f} seconds"]
-        return ", ".join(limits)
+        return ", ".join(limits) + ("" if self.proof is None else f", then {self.proof:,} for the held-out test")
+
+    @property
+    def search(self) -> Budget:
+        """The limits of the search alone."""
+        return replace(self, proof=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Meter:
     """US dollars of everything that has ended."""
 
     def __init__(self, budget: Budget, *, seconds: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.budget = budget
+        self.budget = budget.search
         self.rollouts = 0
         self.tokens = 0
         self.dollars = 0.0

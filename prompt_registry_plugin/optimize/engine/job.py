@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prompt_registry_plugin.evaluation.options import OnEvent
@@ -36,6 +36,8 @@ class Job:
     """Runs and scores the target."""
     on_event: OnEvent | None
     """The caller's listener; None for the progress bar."""
+    make_runner: Callable[[], Runner] | None = None
+    """Makes another runner like `runner`, for a test that is continued after the run."""
 
     @property
     def id(self) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from prompt_registry_plugin.evaluation.grades import Grade
+from prompt_registry_plugin.evaluation.runner import Runner
+from prompt_registry_plugin.optimize.engine.evidence import Evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
+from prompt_registry_plugin.optimize.engine.run_config import Register
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Usage
 from prompt_registry_plugin.registry.registry import PromptRegistry
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,12 +49,21 @@ class PromptOptimizationResult:
     """Why new versions were registered, or why not."""
     failed_rollouts: int
     """Failed rollouts, of the search and of the held-out test."""
+    evidence: Evidence | None = field(default=None, kw_only=True)
+    """What the held-out examples, and those of later `prove` calls, say about the winner; None without a test, or if the baseline won."""
     unreadable_answers: int = field(default=0, kw_only=True)
     """Answers of the reflection model that could not be read, in all processes that worked on the optimization run."""
     unreadable_example: str | None = field(default=None, kw_only=True)
     """The start of one of these answers, with the reason; None if all could be read."""
     _registry: PromptRegistry = field(repr=False)
     _validation: frozenset[str] = field(repr=False, default=frozenset())
+    _register: Register = field(repr=False, default="if_proven")
+    _make_runner: Callable[[], Runner] | None = field(repr=False, default=None)
+
+    @property
+    def grade(self) -> Grade | None:
+        """`proven` or `likely` better than the baseline, `open` or `worse`; None without a test, or if the baseline won."""
+        return None if self.evidence is None else self.evidence.grade
 
     @property
     def initial_eval_score(self) -> float | None:
@@ -85,8 +101,22 @@ class PromptOptimizationResult:
         after = self.held_out.after.scores
         return {name: (score.mean, after[name].mean) for name, score in self.held_out.before.scores.items()}
 
-    def promote(self, alias: str = "production") -> Sequence[PromptVersion]:
-        """Point `alias` of every optimized prompt at its new version, and return these versions; none if none was registered."""
+    @property
+    def promotable(self) -> Sequence[PromptVersion]:
+        """The new versions. If proven ones were asked for (`register="if_proven"`) and the gain is only likely, none."""
+        return () if self.grade == "likely" and self._register == "if_proven" else self.optimized_prompts
+
+    def promote(self, alias: str = "production", *, likely: bool = False) -> Sequence[PromptVersion]:
+        """Point `alias` of every optimized prompt at its new version, and return these versions; none if none was registered.
+
+        Versions whose gain is only likely stay where they are, with a warning, unless `likely` is True.
+        """
+        if self.optimized_prompts and not self.promotable and not likely:
+            logger.warning(
+                "Nothing was promoted to %r: the gain is likely, not proven (%s). Prove it with result.prove(more_data), or promote it "
+                "all the same with result.promote(%r, likely=True).", alias, self.evidence, alias,
+            )  # fmt: skip
+            return ()
         for version in self.optimized_prompts:
             self._registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {self.run_id}")
         return self.optimized_prompts

@@ -15,7 +15,7 @@ from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.optimize.engine.heartbeat import beat
 from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.ledger import Ledger
-from prompt_registry_plugin.optimize.engine.proof import open_ledger, prove
+from prompt_registry_plugin.optimize.engine.proof import open_ledger, proof_examples, prove
 from prompt_registry_plugin.optimize.engine.registration import finish
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.engine.search import Search
@@ -39,8 +39,9 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             winner = await search.run()
             held_out = None
             if job.held_out and winner.id != job.baseline.id:
-                ledgers.append(open_ledger(job, on_event))
-                held_out = await prove(job, ledgers[-1], winner, on_event)
+                examples = proof_examples(job, search.ledger)
+                ledgers.append(open_ledger(job, len(examples), on_event))
+                held_out = await prove(job, ledgers[-1], winner, examples, on_event)
             await _drain(ledgers)  # failures that are still held back are stored before it counts as finished
             return finish(job, search.problem, winner, held_out, sum(ledger.failed for ledger in ledgers))
         except (asyncio.CancelledError, KeyboardInterrupt):

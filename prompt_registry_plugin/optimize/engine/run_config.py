@@ -73,6 +73,10 @@ class RunConfig:
     """Names of the framework adapters that were enabled."""
     folder: str = ""
     """Working directory of the process; empty if it is not known. References are imported from there."""
+    holds_out: bool = False
+    """Whether the held-out examples were taken from the training rows. If so, rows that the search did not touch can join them."""
+    caps_proof: bool = False
+    """Whether the held-out test may cost no more than the search; False if the user set `Budget(proof=…)`."""
     imported: bool = False
     """Whether the run came with an export. Its code is called only if the user agrees."""
 
@@ -131,7 +135,7 @@ class RunConfig:
             "prices": prices_to_json(self.prices),
             "adapters": list(self.adapters),
             "folder": self.folder,
-            **({"imported": True} if self.imported else {}),
+            **{name: True for name in ("holds_out", "caps_proof", "imported") if getattr(self, name)},
         }
 
     @classmethod
@@ -149,7 +153,7 @@ class RunConfig:
 
 
 _AS_STORED = ("predict_fn", "aggregation", "custom_aggregation", "optimizer", "register", "seed", "concurrency", "attempts",
-              "arguments", "executor", "folder", "imported")  # fmt: skip
+              "arguments", "executor", "folder", "holds_out", "caps_proof", "imported")  # fmt: skip
 """Keys whose value is the field of that name."""
 
 

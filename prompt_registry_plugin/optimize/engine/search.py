@@ -87,11 +87,9 @@ class Search:
 
     def _announce(self) -> None:
         """Report what the search may spend, and what will not work."""
-        problem, config, held_out = self.problem, self._job.config, 2 * len(self._job.held_out)
-        problem.tell(
-            "started", f"optimization run {self._job.id}: at most {config.budget}, then {held_out} rollouts for the held-out test"
-        )
-        if not held_out and config.register == "if_proven":
+        problem, config = self.problem, self._job.config
+        problem.tell("started", f"optimization run {self._job.id}: at most {config.budget}")
+        if not self._job.held_out and config.register == "if_proven":
             problem.tell("message", "there are no held-out examples, so no gain can be proven and nothing will be registered")
         if parts := config.not_importable():
             problem.tell("message", f"if it is stopped it cannot be resumed: its {parts}")

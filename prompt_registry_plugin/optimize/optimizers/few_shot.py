@@ -32,6 +32,7 @@ class FewShot:
     name = "few_shot"
     reflects = False
     needs_data = True
+    sees_rollouts_only = True  # so examples without any are as good as held out
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
         """Return the best set of demonstrations, or the baseline if none is better."""

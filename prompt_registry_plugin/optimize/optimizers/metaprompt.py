@@ -27,6 +27,7 @@ class MetaPrompt:
     name = "metaprompt"
     reflects = True
     needs_data = False
+    sees_rollouts_only = True  # so examples without any are as good as held out
 
     def __init__(self, guidelines: str | None = None) -> None:
         self._guidelines = [f"Besides, follow these guidelines: {guidelines}"] if guidelines else []

@@ -53,6 +53,7 @@ class CommitQueue:
     name = "commit_queue"
     reflects = True
     needs_data = True
+    sees_rollouts_only = True  # so examples without any are as good as held out
 
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers
