@@ -1,0 +1,95 @@
+"""ADK's instructions in our terms: `{name}`, `{app:name}`, `{name?}` and `{artifact.file}` are variables, any other brace is text.
+
+The value of a slot is what ADK itself puts there. So `None`, a missing name and an artifact mean the same in a served version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from google.adk.utils import instructions_utils
+
+from prompt_registry_plugin.records import digest
+from prompt_registry_plugin.templates.text import VARIABLE_NAME, to_source
+
+_SCOPES = ("app", "user", "temp")
+_ARTIFACT = "artifact."
+_SLOT = getattr(instructions_utils, "_TEMPLATE_VAR_PATTERN", None) or re.compile(r"{+[^{}]*}+")  # as versions before 1.18 have it
+_UNNAMEABLE = re.compile(r"[^\w.\-]+")
+_VARIABLE = re.compile(VARIABLE_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An instruction in our terms."""
+
+    template: str
+    """The double-brace form."""
+    text_hash: str
+    """`digest` of the template."""
+    slots: Mapping[str, str]
+    """The slot as the code writes it, braces included, by variable."""
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """Return the text that the agent has with these values."""
+        from prompt_registry_plugin.templates.text import compile_text
+
+        return compile_text(self.template, "the instruction").render(values, "the instruction")
+
+
+@lru_cache(maxsize=4096)
+def describe(text: str) -> Described:
+    """Return an instruction in our terms."""
+    pieces: list[tuple[str, str | None]] = []
+    slots: dict[str, str] = {}
+    position = 0
+    for match in _SLOT.finditer(text):
+        name = _state_name(match[0])
+        if name is None:
+            continue
+        variable = _variable_of(name, slots)
+        if variable not in slots or slots[variable].rstrip("} ").endswith("?"):
+            slots[variable] = match[0]  # the one that must have a value decides
+        pieces.append((text[position : match.start()], variable))
+        position = match.end()
+    template = to_source([*pieces, (text[position:], None)])
+    return Described(template, digest(template), slots)
+
+
+async def state_values(variables: Iterable[str], slots: Mapping[str, str], context: Any) -> dict[str, str]:
+    """Return the values of variables, from the agent's own slots or else from the state. Raises `KeyError` as ADK does."""
+    return {
+        variable: await instructions_utils.inject_session_state(slots.get(variable) or "{" + _key_of(variable) + "}", context)
+        for variable in variables
+    }
+
+
+def _state_name(slot: str) -> str | None:
+    """Return the name in a slot, or None if ADK leaves these braces alone."""
+    name = slot.lstrip("{").rstrip("}").strip().removesuffix("?")
+    if name.startswith(_ARTIFACT):
+        return name
+    scope, colon, key = name.rpartition(":")
+    return name if key.isidentifier() and (not colon or scope in _SCOPES) else None
+
+
+def _variable_of(name: str, slots: Mapping[str, str]) -> str:
+    """Return the variable for a name of the state: `app:tone` is `app.tone`; characters that no variable has become `-`."""
+    plain = _UNNAMEABLE.sub("-", name.replace(":", ".", 1)).strip("-.")
+    plain = re.sub(r"[.\-]*([.\-])", r"\1", plain)
+    if not _VARIABLE.fullmatch(plain):
+        plain = "artifact"
+    variable, number = plain, 2
+    while variable in slots and _state_name(slots[variable]) != name:
+        variable, number = f"{plain}-{number}", number + 1
+    return variable
+
+
+def _key_of(variable: str) -> str:
+    """Return the key of the state that a variable of a later version means."""
+    scope, dot, key = variable.partition(".")
+    return f"{scope}:{key}" if dot and scope in _SCOPES else variable
