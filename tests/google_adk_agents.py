@@ -12,6 +12,7 @@ from google.adk.models.base_llm import BaseLlm
 from google.adk.models.llm_response import LlmResponse
 from google.adk.runners import InMemoryRunner
 from google.genai import types
+from pydantic import Field
 
 
 def say(text: str) -> types.Content:
@@ -28,8 +29,8 @@ class Parrot(BaseLlm):
     """A simulated model: it answers with the system text that it was shown, after the calls of its script."""
 
     model: str = "parrot"
-    script: list[Any] = []
-    seen: list[Any] = []
+    script: list[Any] = Field(default_factory=list)
+    seen: list[Any] = Field(default_factory=list)
 
     async def generate_content_async(self, llm_request: Any, stream: bool = False) -> AsyncIterator[LlmResponse]:
         self.seen.append(llm_request)
@@ -53,11 +54,10 @@ async def run_with(runner: Any, text: str, state: Mapping[str, Any] | None = Non
     """The last whole answer of a runner in a new session."""
     session = await runner.session_service.create_session(app_name=runner.app_name, user_id="u", state=dict(state or {}))
     message = types.Content(role="user", parts=[types.Part(text=text)])
-    said = []
-    async for event in runner.run_async(user_id="u", session_id=session.id, new_message=message, run_config=RunConfig(**settings)):
-        if not event.partial and event.content:
-            said.append("".join(part.text or "" for part in event.content.parts or ()))
-    return said[-1]
+    config = RunConfig(**settings)
+    run = runner.run_async(user_id="u", session_id=session.id, new_message=message, run_config=config)
+    whole = [event.content async for event in run if not event.partial and event.content]
+    return "".join(part.text or "" for part in whole[-1].parts)
 
 
 async def run_async(root: Any, text: str, state: Mapping[str, Any] | None = None) -> str:

@@ -54,7 +54,7 @@ async def _serve_template(text: str, place: Place, ctx: Any) -> str:
     served = framework_prompts.serve(described.text_hash) if framework_prompts.has_adopted() else None
     if served is not None and (rendered := await _render(served, described, place, ctx)) is not None:
         return rendered
-    own = await inject_session_state(text, ctx)
+    own: str = await inject_session_state(text, ctx)
     values = await state_values(described.slots, described.slots, ctx)
     if described.fill(values) != own:  # never so, unless ADK reads its templates in another way by then
         reason = "Google ADK fills this text in a way that no template of the registry has"
@@ -70,16 +70,18 @@ async def _serve_template(text: str, place: Place, ctx: Any) -> str:
 async def _render(served: PromptVersion, described: Described, place: Place, ctx: Any) -> str | None:
     """Return the served version with the state in it, or None if the agent's own text has to be used."""
     if not served.is_text_prompt:
-        return _report_unusable(served, place, "it holds chat messages, and a text is needed.")
+        _report_unusable(served, place, "it holds chat messages, and a text is needed.")
+        return None
     needed = _needed(served)
     values = await state_values(needed & described.slots.keys(), described.slots, ctx)
     for variable in sorted(needed - described.slots.keys()):
         try:
             values |= await state_values([variable], {}, ctx)
         except (KeyError, ValueError):
-            return _report_unusable(
+            _report_unusable(
                 served, place, f"it needs {variable!r}, which neither the text in the code nor the session's state has."
             )
+            return None
     return framework_prompts.text_from(served, framework_prompts.serve_values(described.text_hash, values))
 
 

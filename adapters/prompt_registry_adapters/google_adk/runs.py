@@ -94,8 +94,8 @@ async def _follow(run: AgentRun, recorder: Recorder | None, events: Any, context
         raise
     finally:
         if recorder is not None:
-            for tool in run.open_tools:  # one that was cancelled
-                recorder.finish(tool)
+            for tool in run.open_tools:  # cancelled, or failed where this version of ADK tells no plugin
+                recorder.finish(tool, error=error)
             recorder.finish(span_id, attributes={"outputs": answer} if answer else {}, error=error)
         with inside(span_id), _InRun(run):
             await events.aclose()
@@ -124,5 +124,6 @@ def message_text(content: Any) -> str:
 
 
 def _names_prompts(agent: Any) -> bool:
-    """Return whether the description of an agent that this one may tell its model about is the address of a prompt."""
-    return any(SCHEME in (getattr(each, "description", None) or "") for each in agents_near(agent))
+    """Return whether a text that ADK takes from an agent as it is may be the address of a prompt."""
+    texts = [getattr(agent, "static_instruction", None), *(getattr(each, "description", None) for each in agents_near(agent))]
+    return any(isinstance(text, str) and SCHEME in text for text in texts)
