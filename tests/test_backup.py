@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.main import cli
+from prompt_registry_plugin.frameworks.autoload import LINE
 
 
 @pytest.mark.parametrize("way", ["deleted", "moved", "replaced", "folder removed"])
@@ -69,8 +70,7 @@ def test_what_is_no_backup_is_refused(registry: pr.PromptRegistry, tmp_path: Pat
 @pytest.mark.parametrize("value", ["0", "false", "none", " 0 ", ""])
 def test_switched_off_it_imports_nothing(value: str) -> None:
     """The line that Python runs when it starts."""
-    line = (Path(__file__).parents[1] / "prompt_registry_enable.pth").read_text(encoding="utf-8")
-    code = f"{line}\nimport sys\nprint([name for name in sys.modules if name.startswith('prompt_registry')])"
+    code = f"{LINE}\nimport sys\nprint([name for name in sys.modules if name.startswith('prompt_registry')])"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
         env={**os.environ, "PROMPT_REGISTRY_ENABLE": value},

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.frameworks.autoload import FILE, LINE
 from tests.conftest import ROOT, run_python
 
 CHECKOUT = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
-START = (ROOT / "prompt_registry_enable.pth").read_text() + "import sys\n"
+START = LINE + "import sys\n"
 ENABLED = "import prompt_registry_plugin as pr; print(pr.enabled())\n"
 
 
@@ -133,6 +134,7 @@ THIRD_PARTY = [ROOT / "examples" / "third_party_plugin", ROOT / "tests" / "fixtu
 TINY = """
 from examples.third_party_plugin.framework import TinyAgent
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.frameworks.autoload import FILE, LINE
 assert 'tiny' in pr.enabled(), pr.enabled()
 agent = TinyAgent('clerk', 'prompts:/clerk', lambda system, text: system)
 pr.register_prompt('clerk', 'You are served.')
@@ -216,3 +218,31 @@ def test_what_another_adapter_requires_stays_enabled() -> None:
     assert pr.enabled() == ["langchain"], "it was asked for by name as well"
     pr.disable()
     assert pr.enabled() == []
+
+
+@pytest.mark.process
+def test_autoload_is_installed_on_request_and_removed_again(tmp_path: Path) -> None:
+    """In an environment of its own: programs that do not import the package are served, and without the package nothing breaks."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
+    python = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    here = os.pathsep.join(path for path in sys.path if path)
+
+    def run(*arguments: str, path: str = here) -> str:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "PROMPT_REGISTRY_ENABLE": "langchain",
+            "PROMPT_REGISTRY_URL": "sqlite:///x.db",
+        }
+        done = subprocess.run([str(python), *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    program = "import langchain_core.prompts as p; print(hasattr(p.PromptTemplate.format, '__wrapped__'))"
+    assert run("-c", program) == "False\n"
+    assert FILE in run("-m", "prompt_registry_plugin", "autoload", "install")
+    assert run("-c", program) == "True\n"
+    assert run("-c", "print(1)", path="") == "1\n", "the package is gone, and the file is still there"
+    assert FILE in run("-m", "prompt_registry_plugin", "autoload", "remove")
+    assert "not installed" in run("-m", "prompt_registry_plugin", "autoload", "remove")
+    assert run("-c", program) == "False\n"

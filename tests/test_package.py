@@ -17,6 +17,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.frameworks.adapter import FrameworkAdapter
+from prompt_registry_plugin.frameworks.autoload import LINE
 from tests.conftest import ROOT, run_python
 
 PACKAGE = ROOT / "prompt_registry_plugin"
@@ -144,10 +145,10 @@ print(*sorted(set(sys.modules) - before))
 
 def test_a_start_with_adapters_enabled_is_light() -> None:
     """`PROMPT_REGISTRY_ENABLE=all` loads six modules of the package, and no plugin before something is imported that Python has not."""
-    code = """
+    code = f"""
 import sys
 before = set(sys.modules)
-exec(open('prompt_registry_enable.pth').read())
+exec({LINE!r})
 import json, http.client
 print(*sorted(set(sys.modules) - before))
 """

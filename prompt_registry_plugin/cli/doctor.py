@@ -103,6 +103,7 @@ def _frameworks() -> Iterator[Check]:
 
 def _enabling() -> Iterator[Check]:
     from prompt_registry_plugin.errors import did_you_mean
+    from prompt_registry_plugin.frameworks.autoload import find
     from prompt_registry_plugin.frameworks.installed import installed_adapters
 
     said = os.environ.get("PROMPT_REGISTRY_ENABLE", "")
@@ -118,6 +119,9 @@ def _enabling() -> Iterator[Check]:
     if unknown:
         hint = did_you_mean(unknown[0], known) or "; there are " + ", ".join(sorted(known))
         yield Check("PROMPT_REGISTRY_ENABLE", "problem", f"no adapter is called {unknown[0]!r}{hint}", "correct the variable")
+    elif not find():
+        todo = "prompt-registry autoload install"
+        yield Check("PROMPT_REGISTRY_ENABLE", "problem", "set, but this environment does not look at it when Python starts", todo)
     else:
         yield Check("PROMPT_REGISTRY_ENABLE", "ok", said)
 

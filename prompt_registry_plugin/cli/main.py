@@ -15,6 +15,7 @@ from prompt_registry_plugin.cli.adopt import adopt
 from prompt_registry_plugin.cli.annotate import annotate
 from prompt_registry_plugin.cli.apply import apply
 from prompt_registry_plugin.cli.archive import archive
+from prompt_registry_plugin.cli.autoload import autoload
 from prompt_registry_plugin.cli.backup import backup, restore
 from prompt_registry_plugin.cli.completion import completion
 from prompt_registry_plugin.cli.copy import copy
@@ -102,7 +103,7 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
     "Begin": (init, doctor, completion),
     "Prompts": (new, edit, list_prompts, search, show, diff, history, tag, rename, archive, delete),
     "Release": (promote, rollback, unalias, protect),
-    "Agents": (run, adopt, status, traces, annotate, datasets),
+    "Agents": (run, autoload, adopt, status, traces, annotate, datasets),
     "Evaluate": (evaluate_command, try_, apply, runs),
     "Files": (pull, push, resolve, import_, export, copy, backup, restore),
     "Servers": (serve_prompt,),

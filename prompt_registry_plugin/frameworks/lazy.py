@@ -1,7 +1,7 @@
 """Enable adapters when their framework is imported, for a process that may never import it.
 
 `PROMPT_REGISTRY_ENABLE=all` (or names with commas) asks for it in every Python process of the environment, through
-`prompt_registry_enable.pth`; `prompt-registry run` asks for it in its one process.
+the file that `autoload` writes; `prompt-registry run` asks for it in its one process.
 
 Which module an adapter waits for is known to the adapter alone, and to find the adapters, plugins have to be loaded. At the start of
 Python that would be paid by every process, most of which import no framework and end soon. So the start-up hook looks only at the names
