@@ -80,11 +80,8 @@ class FrameworkAdapter:
         """Attach, unless attached. Raises `PluginError` if the framework is not installed."""
         if self._on:
             return
+        self.check_installed()
         title = self.framework.title
-        if find_spec(self.framework.module) is None:
-            extra = self.framework.extra
-            missing = f"'prompt-registry-plugin[{extra}]'" if extra else self.framework.distribution
-            raise PluginError(f"{title} is not installed: pip install {missing}")
         try:
             self.attach()
         except ImportError as error:
@@ -102,6 +99,17 @@ class FrameworkAdapter:
             warn_once(
                 f"{reason}; hard-coded prompts are left alone, prompts by name and what the framework officially offers work"
             )
+
+    def check_installed(self) -> None:
+        """Raise `PluginError` if the framework is not installed. Does not import it."""
+        try:
+            found = find_spec(self.framework.module) is not None
+        except ModuleNotFoundError:  # the package that `google.genai` is in
+            found = False
+        if not found:
+            extra = self.framework.extra
+            missing = f"'prompt-registry-plugin[{extra}]'" if extra else self.framework.distribution
+            raise PluginError(f"{self.framework.title} is not installed: pip install {missing}")
 
     def disable(self) -> None:
         """Restore the methods and stop listening."""

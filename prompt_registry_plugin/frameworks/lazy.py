@@ -46,6 +46,32 @@ def from_environment() -> None:
     sys.meta_path.insert(0, _ImportWatcher(names))
 
 
+def call_after_import(module: str, function: Callable[[], None]) -> None:
+    """Call `function` once, after `module` is imported for the first time."""
+    sys.meta_path.insert(0, _OneModule(module, function))
+
+
+class _OneModule:
+    """A finder that finds nothing itself, and waits for one module."""
+
+    def __init__(self, module: str, function: Callable[[], None]) -> None:
+        self._module = module
+        self._function = function
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != self._module:
+            return None
+        spec = _find_behind(self, fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = cast("Loader", _LoaderWithEnd(spec.loader, self._end))
+        return spec
+
+    def _end(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+            self._function()
+
+
 class _ImportWatcher:
     """A finder that finds nothing itself. It sees each import, and enables an adapter after its module was imported."""
 
@@ -129,7 +155,7 @@ def _spec_of_loaded(module: ModuleType) -> ModuleSpec:
     return spec
 
 
-def _find_behind(watcher: _ImportWatcher, fullname: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
+def _find_behind(watcher: _ImportWatcher | _OneModule, fullname: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
     """Return what the finders behind this one find. One in front may be another watcher, which asks this one."""
     finders = list(sys.meta_path)
     for finder in finders[finders.index(watcher) + 1 :]:

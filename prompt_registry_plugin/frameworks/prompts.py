@@ -18,7 +18,7 @@ from typing import Any
 from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
 from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.frameworks.serving import serve_adopted, serve_adopted_description, serve_adopted_values
-from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder
+from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder, final_texts
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import EMPTY, Role, Template
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
@@ -81,6 +81,8 @@ def serve_text(text: str, role: Role, place: Place | None = None, context: objec
     Calling it again with what it returned changes nothing. A `prompts:/` URI is loaded and rendered with variables from `context`,
     as `values_of` has it, unless a user wrote it. Raises what `load_prompt` and `format` raise for a URI; nothing for any other text.
     """
+    if text in final_texts():
+        return text
     if role != "user" and is_prompt_uri(text):  # somebody may type one, who must not read the registry by that
         return text_from(current_registry().load_prompt(text), context)
     registry = _registry_with_adopted()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.models.answers import plain_text
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
-from prompt_registry_plugin.prompts.context import current_recorder
+from prompt_registry_plugin.prompts.context import current_recorder, send_as_is
+from prompt_registry_plugin.prompts.messages import blocks_of
 from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Usage
@@ -37,7 +38,7 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
 
 async def ask(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
     """Return the model's answer. Record the call as a span with its messages and tokens."""
-    with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
+    with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model), _as_is(messages):
         return _record_reply(span_id, await model(messages, **params))
 
 
@@ -45,16 +46,36 @@ async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **p
     """Yield the answer in pieces; in one piece if the model does not stream. Record the call as a span."""
     with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
         if not isinstance(model, StreamingModel):
-            yield _record_reply(span_id, await model(messages, **params)).text
+            with _as_is(messages):
+                reply = await model(messages, **params)
+            yield _record_reply(span_id, reply).text
             return
         pieces, usage = [], Usage(calls=1)
-        async for piece in model.stream(messages, **params):
+        async for piece in _stream_as_is(model.stream(messages, **params), messages):
             if isinstance(piece, Usage):
                 usage = piece
             else:
                 pieces.append(piece)
                 yield piece
         _record_reply(span_id, Reply("".join(pieces), usage))
+
+
+def _as_is(messages: Sequence[Mapping[str, Any]]) -> AbstractContextManager[None]:
+    """Return a block in which the texts of these messages are final: whoever asks has rendered the version that is meant."""
+    return send_as_is(text for message in messages for text in blocks_of(message))
+
+
+async def _stream_as_is(
+    pieces: AsyncIterator[str | Usage], messages: Sequence[Mapping[str, Any]]
+) -> AsyncIterator[str | Usage]:
+    """Yield the pieces, each read as `ask` reads an answer; what the consumer does between them is not affected."""
+    while True:
+        with _as_is(messages):
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+        yield piece
 
 
 @contextmanager

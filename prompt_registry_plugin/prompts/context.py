@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
@@ -130,6 +130,9 @@ class Recorder(Protocol):
     def alias_key(self, key: Hashable, parent_key: Hashable) -> None:
         """Make `key` another name for the span of `parent_key`, for steps of a framework that deserve no span."""
 
+    def open_models(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """Return ids and attributes of the model spans that have not ended and that the current code may run for."""
+
     def root_name(self, span_id: str | None) -> str | None:
         """Return the name of the outermost span above a span, or None for an unknown one."""
 
@@ -181,9 +184,24 @@ _recorder: contextvars.ContextVar[Recorder | None] = contextvars.ContextVar("pro
 
 _run: contextvars.ContextVar[str | None] = contextvars.ContextVar("prompt_registry_run", default=None)
 
+_final: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("prompt_registry_final", default=frozenset())
+
 current_run_id: Callable[[], str | None] = _run.get
+final_texts: Callable[[], frozenset[str]] = _final.get
+"""The texts that adapters leave as they are, since they were rendered for this very call."""
 current_override: Callable[[], Override | None] = _override.get
 current_recorder: Callable[[], Recorder | None] = _recorder.get
+
+
+@contextmanager
+def send_as_is(texts: Iterable[str]) -> Iterator[None]:
+    """A block in which adapters leave these texts alone, such as those of a version that is tried: no other version replaces them."""
+    token = _final.set(frozenset(texts))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a generator may end in another context than the one it started in
+            _final.reset(token)
 
 
 @contextmanager

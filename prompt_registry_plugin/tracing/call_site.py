@@ -92,6 +92,12 @@ _GENERIC_MODULES = frozenset(
 )
 
 
+def caller_place() -> Place | None:
+    """Return the module and the function of the user's code that is running, as graph and node; None where there is none."""
+    module, function = _call_site()
+    return Place(node=function, graph=module) if module else None
+
+
 def _call_site() -> tuple[str, str]:
     """Return the module (or package) and the function of the user's code that is running."""
     frame = sys._getframe(1)

@@ -79,6 +79,7 @@ class TraceRecorder(Trace):
         self._steps: dict[str, _Step] = {}
         self._prompts: list[_Step] = []
         self._rendered: set[str] = set()
+        self._open_models: dict[str, _Step] = {}
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
         self._numbers = count(first_span_number())
@@ -118,6 +119,8 @@ class TraceRecorder(Trace):
         step = _Step(next(self._numbers), kind, name, self._innermost(span_ids) or parent_id, dict(attributes))
         with self._lock:
             self._steps[step.id] = step
+            if kind == "llm":
+                self._open_models[step.id] = step
             if key is not None:
                 self._by_key[key] = step
                 self._own_keys.add(key)
@@ -196,6 +199,7 @@ class TraceRecorder(Trace):
             step.attributes.update(attributes)
             step.error = message
             step.ended_at = time.time()
+            self._open_models.pop(step.id, None)
 
     def add_prompt(
         self,
@@ -257,6 +261,28 @@ class TraceRecorder(Trace):
         """Make `key` another name for the span of `parent_key`, for steps of a framework that deserve no span."""
         with self._lock:
             self._by_key[key] = None if parent_key is None else self._by_key.get(parent_key)
+
+    def open_models(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return ids and attributes of the model spans that have not ended and that the current code may run for.
+
+        Those are above or below the innermost open span: a span of a parallel step is neither.
+        """
+        if not self._open_models:
+            return []
+        here = self._innermost([place.parent_id for place in places_here(self)])
+        with self._lock:
+            steps = list(self._open_models.values())
+        above = self._line(here)
+        return [(step.id, step.attributes) for step in steps if here is None or step.id in above or here in self._line(step.id)]
+
+    def _line(self, span_id: str | None) -> set[str]:
+        """Return the ids of a span and of all spans above it."""
+        line: set[str] = set()
+        while span_id is not None and span_id not in line:
+            line.add(span_id)
+            step = self._steps.get(span_id)
+            span_id = None if step is None else step.parent_id
+        return line
 
     def root_name(self, span_id: str | None) -> str | None:
         """Return the name of the outermost span above a span, or None for an unknown one."""

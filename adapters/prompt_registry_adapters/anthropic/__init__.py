@@ -1,0 +1,1 @@
+"""The client `anthropic`: calls served and recorded, whichever object makes them; clients as models."""
