@@ -33,6 +33,7 @@ from prompt_registry_plugin.tracing.trace import Trace, usage_of
 Aggregation = Callable[[Mapping[str, float]], float]
 _MAX_FAILED_PROBES = 3  # a target that raises three times in a row is broken, and not unlucky
 _MAX_PROBES = 20  # the smallest budget of a search: `optimize.engine.probe`
+_MAX_ANSWERS = 20  # of one prompt in a rollout that is kept: an agent in a loop may give thousands
 _PATIENCE = (
     180.0  # seconds for all attempts of one call: the default of three attempts, each with the longest wait a server may ask for
 )
@@ -117,6 +118,7 @@ class Runner:
         if error is None:
             with recording(judging), rollout_scope({}, None):
                 scores, score, error = await self._score(example, call.outputs, self._with_costs_if_judged(call.trace), strict)
+        answers = call.trace.answers_by_prompt()
         return Rollout(
             example_id=example.id,
             candidate_id=candidate.id,
@@ -126,7 +128,8 @@ class Runner:
             seconds=call.seconds,
             usage=sum((each.usage for each in call.traces), Usage()),
             error=error,
-            outputs_by_prompt=call.trace.outputs_by_prompt() or _outputs_by_prompt(call.outputs, candidate),
+            outputs_by_prompt={name: given[-1] for name, given in answers.items()} or _outputs_by_prompt(call),
+            answers_by_prompt={name: given[-_MAX_ANSWERS:] for name, given in answers.items()},
             renders=call.renders,
             cost=None if costs[-1] is None else sum(cost or 0.0 for cost in costs),
             judging=judging.usage,
@@ -292,11 +295,12 @@ def cost_over(rollouts: Sequence[Rollout]) -> float | None:
     return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
 
 
-def _outputs_by_prompt(outputs: Any, candidate: Candidate) -> dict[str, str]:
+def _outputs_by_prompt(call: _Call) -> dict[str, str]:
     """Return what the model answered to each prompt, if the target answers with a mapping by prompt name: its calls may not be traced."""
-    if not isinstance(outputs, Mapping):
+    if not isinstance(call.outputs, Mapping):
         return {}
-    return {name: outputs[name] for name in candidate.templates if isinstance(outputs.get(name), str)}
+    ran = [name for name, times in call.renders.items() if times]
+    return {name: call.outputs[name] for name in ran if isinstance(call.outputs.get(name), str)}
 
 
 def _mean(scores: Mapping[str, float]) -> float:

@@ -156,7 +156,7 @@ class Rollout:
     error: str | None = None
     """Why it failed; a failed call is never scored as text."""
     outputs_by_prompt: Mapping[str, str] = EMPTY
-    """What the model answered to each prompt, by name."""
+    """The model's last answer to each prompt, by name; `→ search(query="x")` if it is a call of a tool or a handoff."""
     renders: Mapping[str, int] = EMPTY
     """How often each prompt of the candidate was rendered, by name."""
     cost: float | None = None
@@ -167,3 +167,14 @@ class Rollout:
     """US dollars for `judging`; None where a price is unknown."""
     prompts: Mapping[str, int] = EMPTY
     """Version number of each prompt that was loaded, by name; 0 for one that was not found."""
+    answers_by_prompt: Mapping[str, Sequence[str]] = EMPTY
+    """The model's answers to each prompt, oldest first, the last 20, by name; where an agent calls tools there are several."""
+
+    def reached(self, prompt: str | None = None) -> bool:
+        """Return whether a prompt was rendered, by name or by the key of one of its messages; by default, whether any was.
+
+        True where it is not known, as in rollouts that were stored without renders.
+        """
+        if prompt is None:
+            return not self.renders or any(self.renders.values())
+        return not self.renders or self.renders.get(prompt.partition("#")[0], 1) > 0

@@ -10,6 +10,7 @@ from typing import Any
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import Span, Template, Usage
 from prompt_registry_plugin.tracing import ids
+from prompt_registry_plugin.tracing.calls import answer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,21 @@ class Trace:
         return sum((usage_of(span) for span in self.spans), Usage())
 
     def outputs_by_prompt(self) -> dict[str, str]:
-        """Return the model's last answer to each prompt of the registry, by the prompt's name."""
+        """Return the model's last answer to each prompt of the registry, by the prompt's name.
+
+        Calls of tools and handoffs are answers too: `→ search(query="refunds")`.
+        """
+        return {name: answers[-1] for name, answers in self.answers_by_prompt().items()}
+
+    def answers_by_prompt(self) -> dict[str, list[str]]:
+        """Return the model's answers to each prompt of the registry, oldest first, by the prompt's name."""
         spans = {span.id: span for span in self.spans}
-        answers: dict[str, str] = {}
+        answers: dict[str, list[str]] = {}
         for span in spans.values():
             for prompt_id in span.attributes.get("prompts", ()) if span.kind == "llm" else ():
                 name = spans[prompt_id].attributes["prompt"]
                 if name is not None and "output" in span.attributes:
-                    answers[name] = span.attributes["output"]
+                    answers.setdefault(name, []).append(answer_of(span.attributes))
         return answers
 
     def walk(self) -> Iterator[tuple[int, Span]]:

@@ -100,7 +100,7 @@ class RecordingHandler(BaseCallbackHandler):
         """A model answered."""
         generations = [generation for batch in response.generations for generation in batch]
         usages = [getattr(getattr(g, "message", None), "usage_metadata", None) or {} for g in generations]
-        calls = [call for g in generations for call in getattr(getattr(g, "message", None), "tool_calls", None) or ()]
+        calls = [call for g in generations for call in _calls_of(getattr(g, "message", None))]
         self._finish(
             run_id,
             {
@@ -169,6 +169,11 @@ class RecordingHandler(BaseCallbackHandler):
         trace = self._trace
         if trace.owns_key(run_id):
             trace.finish(trace.span_id(run_id), attributes=attributes, error=error)
+
+
+def _calls_of(message: Any) -> list[Any]:
+    """Return the tool calls of an answer, also those whose arguments are no valid JSON."""
+    return [*(getattr(message, "tool_calls", None) or ()), *(getattr(message, "invalid_tool_calls", None) or ())]
 
 
 def _with_role(message: BaseMessage) -> Any:

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from prompt_registry_adapters.openai_agents.calls import ServedCall, serve_call
-from prompt_registry_adapters.openai_agents.tracing import item_text, keep_inputs, messages_of, state, tokens_of
+from prompt_registry_adapters.openai_agents.tracing import item_text, keep_inputs, messages_of, state, tokens_of, tool_calls_of
 from prompt_registry_plugin.frameworks import adapter
 from prompt_registry_plugin.frameworks.patching import Patches
 from prompt_registry_plugin.prompts.context import Recorder, current_recorder
@@ -127,9 +127,5 @@ def _record_call(recorder: Recorder, model: Any, call: ServedCall) -> Iterator[s
 
 
 def _answer_attributes(response: Any) -> dict[str, Any]:
-    calls = [
-        {"name": getattr(item, "name", None), "args": getattr(item, "arguments", None)}
-        for item in response.output
-        if getattr(item, "type", None) == "function_call"
-    ]
+    calls = tool_calls_of(response.output)
     return {"output": item_text(response.output), **tokens_of(response.usage), **({"tool_calls": calls} if calls else {})}

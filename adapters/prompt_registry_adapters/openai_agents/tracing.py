@@ -147,9 +147,11 @@ def _model_attributes(recorder: Recorder, span: Span[Any]) -> dict[str, Any]:
     if kept and not any(message.get("content") == kept for message in messages):
         messages.insert(0, {"role": "system", "content": kept})
     response = getattr(data, "response", None)
-    output = item_text(getattr(response, "output", None) or getattr(data, "output", None) or ())
+    items = getattr(response, "output", None) or getattr(data, "output", None) or ()
+    output, calls = item_text(items), tool_calls_of(items)
     usage = getattr(response, "usage", None) or data.usage or {}
-    return {**recorder.model_attributes(messages), "output": output, **tokens_of(usage), "model": _model_name(data)}
+    return {**recorder.model_attributes(messages), "output": output, **tokens_of(usage), "model": _model_name(data),
+            **({"tool_calls": calls} if calls else {})}  # fmt: skip
 
 
 def keep_inputs(recorder: Recorder, messages: Sequence[Mapping[str, Any]]) -> None:
@@ -165,6 +167,22 @@ def tokens_of(usage: Any) -> dict[str, int]:
     """The tokens in whatever shape the SDK has them."""
     tokens = usage if isinstance(usage, Mapping) else {name: getattr(usage, name, 0) for name in _TOKENS}
     return {name: tokens.get(name) or 0 for name in _TOKENS}
+
+
+def tool_calls_of(items: Any) -> list[dict[str, Any]]:
+    """The calls among the items that a model answered with: of functions and handoffs, and of what OpenAI runs itself (`web_search`)."""
+    calls: list[dict[str, Any]] = []
+    for item in items if isinstance(items, list | tuple) else ():
+        data = item if isinstance(item, Mapping) else getattr(item, "__dict__", {})
+        kind = str(data.get("type") or "")
+        if kind.endswith("_call"):
+            arguments: Any = next(
+                (data[key] for key in ("arguments", "input", "action", "queries", "code") if data.get(key)), None
+            )
+            if hasattr(arguments, "model_dump"):
+                arguments = arguments.model_dump(exclude_none=True)
+            calls.append({"name": data.get("name") or kind.removesuffix("_call"), "args": arguments})
+    return calls
 
 
 def messages_of(given: Any) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import BaseToolCallPart, ModelResponse, TextPart, ToolCallPart
 
 from prompt_registry_adapters.pydantic_ai.requests import RequestTexts, names_prompts, plain_prompt, system_prompts
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
@@ -95,7 +95,7 @@ def wrap_after(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitab
     async def after_model_request(self: Any, ctx: Any, *, request_context: Any, response: ModelResponse) -> Any:
         recorder = current_recorder()
         if _is_on(self) and recorder is not None:
-            calls = [{"name": part.tool_name, "args": part.args} for part in response.parts if isinstance(part, ToolCallPart)]
+            calls = [{"name": part.tool_name, "args": part.args} for part in response.parts if isinstance(part, BaseToolCallPart)]
             usage = response.usage
             recorder.finish(
                 recorder.span_id(f"{ctx.run_id}:{ctx.run_step}"),

@@ -17,6 +17,7 @@ from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, P
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Template, TemplateFormat
 from prompt_registry_plugin.templates import compile_template
+from prompt_registry_plugin.tracing.calls import is_call
 
 # All of these were chosen, not measured.
 _SIZES = (2, 3, 4, 6)  # demonstrations in a set, in turn: each one costs tokens in every call, so small sets take part
@@ -105,9 +106,15 @@ def _demonstrate(problem: Problem, runs: Sequence[tuple[Example, Rollout]]) -> C
 
 
 def _answer(problem: Problem, name: str, rollout: Rollout) -> str | None:
-    """Return what the model answered to a prompt: the answer of the target, if there is one prompt and no trace; None if not known."""
+    """Return what the model answered to a prompt: the answer of the target, if there is one prompt and no trace.
+
+    None if it is not known, if the row never reached the prompt, or if the answer is a call, which no text can demonstrate.
+    """
+    if not rollout.reached(name):
+        return None
     single = len(problem.baseline.templates) == 1 and isinstance(rollout.outputs, str)
-    return rollout.outputs_by_prompt.get(name, rollout.outputs if single else None)
+    answer: str | None = rollout.outputs_by_prompt.get(name, rollout.outputs if single else None)
+    return None if answer is None or is_call(answer) else answer
 
 
 def _with_exchanges(template: Sequence[Mapping[str, Any]], shown: Sequence[tuple[str, str]], form: TemplateFormat) -> Template:

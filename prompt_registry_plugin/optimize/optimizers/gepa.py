@@ -18,7 +18,7 @@ from prompt_registry_plugin.optimize.engine.components import components, with_c
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
 from prompt_registry_plugin.optimize.optimizers.instruction import read_instruction
-from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
+from prompt_registry_plugin.optimize.optimizers.reflection import shown_text, step_answer
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ class _Adapter:
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Return what the reflection model is shown for each component."""
         runs = [run for run in eval_batch.trajectories or () if run is not None]
-        return {key: [_evidence(key, example, rollout) for example, rollout in runs] for key in components_to_update}
+        return {
+            key: [_evidence(key, example, rollout) for example, rollout in runs if rollout.reached(key)]
+            for key in components_to_update
+        }
 
     def best(self) -> OptimizationResult:
         """Return the best candidate of those that were evaluated on all validation examples."""
@@ -167,7 +170,7 @@ def as_gepa(obj: Any) -> Gepa | None:
 
 def _evidence(key: str, example: Example, rollout: Rollout) -> dict[str, Any]:
     """Return a rollout with the keys that gepa's request names."""
-    answer = rollout.outputs_by_prompt.get(key.partition("#")[0], rollout.outputs)
+    answer = step_answer(rollout, key.partition("#")[0])
     judged = [score.rationale or "; ".join(item.text for item in score.items) for score in rollout.scores.values()]
     feedback = f"Score {rollout.score:.2f}. " + " ".join([rollout.error or "", *judged]).strip()
-    return {"Inputs": dict(example.inputs), "Generated Outputs": shown_text(answer), "Feedback": feedback}
+    return {"Inputs": dict(example.inputs), "Generated Outputs": answer or shown_text(rollout.outputs), "Feedback": feedback}

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from prompt_registry_plugin.optimize.optimizers.instruction import fence_for
 from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.records import Example, Item, Rollout
+from prompt_registry_plugin.tracing.calls import is_call
 
+_MAX_ANSWERS = 6  # of one step: the last ones of a long loop of tool calls
 _MAX_CHARACTERS = 1500  # of one value in a request: about 400 tokens, so that one long document does not crowd out the others
 
 
@@ -67,14 +69,24 @@ def _evidence_text(number: int, evidence: Evidence, key: str) -> str:
     rollout, name = evidence.rollout, key.partition("#")[0]
     lines = [f"Example {number}"]
     lines += [f"Input {field}: {shown_text(value)}" for field, value in evidence.example.inputs.items()]
-    if name in rollout.outputs_by_prompt:
-        lines.append(f"Answer of this step: {shown_text(rollout.outputs_by_prompt[name])}")
-    else:
-        lines.append(f"Answer: {shown_text(rollout.outputs)}")
+    answer = step_answer(rollout, name)
+    lines.append(f"Answer: {shown_text(rollout.outputs)}" if answer is None else f"Answer of this step: {answer}")
+    if answer is not None and is_call(rollout.outputs_by_prompt[name]):  # the feedback is about what became of it
+        lines.append(f"Answer of the workflow: {shown_text(rollout.outputs)}")
     if rollout.error:
         lines.append(f"Feedback: the run failed: {shown_text(rollout.error)}")
     lines += [f"Feedback: {shown_text(item.text)}" for item in evidence.items]
     return "\n".join(lines)
+
+
+def step_answer(rollout: Rollout, prompt: str) -> str | None:
+    """Return what the model answered to a prompt, shortened: all answers, numbered, if there are several; None if it is not known."""
+    if prompt not in rollout.outputs_by_prompt:
+        return None
+    answers = list(rollout.answers_by_prompt.get(prompt, ()))[-_MAX_ANSWERS:]
+    if len(answers) < 2:
+        return shown_text(rollout.outputs_by_prompt[prompt])
+    return "".join(f"\n{number}. {shown_text(answer)}" for number, answer in enumerate(answers, 1))
 
 
 def shown_text(value: object) -> str:

@@ -43,7 +43,7 @@ class Blame:
         # No prompt causes a transient error: an edit aimed at it would be wasted.
         if not _TRANSIENT.search(rollout.error):
             kind = rollout.error.partition(":")[0]
-            for component in self.components:
+            for component in self.reached(rollout):
                 found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
         return found
 
@@ -100,30 +100,39 @@ class Blame:
                 self._outcomes.clear()
 
     def responsible_components(self, item: Item, rollout: Rollout) -> list[str]:
-        """Return the components that an item is about: those it names, else the one whose answer it quotes, else all."""
+        """Return the components that an item is about: those it names, else the one whose answer it quotes, else all.
+
+        Only components that the rollout reached are among them: none, if the row went elsewhere.
+        """
+        reached = self.reached(rollout)
         if item.component is not None:
-            named = [key for key in self.components if key.partition("#")[0] == item.component or key == item.component]
-            return named or list(self.components)
+            named = [key for key in reached if key.partition("#")[0] == item.component or key == item.component]
+            return named or reached
         quoted = [
             key
-            for key in self.components
+            for key in reached
             if (answer := rollout.outputs_by_prompt.get(key.partition("#")[0])) and answer.strip() in item.text
         ]
-        return quoted if len(quoted) == 1 else list(self.components)
+        return quoted if len(quoted) == 1 else reached
+
+    def reached(self, rollout: Rollout) -> list[str]:
+        """Return the components that were rendered in a rollout, in the order of all."""
+        return [key for key in self.components if rollout.reached(key)]
 
     def is_fixed(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
         """Whether a failure of the old rollout is gone in the new one, or the score is higher where there is only a number."""
         if new.error is not None:
             return False
-        if key[1].startswith(SCORE) or self._lacks_listing(old, new):
-            return new.score > old.score
+        if key[1].startswith(SCORE) or self._lacks_listing(old, new) or not new.reached(key[0]):
+            return new.score > old.score  # a check that could not be made says nothing
         return key not in self.failures(new)
 
     def is_broken(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
         """Whether a check that was right in the old rollout is wrong in the new one."""
         if new.error is not None:
             return True
-        return new.score < old.score if self._lacks_listing(old, new) else key in self.failures(new)
+        only_score = self._lacks_listing(old, new) or not new.reached(key[0])
+        return new.score < old.score if only_score else key in self.failures(new)
 
     def _lacks_listing(self, old: Rollout, new: Rollout) -> bool:
         """Whether the mistakes of the old rollout were listed and those of the new one were not: then only scores are comparable."""

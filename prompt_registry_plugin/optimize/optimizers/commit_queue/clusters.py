@@ -67,7 +67,7 @@ def draw_successes(random: Random, clusters: Sequence[Cluster], observations: Se
     """Draw up to `n` observations in which the clusters' checks went right: contrasts for a reflection, guards for a test.
 
     Each cluster gives one in turn. Examples in which another of the clusters fails come last. Where there are not enough,
-    examples follow in which nothing of the clusters' component went wrong.
+    examples follow that reached the clusters' component and in which nothing of it went wrong.
     """
     component = clusters[0].key[0]
     failing = {one.example.id for cluster in clusters for one in cluster.failing}
@@ -78,7 +78,9 @@ def draw_successes(random: Random, clusters: Sequence[Cluster], observations: Se
     # False sorts before True, and sorting is stable: each part keeps the order in which it was drawn.
     of_the_kind = sorted(found.values(), key=lambda one: one.example.id in failing)
     of_the_component = [
-        one for one in observations if one.example.id not in found and not any(key[0] == component for key in one.failing)
+        one
+        for one in observations
+        if one.example.id not in found and one.rollout.reached(component) and not any(key[0] == component for key in one.failing)
     ]
     missing = max(0, n - len(of_the_kind))
     return [*of_the_kind[:n], *random.sample(of_the_component, min(len(of_the_component), missing))]

@@ -77,9 +77,10 @@ class JointRewriter:
         return runs
 
     async def _propose(self, base: Candidate, shown: Sequence[Evidence]) -> Candidate:
-        """Return `base` with every proposal that can be used."""
-        keys = list(self._problem.baseline_components)
-        proposals = await all_of(self._proposer.propose(base, key, [], shown) for key in keys)
+        """Return `base` with every proposal that can be used. A component is shown the runs that reached it, and left alone if none did."""
+        seen = {key: [run for run in shown if run.rollout.reached(key)] for key in self._problem.baseline_components}
+        keys = [key for key, runs in seen.items() if runs]
+        proposals = await all_of(self._proposer.propose(base, key, [], seen[key]) for key in keys)
         child = base
         for key, proposal in zip(keys, proposals, strict=True):
             if proposal is not None:

@@ -33,8 +33,8 @@ class Observation:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether everything was right and no item confirms it: many scorers list mistakes only."""
-        return not self.failing and not self.passing and self.rollout.error is None
+        """Whether everything was right and no item confirms it: many scorers list mistakes only. Not so if the row went elsewhere."""
+        return not self.failing and not self.passing and self.rollout.error is None and self.rollout.reached()
 
     @property
     def checks(self) -> set[ClusterKey]:

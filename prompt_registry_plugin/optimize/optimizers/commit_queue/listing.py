@@ -17,8 +17,9 @@ from math import fsum
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import ModelUnavailable
 from prompt_registry_plugin.models.answers import without_thinking
-from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
+from prompt_registry_plugin.optimize.optimizers.reflection import shown_text, step_answer
 from prompt_registry_plugin.records import Example, Item, Rollout
+from prompt_registry_plugin.tracing.calls import is_call
 
 # Runs in one call: it saves calls, and the model names the same mistake alike in all of them.
 # Carried over from the prototype; other values were not measured.
@@ -155,8 +156,9 @@ def listing_prompt(runs: Sequence[tuple[Example, Rollout]], components: Sequence
     for number, (example, rollout) in enumerate(runs, 1):
         lines = [f"## Run {number}"]
         lines += [f"Input {field}: {shown_text(value)}" for field, value in example.inputs.items()]
-        lines += [f"Output of step {name}:\n{shown_text(output)}" for name, output in rollout.outputs_by_prompt.items()]
-        if not rollout.outputs_by_prompt:
+        answers = {name: step_answer(rollout, name) for name in rollout.outputs_by_prompt}
+        lines += [f"Output of step {name}:\n{str(answer).lstrip()}" for name, answer in answers.items()]
+        if not answers or all(is_call(answer) for answer in rollout.outputs_by_prompt.values()):
             lines.append(f"Output:\n{shown_text(rollout.outputs)}")
         lines += [f"Feedback: {shown_text(score.rationale)}" for score in rollout.scores.values() if score.rationale]
         parts.append("\n".join(lines))
