@@ -271,10 +271,8 @@ class TestOtherTexts:
         with pr.record() as trace:
             asyncio.run(run_async(clerk, "hello", STATE))
         model = next(span for span in trace.spans if span.kind == "llm")
-        assert [m["content"] for m in model.attributes["messages"] if m["role"] == "system"] == [
-            "You never lie to a customer.",
-            "The customer is Ann.",
-        ]
+        sent = [m.get("blocks") or m["content"] for m in model.attributes["messages"] if m["role"] == "system"]
+        assert sent == [["You never lie to a customer."], "The customer is Ann."]
         for version in pr.adopt(trace):
             pr.set_prompt_alias(version.name, "production", pr.register_prompt(version.name, f"New: {version.template}").version)
         asyncio.run(run_async(clerk, "hello", STATE))

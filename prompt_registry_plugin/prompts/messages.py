@@ -31,7 +31,12 @@ def content_of(message: Any) -> str:
 
 
 def blocks_of(message: Any) -> list[str]:
-    """Return the texts of a message one by one: each content block that is text. A message with plain content has one."""
+    """Return the texts of a message one by one: each content block that is text. A message with plain content has one.
+
+    A mapping may name them in `blocks`, where a framework puts several texts and words of its own into one.
+    """
+    if isinstance(message, Mapping) and "blocks" in message:
+        return [str(text) for text in message["blocks"]]
     content = message.get("content") if isinstance(message, Mapping) else getattr(message, "content", message)
     if not isinstance(content, list | tuple):
         return [] if content is None else [str(content)]

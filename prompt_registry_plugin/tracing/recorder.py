@@ -175,7 +175,8 @@ class TraceRecorder(Trace):
         for step in reversed(self._prompts):
             if step.name not in linked and _contain_all(contents, step.attributes["texts"]):
                 linked[step.name] = step
-        found = _drop_parts(list(linked.values()), contents) if len(linked) > 1 else linked.values()
+        whole = [*contents, *(text for message in shown for text in message.get("blocks", ()))]
+        found = _drop_parts(list(linked.values()), whole) if len(linked) > 1 else linked.values()
         attributes: dict[str, Any] = {"messages": shown, "prompts": [step.id for step in found]}
         if descriptions:
             attributes["descriptions"] = dict(descriptions)

@@ -49,8 +49,10 @@ def serve_request(request: Any, run: runs.AgentRun | None) -> ServedRequest:
     system = getattr(config, "system_instruction", None)
     if isinstance(system, str):
         pieces = split_system(system, agent, given, place, descriptions)
-        messages += [{"role": FRAMEWORK if piece.is_framework else "system", "content": piece.text} for piece in pieces if piece]
-        if (served := "".join(piece.sent for piece in pieces)) != system:
+        served = "".join(piece.sent for piece in pieces)
+        texts = [piece.text for piece in pieces if piece and not piece.is_framework]
+        messages.append({"role": "system" if texts else FRAMEWORK, "content": served, "blocks": texts})
+        if served != system:
             changed["system_instruction"] = served
     elif system is not None:
         messages.append({"role": "system", "content": [{"type": "text", "text": text} for text in _texts_of(system)]})
