@@ -70,7 +70,7 @@ def prompt(openai_environment: str) -> pr.PromptVersion:
 def test_registering_loading_and_aliases() -> None:
     """Positional arguments, versions as texts, every way to write a reference, and a moved alias that counts at once."""
     first = mlflow.genai.register_prompt("support", "You help {{name}}.", "first", {"use_case": "support"})
-    second = mlflow.register_prompt("support", "You help {{name}} well.", commit_message="second")
+    second = mlflow.genai.register_prompt("support", "You help {{name}} well.", commit_message="second")
     assert (first.version, second.version, first.tags["use_case"], second.commit_message) == (1, 2, "support", "second")
     client = MlflowClient()
     client.set_registered_prompt_alias("support", "production", version=1)
@@ -78,7 +78,7 @@ def test_registering_loading_and_aliases() -> None:
     for reference in ("prompts:/support@production", "prompts:/support/production", "prompts:/support/1"):
         assert mlflow.genai.load_prompt(reference).version == 1
     assert mlflow.genai.load_prompt("prompts:/support", version=1).version == 1
-    assert mlflow.load_prompt("prompts:/support/latest").version == 2
+    assert mlflow.genai.load_prompt("prompts:/support/latest").version == 2
     client.set_registered_prompt_alias("support", "production", 2)
     assert mlflow.genai.load_prompt("prompts:/support@production").format(name="Ann") == "You help Ann well."
     assert second.to_single_brace_format() == "You help {name} well."
@@ -474,7 +474,7 @@ def test_a_prompt_with_a_model_is_a_model(prompt: pr.PromptVersion) -> None:
         ("mlflow.pyfunc.save_model", "predict_fn"),
         ("mlflow.genai.scorers.UserFrustration", "Judge"),
         ("mlflow.genai.make_judge", "Judge"),
-        ("mlflow.MlflowClient().delete_prompt", "delete_prompt"),
+        ("mlflow.MlflowClient().create_prompt", "register_prompt"),
     ],
 )
 def test_what_is_not_carried_says_what_to_use(name: str, instead: str) -> None:

@@ -69,6 +69,7 @@ def test_a_missing_variable_is_an_error(template: Any, template_format: Any) -> 
         "{% for c in [].__class__.__base__.__subclasses__() %}{{ c }}{% endfor %}",
         "{{ '%s'|format(x.__class__) }}",
         "{{ '{0.__class__}'.format(x) }}",
+        "{% if ''.__class__ %}x{% endif %}y",
         "{{ items.append(1) }}",
         "{{ items.clear() }}",
     ],

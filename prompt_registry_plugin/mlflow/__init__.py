@@ -10,26 +10,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from prompt_registry_plugin.mlflow import entities, genai, pyfunc
+from prompt_registry_plugin.mlflow import entities, exceptions, genai, pyfunc, tracking
 from prompt_registry_plugin.mlflow.absent import NotCarried, missing
 from prompt_registry_plugin.mlflow.client import MlflowClient
-from prompt_registry_plugin.mlflow.genai.prompts import (
+from prompt_registry_plugin.mlflow.exceptions import MlflowException
+from prompt_registry_plugin.mlflow.older import (
     delete_prompt_alias,
     load_prompt,
     register_prompt,
     search_prompts,
     set_prompt_alias,
 )
-from prompt_registry_plugin.mlflow.traces import (
-    get_trace,
-    load_table,
-    log_expectation,
-    log_feedback,
-    search_traces,
-    trace,
-)
-from prompt_registry_plugin.mlflow.tracking import (
+from prompt_registry_plugin.mlflow.runs import (
     active_run,
+    create_experiment,
     end_run,
     get_run,
     get_tracking_uri,
@@ -38,10 +32,20 @@ from prompt_registry_plugin.mlflow.tracking import (
     log_param,
     log_params,
     set_experiment,
+    set_registry_uri,
     set_tag,
     set_tags,
     set_tracking_uri,
     start_run,
+)
+from prompt_registry_plugin.mlflow.spans import start_span
+from prompt_registry_plugin.mlflow.traces import (
+    get_trace,
+    load_table,
+    log_expectation,
+    log_feedback,
+    search_traces,
+    trace,
 )
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.registry.current import current_registry
@@ -69,11 +73,14 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "MlflowClient",
+    "MlflowException",
     "NotCarried",
     "active_run",
+    "create_experiment",
     "delete_prompt_alias",
     "end_run",
     "entities",
+    "exceptions",
     "genai",
     "get_run",
     "get_trace",
@@ -93,9 +100,12 @@ __all__ = [
     "search_traces",
     "set_experiment",
     "set_prompt_alias",
+    "set_registry_uri",
     "set_tag",
     "set_tags",
     "set_tracking_uri",
     "start_run",
+    "start_span",
     "trace",
+    "tracking",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.mlflow.exceptions import MlflowException
 
 _MODELS = (
     "objects are not stored as models here: pass the agent itself, or 'package.module:name', as predict_fn; for a prompt with a model, "
@@ -12,6 +13,8 @@ _MODELS = (
 )
 _AUTOLOG = "prompt_registry_plugin.enable({!r}) switches the adapter on, whose runs are then recorded"
 _JUDGES = "prompt_registry_plugin.Judge('a yes-or-no question', model=…)"
+_LINKED = "a trace knows which prompts were rendered in it: `trace.prompts`, search_traces(prompt=…)"
+_AGENTS = "agents are code here, not models in a registry; what they are served is in their traces: search_traces(prompt=…)"
 _FILES = "files are not stored with runs; data sets are: mlflow.genai.datasets.create_dataset(name)"
 _VERSIONS = (
     "versions do not change, so that what was tested is what is served: register another with mlflow.genai.register_prompt"
@@ -22,6 +25,26 @@ INSTEAD = {
     "evaluate": "mlflow.genai.evaluate(data=…, scorers=[…], predict_fn=…)",
     "log_model": _MODELS,
     "save_model": _MODELS,
+    "link_prompt_versions_to_trace": _LINKED,
+    **dict.fromkeys(
+        (
+            "set_active_model",
+            "get_active_model_id",
+            "clear_active_model",
+            "create_external_model",
+            "create_logged_model",
+            "get_logged_model",
+            "link_prompt_version_to_model",
+            "create_registered_model",
+            "get_registered_model",
+            "delete_registered_model",
+            "rename_registered_model",
+            "create_model_version",
+            "get_model_version",
+            "get_latest_versions",
+        ),
+        _AGENTS,
+    ),
     "log_artifact": _FILES,
     "log_artifacts": _FILES,
     "log_dict": _FILES,
@@ -44,16 +67,12 @@ INSTEAD = {
     "last_active_run": "run = mlflow.start_run(); run.info.run_id stays known",
     "get_experiment_by_name": "the name is the id: mlflow.set_experiment(name)",
     "get_experiment": "the name is the id: mlflow.set_experiment(name)",
-    "create_run": "mlflow.start_run(run_name=…)",
     "SpanType": "a text will do: @mlflow.trace(span_type='LLM'), which is not kept",
     "AssessmentSource": "who says something is PROMPT_REGISTRY_USER, or the user of the process",
     "Expectation": "mlflow.log_expectation(trace_id=…, name=…, value=…)",
     "sklearn": _MODELS,
-    "start_span": "@mlflow.trace on a function",
     "search_runs": _SEARCH,
     "search_experiments": _SEARCH,
-    "set_registry_uri": "mlflow.set_tracking_uri('sqlite:///prompts.db' or 'postgresql://…'): prompts, traces and runs are in one place",
-    "create_experiment": "mlflow.set_experiment(name)",
     "deployments": "`prompt-registry serve-prompt NAME@alias --model …`",
     "gateway": "prompt_registry_plugin.PromptAgent(prompt, model)",
     "optimize_prompt": "mlflow.genai.optimize_prompts",
@@ -62,13 +81,9 @@ INSTEAD = {
     "label_schemas": "`prompt-registry annotate`",
     "labeling": "`prompt-registry annotate`",
     "to_predict_fn": "predict_fn='package.module:name'",
-    "set_prompt_model_config": _VERSIONS,
-    "delete_prompt_model_config": _VERSIONS,
     "delete_dataset": "versions of data sets stay, as evaluations refer to them",
     "create_prompt": "mlflow.genai.register_prompt",
     "create_prompt_version": "mlflow.genai.register_prompt",
-    "delete_prompt": "prompt_registry_plugin.delete_prompt(name, confirm=True), or archive_prompt(name)",
-    "delete_prompt_version": "prompt_registry_plugin.delete_version(name, version, confirm=True)",
     **dict.fromkeys(
         (
             "PIIDetection",
@@ -96,8 +111,11 @@ INSTEAD = {
 }  # fmt: skip
 
 
-class NotCarried(UserError):
+class NotCarried(MlflowException, UserError):
     """A name of MLflow that this layer does not carry; the message says what to use instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "NOT_IMPLEMENTED")
 
 
 def missing(where: str, name: str) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any
 from prompt_registry_plugin.concurrency import ContextPool, run_sync
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.targets import check_reference, import_object, reference_to, resolve_target
-from prompt_registry_plugin.mlflow import tracking
+from prompt_registry_plugin.mlflow import runs
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.protocols import Target
@@ -46,7 +46,7 @@ def log_model(name: str = "model", python_model: Any = None, **_more: Any) -> Mo
     """Notes in the active run where the agent can be imported from. Nothing is pickled: its code stays where it is."""
     if python_model is None:
         raise UserError("log_model takes python_model: the agent, or 'package.module:name'")
-    run = tracking.active_run() or tracking.start_run()
+    run = runs.active_run() or runs.start_run()
     said = reference_to(python_model) or f"{type(python_model).__qualname__}, which has no name that another process can import"
     tracked.note(run.info.run_id, "params", {f"model.{name}": said})
     return ModelInfo(f"runs:/{run.info.run_id}/{name}")

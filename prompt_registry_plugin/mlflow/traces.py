@@ -13,7 +13,8 @@ from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import step_of
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation import playground as trying
-from prompt_registry_plugin.mlflow.tracking import active_run
+from prompt_registry_plugin.mlflow.exceptions import raises_mlflow
+from prompt_registry_plugin.mlflow.runs import active_run
 from prompt_registry_plugin.prompts.context import current_recorder, current_run_id, inside_run, recording
 from prompt_registry_plugin.recording import decorator as steps
 from prompt_registry_plugin.records import EMPTY, TraceFeedback
@@ -37,14 +38,14 @@ def trace(func: Callable[..., Any] | None = None, name: str | None = None, span_
 
         @wraps(traced)
         async def record_async_call(*args: Any, **kwargs: Any) -> Any:
-            with _recording(called):
+            with recorded(called):
                 return await traced(*args, **kwargs)
 
         return record_async_call
 
     @wraps(traced)
     def record_call(*args: Any, **kwargs: Any) -> Any:
-        with _recording(called):
+        with recorded(called):
             return traced(*args, **kwargs)
 
     return record_call
@@ -74,7 +75,7 @@ class _RecordedStream(steps.Stream):
         return nullcontext() if self._trace is None else recording(self._trace)
 
 
-class _recording:  # noqa: N801  a context manager
+class recorded:  # noqa: N801  a context manager
     """A recording of its own, unless one is under way."""
 
     def __init__(self, name: str) -> None:
@@ -110,11 +111,13 @@ def search_traces(
     return frame_of(_row(trace) for trace in found)
 
 
+@raises_mlflow
 def get_trace(trace_id: str) -> Trace | None:
     """A stored trace."""
     return current_registry().store.traces.get(trace_id)
 
 
+@raises_mlflow
 def log_feedback(
     *, trace_id: str, name: str = "feedback", value: Any = None, rationale: str | None = None, **_more: Any
 ) -> TraceFeedback:
@@ -122,11 +125,13 @@ def log_feedback(
     return current_registry().log_feedback(trace_id, value, name=name, rationale=rationale)
 
 
+@raises_mlflow
 def log_expectation(*, trace_id: str, name: str, value: Any, **_more: Any) -> TraceFeedback:
     """Notes what should have come out of a trace, such as `name="expected_response"`."""
     return current_registry().log_feedback(trace_id, name=name, expectations={name: value})
 
 
+@raises_mlflow
 def load_table(
     artifact_file: str | None = None, run_ids: Sequence[str] | None = None, extra_columns: Sequence[str] | None = None
 ) -> Any:

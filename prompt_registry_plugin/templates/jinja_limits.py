@@ -163,6 +163,10 @@ class LimitedSandbox(ImmutableSandboxedEnvironment):
             _check_arguments(getattr(obj, "__name__", ""), [owner, *arguments, *named.values()])
         return _check_size(super().call(context, obj, *arguments, **named))
 
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
+        """Refuse a forbidden attribute at once: as something undefined it would only be false in a condition."""
+        raise SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} is not allowed")
+
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """Return a `str.format` that the sandbox allows, within the limits; None for anything else."""
         allowed = super().wrap_str_format(value)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.mlflow.entities.model_registry.prompt_version import PromptVersion
 from prompt_registry_plugin.mlflow.genai import datasets, optimize, scorers
 from prompt_registry_plugin.mlflow.genai.evaluation import EvaluationResult, evaluate
 from prompt_registry_plugin.mlflow.genai.optimize import optimize_prompts
 from prompt_registry_plugin.mlflow.genai.prompts import (
     delete_prompt_alias,
+    delete_prompt_model_config,
     delete_prompt_tag,
     delete_prompt_version_tag,
     get_prompt_tags,
@@ -18,11 +20,11 @@ from prompt_registry_plugin.mlflow.genai.prompts import (
     register_prompt,
     search_prompts,
     set_prompt_alias,
+    set_prompt_model_config,
     set_prompt_tag,
     set_prompt_version_tag,
 )
 from prompt_registry_plugin.mlflow.genai.scorers import scorer
-from prompt_registry_plugin.prompts.version import PromptVersion
 
 create_dataset = datasets.create_dataset
 get_dataset = datasets.get_dataset
@@ -39,6 +41,7 @@ __all__ = [
     "create_dataset",
     "datasets",
     "delete_prompt_alias",
+    "delete_prompt_model_config",
     "delete_prompt_tag",
     "delete_prompt_version_tag",
     "evaluate",
@@ -54,6 +57,7 @@ __all__ = [
     "search_datasets",
     "search_prompts",
     "set_prompt_alias",
+    "set_prompt_model_config",
     "set_prompt_tag",
     "set_prompt_version_tag",
 ]

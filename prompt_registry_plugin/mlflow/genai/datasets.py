@@ -9,6 +9,7 @@ from prompt_registry_plugin import uri
 from prompt_registry_plugin.datasets.dataset import SCHEME, Dataset
 from prompt_registry_plugin.errors import DatasetNotFound
 from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.mlflow.exceptions import raises_mlflow
 from prompt_registry_plugin.records import Example
 from prompt_registry_plugin.registry import functions
 from prompt_registry_plugin.tracing.trace import Trace
@@ -25,6 +26,7 @@ class EvaluationDataset:
         """The URI of its newest version."""
         return self._dataset().uri if self.has_records() else f"{SCHEME}{self.name}"
 
+    @raises_mlflow
     def merge_records(self, records: Any) -> EvaluationDataset:
         """Adds rows (a list, a pandas frame, traces): a new version. Rows with inputs that are there gain expectations."""
         if hasattr(records, "columns") and "trace" in records.columns:
@@ -41,6 +43,7 @@ class EvaluationDataset:
         except DatasetNotFound:
             return False
 
+    @raises_mlflow
     def to_df(self) -> Any:
         """A pandas frame with the columns `inputs` and `expectations`."""
         return self._dataset().to_frame()
@@ -58,16 +61,19 @@ class EvaluationDataset:
         return f"<data set {self.name!r}: {len(self)} rows>"
 
 
+@raises_mlflow
 def create_dataset(name: str, experiment_id: Any = None, tags: Mapping[str, str] | None = None) -> EvaluationDataset:
     """A data set of that name, to merge records into; the one that is there, if it is."""
     return EvaluationDataset(uri.check_name(name, "data set"))
 
 
+@raises_mlflow
 def get_dataset(name: str | None = None, dataset_id: str | None = None) -> EvaluationDataset:
     """A data set that is there. Raises `DatasetNotFound`."""
     return EvaluationDataset(functions.load_dataset(name or dataset_id or "").name)
 
 
+@raises_mlflow
 def search_datasets(**_filters: Any) -> list[EvaluationDataset]:
     """All data sets."""
     return [EvaluationDataset(summary.name) for summary in functions.list_datasets()]

@@ -13,7 +13,8 @@ from prompt_registry_plugin.datasets.feedback import corrections, group_by_trace
 from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.evaluation.evaluate import EvaluationResult as OurResult
 from prompt_registry_plugin.evaluation.evaluate import evaluate as ours
-from prompt_registry_plugin.mlflow.tracking import active_run
+from prompt_registry_plugin.mlflow.exceptions import raises_mlflow
+from prompt_registry_plugin.mlflow.runs import active_run
 from prompt_registry_plugin.prompts.context import current_recorder, current_run_id
 from prompt_registry_plugin.records import EMPTY, Example
 from prompt_registry_plugin.registry.functions import examples_of, load_feedback
@@ -52,6 +53,7 @@ class EvaluationResult:
         return {"eval_results": self.result_df}
 
 
+@raises_mlflow
 def evaluate(
     data: Any, scorers: Sequence[Any], predict_fn: Callable[..., Any] | None = None, model_id: str | None = None
 ) -> EvaluationResult:

@@ -19,7 +19,11 @@ from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
 from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.records import Candidate, Example, Rollout, Template
 
-_ARGUMENTS = ("eval_fn", "train_data", "target_prompts")
+_ARGUMENTS = (
+    ("eval_fn",),
+    ("train_data", "dataset"),
+    ("target_prompts",),
+)  # earlier versions of MLflow called the data "dataset"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,13 @@ def has_mlflow_shape(optimizer: Any) -> bool:
     method = getattr(optimizer, "optimize", None)
     if inspect.isclass(optimizer) or not callable(method) or inspect.iscoroutinefunction(method):
         return False
-    return all(name in inspect.signature(method).parameters for name in _ARGUMENTS)
+    return len(_parameters(method)) == len(_ARGUMENTS)
+
+
+def _parameters(method: Any) -> list[str]:
+    """Return what a method calls the function, the data and the prompts, as far as it takes them."""
+    known = inspect.signature(method).parameters
+    return [name for names in _ARGUMENTS for name in names if name in known]
 
 
 class MLflowShaped:
@@ -92,18 +102,22 @@ class MLflowShaped:
                 problem.note_best(max(score for score, _ in means.values()))
             return [_record(example, rollout) for example, rollout in zip(known, rollouts, strict=True)]
 
-        data = [{"inputs": dict(e.inputs), "expectations": dict(e.expectations)} for e in examples.values()]
+        data = [_row(example) for example in examples.values()]
         prompts = {name: _text(template) for name, template in problem.baseline.templates.items()}
         try:
-            done = await bridge.run(
-                lambda: self._inner.optimize(
-                    eval_fn=evaluate, train_data=data, target_prompts=prompts, **_without_tracking(self._inner.optimize)
-                )
-            )
+            optimize = self._inner.optimize
+            given = dict(zip(_parameters(optimize), (evaluate, data, prompts), strict=True))
+            done = await bridge.run(lambda: optimize(**given, **_without_tracking(optimize)))
         except BudgetExhausted:
             score, best = max(means.values(), key=lambda known: known[0], default=(None, problem.baseline))
             return OptimizationResult(best, score)
         return OptimizationResult(_candidate(problem, done.optimized_prompts), done.final_eval_score)
+
+
+def _row(example: Example) -> dict[str, Any]:
+    """Return a row with what is expected, and with `outputs` too where that is one answer, as MLflow's own rows have it."""
+    row = {"inputs": dict(example.inputs), "expectations": dict(example.expectations)}
+    return {**row, "outputs": example.expectations["expected_response"]} if "expected_response" in example.expectations else row
 
 
 def _record(example: Example, rollout: Rollout) -> EvaluationResultRecord:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.mlflow.entities.model_registry import Prompt, PromptVersion
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,4 @@ def __getattr__(name: str) -> Any:
     missing("mlflow.entities", name)
 
 
-__all__ = ["Feedback"]
+__all__ = ["Feedback", "Prompt", "PromptVersion"]

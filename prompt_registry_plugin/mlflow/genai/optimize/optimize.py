@@ -6,81 +6,27 @@ never rendered is an error, rows are held out for the scores that are reported, 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.options import RunOptions
-from prompt_registry_plugin.mlflow.absent import missing
+from prompt_registry_plugin.mlflow.entities.model_registry.prompt_version import PromptVersion
+from prompt_registry_plugin.mlflow.exceptions import raises_mlflow
+from prompt_registry_plugin.mlflow.genai.optimize.optimizers import GepaPromptOptimizer, MetaPromptOptimizer
+from prompt_registry_plugin.mlflow.genai.optimize.types import PromptOptimizationResult
 from prompt_registry_plugin.models.resolve import ModelWithParams
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult as OurResult
 from prompt_registry_plugin.optimize.optimize import optimize_prompts as ours
 from prompt_registry_plugin.optimize.optimizers.gepa import Gepa
 from prompt_registry_plugin.optimize.optimizers.metaprompt import MetaPrompt
-from prompt_registry_plugin.optimize.optimizers.mlflow import EvaluationResultRecord, PromptOptimizerOutput
-from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.registry.current import current_registry
 
 
-class BasePromptOptimizer(ABC):
-    """What an optimizer of one's own extends. `eval_fn(candidate_prompts, dataset)` gives a record for each row."""
-
-    @abstractmethod
-    def optimize(
-        self,
-        eval_fn: Callable[[dict[str, str], list[dict[str, Any]]], list[EvaluationResultRecord]],
-        train_data: list[dict[str, Any]],
-        target_prompts: dict[str, str],
-        enable_tracking: bool = True,
-    ) -> PromptOptimizerOutput:
-        """The improved prompts by name."""
-
-
-@dataclass(frozen=True)
-class GepaPromptOptimizer:
-    """Reflection on failures within `max_metric_calls` rollouts: our `commit_queue`, which is GEPA's idea done concurrently.
-
-    With `gepa_kwargs` the package `gepa` itself runs on our engine, with these settings.
-    """
-
-    reflection_model: AnyModel
-    max_metric_calls: int = 100
-    display_progress_bar: bool = False
-    gepa_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class MetaPromptOptimizer:
-    """One rewrite of every prompt, without data or from what fails. `lm_kwargs` are passed to the reflection model."""
-
-    reflection_model: AnyModel
-    lm_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    guidelines: str | None = None
-
-
-@dataclass(frozen=True)
-class PromptOptimizationResult:
-    """What an optimization gives: a version for each URI, in their order: the new one, or the one it began with where nothing was better.
-
-    Scores are means on rows that were held out (from 20 rows on), None without. `result` is our own record of the run, with its
-    proof, candidates and costs.
-    """
-
-    optimized_prompts: list[PromptVersion]
-    optimizer_name: str
-    initial_eval_score: float | None
-    final_eval_score: float | None
-    initial_eval_score_per_scorer: dict[str, float]
-    final_eval_score_per_scorer: dict[str, float]
-    because: str
-    result: OurResult = field(repr=False)
-
-
+@raises_mlflow
 def optimize_prompts(
     *,
     predict_fn: Callable[..., Any] | None = None,
@@ -112,7 +58,7 @@ def optimize_prompts(
     sources = [current_registry().load_prompt(uri) for uri in prompt_uris]
     before, after = (result.held_out.before, result.held_out.after) if result.held_out else (None, None)
     return PromptOptimizationResult(
-        optimized_prompts=[registered.get(source.name, source) for source in sources],
+        optimized_prompts=[PromptVersion.of(registered.get(source.name, source)) for source in sources],
         optimizer_name=type(optimizer).__name__,
         initial_eval_score=_search_mean(result, result.baseline.id) if before is None else before.score.mean,
         final_eval_score=_search_mean(result, result.winner.id) if after is None else after.score.mean,
@@ -147,18 +93,3 @@ def _with_dict(aggregation: Callable[[dict[str, Any]], float]) -> Callable[[Mapp
 
 def _quiet(_event: object) -> None:
     """Shows nothing."""
-
-
-def __getattr__(name: str) -> Any:
-    missing("mlflow.genai.optimize", name)
-
-
-__all__ = [
-    "BasePromptOptimizer",
-    "EvaluationResultRecord",
-    "GepaPromptOptimizer",
-    "MetaPromptOptimizer",
-    "PromptOptimizationResult",
-    "PromptOptimizerOutput",
-    "optimize_prompts",
-]
