@@ -92,7 +92,8 @@ def _parse_condition(text: str, scorers: Sequence[str], variants: int) -> Condit
     read = _CONDITION.fullmatch(text)
     if read is None:
         raise UserError(
-            f"cannot read {text!r} in the gate; write 'accuracy >= 0.8', 'failures < 1', 'no regression', 'likely better' or 'proven better', "
+            f"cannot read {text!r} in the gate; write 'accuracy >= 0.8', 'failures < 1', 'no regression', "
+            "'likely better' or 'proven better', "
             "joined by 'and'"
         )
     if read["regression"] or read["grade"]:

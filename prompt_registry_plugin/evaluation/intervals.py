@@ -110,8 +110,8 @@ def _continued_fraction(x: float, a: float, b: float) -> float:
     value, c, d = 1.0, 1.0, 0.0
     for i in range(1, 10_000):
         m = i // 2
-        even, odd = m * (b - m) / (a + 2 * m - 1), -(a + m) * (a + b + m) / (a + 2 * m + 1)
-        term = (odd if i % 2 else even) * x / (a + 2 * m)
+        term = -(a + m) * (a + b + m) / (a + 2 * m + 1) if i % 2 else m * (b - m) / (a + 2 * m - 1)
+        term *= x / (a + 2 * m)
         d = 1 / (1 + term * d or tiny)
         c = 1 + term / c or tiny
         value *= c * d

@@ -66,8 +66,8 @@ def paired_difference(before: Sequence[float], after: Sequence[float], seed: int
 
     The permutation test flips the signs of the differences (Fisher's randomization test): all ways of it for up to 12 differences, and
     10,000 at random for more, or their normal limit for more than 400. It assumes nothing about their distribution, which matters for
-    scores that are mostly 0 or 1. The same `seed` gives the same p-value. Unless the p-value is below 0.05, an interval that leaves zero out is widened up to it: both say the
-    same.
+    scores that are mostly 0 or 1. The same `seed` gives the same p-value. Unless the p-value is below 0.05, an interval that leaves
+    zero out is widened up to it: both say the same.
     """
     differences = [b - a for a, b in zip(before, after, strict=True)]
     is_bounded = all(0 <= score <= 1 for score in (*before, *after))
