@@ -12,10 +12,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from prompt_registry_plugin.forks import (
     ForkAware,
@@ -25,6 +25,7 @@ from prompt_registry_plugin.forks import (
     watch_forks,
 )
 from prompt_registry_plugin.moved import forward_old_names
+from prompt_registry_plugin.workers import Workers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -128,16 +129,33 @@ class ContextPool:
     """A thread pool whose functions see the ContextVars of the task that started them."""
 
     def __init__(self, size: int) -> None:
-        self._executor = ThreadPoolExecutor(size, thread_name_prefix="prompt-registry")
+        self._workers = Workers(size)
 
     async def run(self, function: Callable[[], R]) -> R:
-        """The result of `function`, run in a thread of the pool."""
+        """The result of `function`, run in a thread of the pool. If the task is cancelled, the thread is left behind."""
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, contained(function)))
+        future = self._workers.submit(context.run, contained(function))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self._workers.give_up(future)
+            raise
 
     def close(self) -> None:
-        """Waits for what still runs."""
-        self._executor.shutdown(wait=True)
+        """Waits for what still runs, except for what was left behind."""
+        self._workers.shutdown(wait=True)
+
+
+_CALLS_AT_ONCE = 32  # of sync scorers and models in one event loop; as many as asyncio has at most
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ContextPool] = WeakKeyDictionary()
+
+
+def _pool_of_loop() -> ContextPool:
+    """The threads for sync functions of a user: not those of the loop, whose end would wait for a call that hangs."""
+    loop = asyncio.get_running_loop()
+    if loop not in _pools:
+        _pools[loop] = ContextPool(_CALLS_AT_ONCE)
+    return _pools[loop]
 
 
 def contained(function: Callable[[], R]) -> Callable[[], R]:
@@ -181,7 +199,7 @@ async def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What `function` returns: awaited when it is async, run in a worker thread, with the context, when it is not."""
     if inspect.iscoroutinefunction(function):
         return await function(*args, **kwargs)
-    result = await asyncio.to_thread(contained(partial(function, *args, **kwargs)))
+    result = await _pool_of_loop().run(partial(function, *args, **kwargs))
     return await result if inspect.isawaitable(result) else result
 
 
@@ -261,7 +279,7 @@ def _main_loop() -> _MainRunner:
 
 
 async def _with_threads(coroutine: Coroutine[Any, Any, R], threads: int) -> R:
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="prompt-registry-loop")
+    executor = Workers(threads, "prompt-registry-loop")
     asyncio.get_running_loop().set_default_executor(executor)
     try:
         return await coroutine

@@ -21,7 +21,7 @@ def body_of(rollout: Rollout) -> str:
     fields = {field.name: getattr(rollout, field.name) for field in dataclasses.fields(rollout)}
     fields["scores"] = {name: asdict(score) for name, score in rollout.scores.items()}
     fields["usage"], fields["judging"] = asdict(rollout.usage), asdict(rollout.judging)
-    fields["error"] = None if rollout.error is None else clean(rollout.error)
+    fields |= {name: None if fields[name] is None else clean(fields[name]) for name in ("error", "unscored")}
     try:
         return json.dumps(fields, default=repr)
     except (TypeError, ValueError, RecursionError):

@@ -52,7 +52,7 @@ def evaluate_command(
     from prompt_registry_plugin.evaluation.compare import compare
     from prompt_registry_plugin.evaluation.gate import parse_gate
     from prompt_registry_plugin.evaluation.options import RunOptions
-    from prompt_registry_plugin.evaluation.runner import resolve_scorers
+    from prompt_registry_plugin.evaluation.scoring import resolve_scorers
     from prompt_registry_plugin.plugins import default_plugin_manager
 
     variants = [as_uri(reference) for reference in (*([baseline] if baseline else []), *prompts)]

@@ -15,7 +15,7 @@ from prompt_registry_plugin.config.references import check_keys, is_by_name, res
 from prompt_registry_plugin.datasets.dataset import is_dataset_uri
 from prompt_registry_plugin.errors import DatasetNotFound, UserError
 from prompt_registry_plugin.evaluation.options import RunOptions
-from prompt_registry_plugin.evaluation.runner import resolve_scorers
+from prompt_registry_plugin.evaluation.scoring import resolve_scorers
 from prompt_registry_plugin.evaluation.targets import import_object
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.models.prompt_agent import PromptAgent

@@ -76,9 +76,10 @@ class RolloutCache:
     def add(self, candidate: Candidate, example: Example, rollout: Rollout, began: datetime) -> None:
         """Cache a rollout that began at this time, unless it failed, or its answer cannot be stored as JSON without a change.
 
-        A failure is not cached, since the next attempt may succeed.
+        A failure is not cached, since the next attempt may succeed; nor is an answer without a score, since the judge may give one.
         """
-        if self._is_usable and rollout.error is None and _survives_json(rollout.outputs):
+        is_whole = rollout.error is None and rollout.unscored is None
+        if self._is_usable and is_whole and _survives_json(rollout.outputs):
             self._registry.store.runs.keep(self._key(candidate, example), rollout, began, self._files.hashes())
 
     def _key(self, candidate: Candidate, example: Example) -> str:

@@ -13,7 +13,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.comparison import Comparison
 from prompt_registry_plugin.evaluation.evaluate import aevaluate
 from prompt_registry_plugin.evaluation.options import RunOptions
-from prompt_registry_plugin.evaluation.runner import Aggregation
+from prompt_registry_plugin.evaluation.scoring import Aggregation, scored_pairs
 from prompt_registry_plugin.evaluation.statistics import holm, paired_difference
 from prompt_registry_plugin.evaluation.targets import import_object
 from prompt_registry_plugin.evaluation.variant import Variant
@@ -107,8 +107,7 @@ async def _evaluate_variant(
 def _with_differences(variants: Sequence[Variant]) -> list[Variant]:
     """Return the variants with their differences from the first one and corrected p-values."""
     first, *others = variants
-    before = [rollout.score for rollout in first.result.rollouts]
-    differences = [paired_difference(before, [rollout.score for rollout in variant.result.rollouts]) for variant in others]
+    differences = [paired_difference(*scored_pairs(first.result.rollouts, variant.result.rollouts)) for variant in others]
     p_values = holm([difference.p_value for difference in differences])
     return [
         first,

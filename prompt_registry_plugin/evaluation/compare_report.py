@@ -39,6 +39,7 @@ def table_columns(variants: Sequence[Variant]) -> list[Column]:
         ("p", lambda v: "" if v.p_value is None else f"{v.p_value:.4f}", several),
         ("grade", _show_grade, several),
         ("failures", lambda v: str(len(v.result.failures)), any(result.failures for result in results)),
+        ("no score", lambda v: str(len(v.result.unscored)), any(result.unscored for result in results)),
         ("seconds", lambda v: f"{v.result.seconds.mean:.2f}", True),
         ("tokens", lambda v: f"{v.measure('tokens'):.0f}", any(result.usage.calls for result in results)),
         ("cost", _show_cost, any(result.cost for result in results)),
@@ -86,7 +87,11 @@ def note_on(variants: Sequence[Variant], examples: Sequence[Example]) -> str:
     """Return a sentence on what the figures are."""
     n = len(variants) - 1
     correction = f"; p-values are corrected for {n} comparisons (Holm)" if n > 1 else ""
-    return f"{len(examples)} rows; differences are paired with {variants[0].name}, intervals hold 95 %{correction}{_GRADES if n else ''}"
+    unscored = [rollout.unscored for variant in variants for rollout in variant.result.unscored]
+    left_out = f"; {len(unscored)} answers without a score are left out, such as: {unscored[0]}" if unscored else ""
+    grades = _GRADES if n else ""
+    paired = f"differences are paired with {variants[0].name}, intervals hold 95 %"
+    return f"{len(examples)} rows; {paired}{correction}{grades}{left_out}"
 
 
 def to_json(variants: Sequence[Variant], examples: Sequence[Example]) -> dict[str, Any]:
@@ -103,6 +108,7 @@ def to_json(variants: Sequence[Variant], examples: Sequence[Example]) -> dict[st
                 "grade": v.grade,
                 "scores": [rollout.score for rollout in v.result.rollouts],
                 "errors": [rollout.error for rollout in v.result.rollouts],
+                "unscored": [rollout.unscored for rollout in v.result.rollouts],
             }
             for v in variants
         ],
@@ -117,7 +123,8 @@ def _bounds(interval: Interval) -> list[float | None]:
 def to_frame(variants: Sequence[Variant], examples: Sequence[Example]) -> Any:
     """Return a pandas frame with a row for each variant and example. Raises `UserError` without pandas."""
     return frame_of(
-        {"variant": v.name, **e.inputs, "output": r.outputs, "score": r.score, "error": r.error, "seconds": r.seconds,
+        {"variant": v.name, **e.inputs, "output": r.outputs, "score": r.score, "error": r.error, "unscored": r.unscored,
+         "seconds": r.seconds,
          **{name: score.value for name, score in r.scores.items()}}
         for v in variants for e, r in zip(examples, v.result.rollouts, strict=True)
     )  # fmt: skip
@@ -137,7 +144,8 @@ def to_junit(variants: Sequence[Variant], examples: Sequence[Example], gate: str
 
 
 def _add_suite(root: ElementTree.Element, variant: Variant, examples: Sequence[Example]) -> None:
-    attributes = {"name": variant.name, "tests": str(len(examples)), "errors": str(len(variant.result.failures))}
+    attributes = {"name": variant.name, "tests": str(len(examples)), "errors": str(len(variant.result.failures)),
+                  "skipped": str(len(variant.result.unscored))}  # fmt: skip
     suite = ElementTree.SubElement(root, "testsuite", attributes)
     for example, rollout in zip(examples, variant.result.rollouts, strict=True):
         name = _printable(", ".join(f"{name}={value}" for name, value in example.inputs.items()))[:_MAX_NAME]
@@ -145,6 +153,8 @@ def _add_suite(root: ElementTree.Element, variant: Variant, examples: Sequence[E
         case = ElementTree.SubElement(suite, "testcase", attributes)
         if rollout.error is not None:
             ElementTree.SubElement(case, "error", message=_printable(rollout.error)[:_MAX_ERROR])
+        elif rollout.unscored is not None:
+            ElementTree.SubElement(case, "skipped", message=_printable(rollout.unscored)[:_MAX_ERROR])
         else:
             ElementTree.SubElement(case, "system-out").text = f"score {rollout.score:g}"
 

@@ -72,7 +72,8 @@ class Comparison:
     def failures_of(self, gate: str) -> list[str]:
         """Return why the last variant does not pass a gate such as `"accuracy >= 0.8 and no regression"`; empty when it passes.
 
-        A condition compares a scorer, `score`, `failures`, `seconds`, `cost` or `tokens` (means over the rollouts) with a number.
+        A condition compares a scorer, `score`, `failures`, `unscored`, `seconds`, `cost` or `tokens` (means over the rollouts) with a
+        number.
         `no regression` fails when the variant is worse than the first by more than chance, `likely better` and `proven better` if it
         does not have that grade. Raises `UserError` for a gate that cannot
         be read, and for a figure that is not known.

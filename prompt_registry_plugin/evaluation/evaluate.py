@@ -14,7 +14,8 @@ from prompt_registry_plugin.evaluation.cache import RolloutCache
 from prompt_registry_plugin.evaluation.intervals import positive_interval, score_interval
 from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.evaluation.progress import default_progress
-from prompt_registry_plugin.evaluation.runner import Aggregation, Runner, cost_over, usage_over
+from prompt_registry_plugin.evaluation.runner import Runner, cost_over, usage_over
+from prompt_registry_plugin.evaluation.scoring import Aggregation, scores_of
 from prompt_registry_plugin.moved import CalledModule
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
@@ -36,24 +37,27 @@ class EvaluationResult:
 
     def __repr__(self) -> str:
         each = ", ".join(f"{name} {score}" for name, score in self.scores.items())
-        return f"<evaluation of {len(self.rollouts)} rows: score {self.score}; {each}; {len(self.failures)} failed>"
+        unscored = f"; {len(self.unscored)} without a score, such as: {self.unscored[0].unscored}" if self.unscored else ""
+        return f"<evaluation of {len(self.rollouts)} rows: score {self.score}; {each}; {len(self.failures)} failed{unscored}>"
 
     @property
     def score(self) -> Interval:
-        """The mean of the aggregated scores with its 95 % interval; failed rollouts count as 0."""
-        return score_interval([rollout.score for rollout in self.rollouts])
+        """The mean of the aggregated scores with its 95 % interval; failed rollouts count as 0, and rows without a score do not count."""
+        return score_interval(scores_of(self.rollouts))
 
     @property
     def scores(self) -> dict[str, Interval]:
-        """The mean score by scorer with its 95 % interval; failed rollouts count as 0."""
-        return {
-            name: score_interval([rollout.scores[name].value if name in rollout.scores else 0.0 for rollout in self.rollouts])
+        """The mean score by scorer with its 95 % interval; failed rollouts count as 0, and answers that it gave no score do not count."""
+        counted = {
+            name: [0.0 if r.unscored is None and r.error is not None else r.scores[name].value for r in self.rollouts
+                   if name in r.scores or (r.unscored is None and r.error is not None)]
             for name in self.scorers
-        }
+        }  # fmt: skip
+        return {name: score_interval(values) for name, values in counted.items()}
 
     @property
     def failures(self) -> list[Rollout]:
-        """The rollouts that failed."""
+        """The rollouts that failed: the target raised, which counts as 0, or a scorer did, so that there is no score."""
         return [rollout for rollout in self.rollouts if rollout.error is not None]
 
     @property
@@ -61,6 +65,11 @@ class EvaluationResult:
         """The number of rows that rendered each of the given prompts, by name. The other rows were routed elsewhere, or failed."""
         names = {name for rollout in self.rollouts for name in rollout.renders}
         return {name: sum(bool(rollout.renders.get(name)) for rollout in self.rollouts) for name in sorted(names)}
+
+    @property
+    def unscored(self) -> list[Rollout]:
+        """The rollouts without a score: a judge gave none that can be read, or a scorer raised or returned NaN. `unscored` says why."""
+        return [rollout for rollout in self.rollouts if rollout.unscored is not None]
 
     @property
     def seconds(self) -> Interval:
@@ -92,7 +101,8 @@ async def aevaluate(
     `predict_fn` is a function of the row's inputs, an object of an installed framework, or `"module:name"`. `prompts` are templates by
     prompt name that are used instead of the registry's. The aggregated score of a row is the mean of its scores, or what `aggregation`
     returns for them. A row on which the target raises is a failed rollout with a score of 0, never a scored text; so is one on which a
-    prompt was used without its template in another thread or process. A row that is routed elsewhere is scored like any other.
+    prompt was used without its template in another thread or process. A row that is routed elsewhere is scored like any other. A row
+    that a scorer gives no score is left out of the means, and counted in `unscored`.
 
     Raises `InvalidExample` before anything is run, `InvalidScore` after the first rollout, `TargetFailed` when the first three
     fail, and `PromptNotRendered` when one of `prompts` was rendered on no row.
@@ -122,15 +132,17 @@ async def run_all(
     runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, cache: RolloutCache | None
 ) -> list[Rollout]:
     """Return one rollout for each example, in order; those that are cached are not run again. Raises as `aevaluate` does."""
-    total, done, score = len(examples), 0, 0.0
+    total, done, scored, score = len(examples), 0, 0, 0.0
     rollouts: list[Rollout | None] = [None] * total if cache is None else cache.find(candidate, examples)
     left = [i for i, rollout in enumerate(rollouts) if rollout is None]
     on_event(Event("started", "evaluate", 0, total))
 
     def count(rollout: Rollout) -> None:
-        nonlocal done, score
-        done, score = done + 1, score + rollout.score
-        on_event(Event("rollout", "evaluate", done, total, score / done))
+        nonlocal done, scored, score
+        done += 1
+        if rollout.score is not None:
+            scored, score = scored + 1, score + rollout.score
+        on_event(Event("rollout", "evaluate", done, total, score / scored if scored else None))
 
     def store(i: int, rollout: Rollout, began: datetime) -> None:
         rollouts[i] = rollout
@@ -149,6 +161,7 @@ async def run_all(
         began = utc_now()
         # One by one until one succeeds, so that a mistake costs a call and not all of them.
         probed = await runner.probe(candidate, [examples[i] for i in left])
+        runner.set_timeout(probed)
         for i, rollout in zip(left, probed, strict=False):
             store(i, rollout, began)
         left = left[len(probed) :]
@@ -163,7 +176,7 @@ async def run_all(
     every = [rollout for rollout in rollouts if rollout is not None]
     if never := [name for name in candidate.templates if not any(rollout.renders.get(name) for rollout in every)]:
         raise unrendered_error(never, len(every))
-    on_event(Event("finished", "evaluate", total, total, score / total))
+    on_event(Event("finished", "evaluate", total, total, score / scored if scored else None))
     return every
 
 

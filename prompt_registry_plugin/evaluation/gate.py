@@ -1,8 +1,8 @@
 """The language of gates: what an evaluation must reach to pass, such as `accuracy >= 0.8 and no regression`.
 
-A gate is one or more conditions, joined by `and`. A condition compares a scorer, `score`, `failures`, `seconds`, `cost` or `tokens` with
-a number (`80%` is 0.8); `no regression` holds unless the variant is worse than the first one by more than chance. `likely better` and
-`proven better` hold if the variant has that grade against the first one.
+A gate is one or more conditions, joined by `and`. A condition compares a scorer, `score`, `failures`, `unscored` (rows without a score),
+`seconds`, `cost` or `tokens` with a number (`80%` is 0.8). `no regression` holds unless the variant is worse than the first one by more
+than chance. `likely better` and `proven better` hold if the variant has that grade against the first one.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,7 +43,8 @@ class RunOptions:
     concurrency: int = 16
     """Rollouts at once, at most. A rate limit halves it for a while."""
     seed: int = 0
-    """Seed of every random choice of this package. With `concurrency=1`, the same seed gives the same optimization run."""
+    """Seed of every random choice of this package. With `concurrency=1` or `deterministic=True`, the same seed gives the same
+    optimization run, as far as target, scorers and models answer the same."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """Prices by name of the model, for models that the public price lists do not have."""
     on_event: OnEvent | None = None
@@ -56,8 +58,18 @@ class RunOptions:
     cache: str | None = None
     """Name of a cache in the registry, for `evaluate` and `compare`: rollouts in it are not run again while the example, the prompts,
     the arguments, the scorers and the function are the same. Use another name when code that the function depends on changes."""
+    timeout: float | None = None
+    """Seconds that one attempt of the target, or of a scorer, may take. A later one is a failed rollout, or a row without a score.
+    None for ten times the slowest of the first rollouts, and at least a minute."""
+    deterministic: bool = False
+    """Whether an optimization run ends the same with the same seed, however long its calls take. A call that ended waits for those
+    that began before it, which takes time."""
 
     def __post_init__(self) -> None:
+        if self.timeout is not None and (
+            isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float) or not 0 < self.timeout < math.inf
+        ):
+            raise UserError(f"timeout is a positive number of seconds, not {self.timeout!r}")
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise UserError(f"concurrency is a whole number from 1 on, not {self.concurrency!r}")
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:

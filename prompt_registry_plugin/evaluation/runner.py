@@ -7,36 +7,43 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import AdaptiveLimit, ContextPool
-from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PromptNotRendered, TargetFailed, UserError, did_you_mean
+from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PromptNotRendered, TargetFailed, UserError
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.remote_work import RemoteWork
-from prompt_registry_plugin.evaluation.targets import import_object, resolve_target
+from prompt_registry_plugin.evaluation.scoring import Aggregation, ScorerTimeout, Verdict, mean_of, resolve_scorers, score_answer
+from prompt_registry_plugin.evaluation.targets import resolve_target
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts.context import lost_context_error, recording, rollout_scope
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
 from prompt_registry_plugin.recording.costs import cost_of, model_of, with_costs
-from prompt_registry_plugin.records import Candidate, Example, Rollout, Score, TemplateFormat, Usage
+from prompt_registry_plugin.records import Candidate, Example, Rollout, TemplateFormat, Usage
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.retry import patiently
 from prompt_registry_plugin.rollout_json import rollout_of
 from prompt_registry_plugin.scorers.builtin import Cost
-from prompt_registry_plugin.scorers.scorer import FunctionScorer, to_score
+from prompt_registry_plugin.scorers.scorer import FunctionScorer
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace, usage_of
 
-Aggregation = Callable[[Mapping[str, float]], float]
 _MAX_FAILED_PROBES = 3  # a target that raises three times in a row is broken, and not unlucky
 _MAX_PROBES = 20  # the smallest budget of a search: `optimize.engine.probe`
 _MAX_ANSWERS = 20  # of one prompt in a rollout that is kept: an agent in a loop may give thousands
 _PATIENCE = (
     180.0  # seconds for all attempts of one call: the default of three attempts, each with the longest wait a server may ask for
 )
+# Seconds of a call while nothing is known about the target: a slow agent needs minutes, and one that hangs needs for ever.
+_FIRST_TIMEOUT = 600.0
+# From the first rollouts on: this many times the slowest of them, and at least so many seconds. Chosen, not measured: a limit that
+# ends what is merely slow costs more than one that comes late.
+_TIMES_SLOWEST, _LEAST_TIMEOUT = 10, 60.0
+
+
+class RolloutTimeout(Exception):
+    """A target that gave no answer in time. It is not called again: another attempt would take as long."""
 
 
 class Runner:
@@ -44,6 +51,8 @@ class Runner:
 
     slots: AdaptiveLimit
     """Limits how many rollouts run at once."""
+    timeout: float
+    """Seconds of one attempt of the target, and of one of a scorer, at most."""
 
     def __init__(
         self,
@@ -58,7 +67,7 @@ class Runner:
         self._pool = ContextPool(options.concurrency)
         self.target: Target = resolve_target(predict_fn, self._pool, plugins, options.arguments)
         self.scorers = resolve_scorers(scorers, plugins)
-        self._aggregation = aggregation or _mean
+        self._aggregation = aggregation or mean_of
         self._plugins = plugins
         self._options = options
         self._formats = formats or {}
@@ -73,6 +82,12 @@ class Runner:
             if self._executor is None:
                 raise UserError(f"no executor is called {options.executor!r}; there are 'local' and 'ray'")
         self.slots = AdaptiveLimit(options.concurrency)
+        self.timeout = options.timeout or _FIRST_TIMEOUT
+
+    def set_timeout(self, rollouts: Sequence[Rollout]) -> None:
+        """Set the time limit of a call from the first rollouts, unless the options set it."""
+        if self._options.timeout is None and rollouts:
+            self.timeout = max(_LEAST_TIMEOUT, _TIMES_SLOWEST * max(rollout.seconds for rollout in rollouts))
 
     def check(self, examples: Sequence[Example], what: str) -> None:
         """Raise `InvalidExample` for the first example whose inputs the target does not take. Runs nothing."""
@@ -88,18 +103,27 @@ class Runner:
     async def probe(self, candidate: Candidate, examples: Sequence[Example]) -> list[Rollout]:
         """Return the first rollouts, run one by one until one succeeds, so that a mistake costs a call and not a budget.
 
-        Raises `InvalidScore` if a scorer fails, `TargetFailed` if the target raises three times, and `PromptNotRendered` if it
-        loses the context on twenty examples.
+        Raises `InvalidScore` if a scorer is broken or gives no score three times, `TargetFailed` if the target raises three times, and
+        `PromptNotRendered` if it loses the context on twenty examples.
         """
         done: list[Rollout] = []
-        raised = 0
+        raised = unscored = 0
         for example in examples[:_MAX_PROBES]:
             done.append(await self.run(candidate, example, strict=True))
-            if done[-1].error is None:
+            if done[-1].error is None and done[-1].score is not None:
                 return done
+            if done[-1].unscored is not None:
+                unscored += 1
+                if unscored == min(_MAX_FAILED_PROBES, len(examples)):
+                    raise InvalidScore(
+                        f"None of the first {unscored} answers has a score, so nothing more was tried; {done[-1].unscored}"
+                    )
+                continue
             raised += bool(any(done[-1].renders.values()) or not candidate.templates or done[-1].outputs is None)
             if raised == min(_MAX_FAILED_PROBES, len(examples)):
                 raise TargetFailed(f"{self.target.name} failed on {raised} examples, so nothing more was tried; {done[-1].error}")
+        if unscored and any(rollout.error is None for rollout in done):
+            return done
         if raised:
             raise TargetFailed(f"{self.target.name} failed on the first {len(done)} examples; {done[-1].error}")
         raise PromptNotRendered(str(done[-1].error))
@@ -113,21 +137,20 @@ class Runner:
             return await self._run_remotely(self._executor, candidate, example)
         call = await self._call_target(candidate, example)
         costs = [self._cost(each) for each in call.traces]
-        scores: dict[str, Score] = {}
-        score, error, judging = 0.0, call.error, TraceRecorder("judging")
-        if error is None:
+        verdict, judging = Verdict({}, 0.0), TraceRecorder("judging")
+        if call.error is None:
             with recording(judging), rollout_scope({}, None):
-                scores, score, error = await self._score(example, call.outputs, self._with_costs_if_judged(call.trace), strict)
+                verdict = await self._score(example, call, strict)
         answers = call.trace.answers_by_prompt()
         return Rollout(
             example_id=example.id,
             candidate_id=candidate.id,
             outputs=call.outputs,
-            scores=scores,
-            score=score,
+            scores=verdict.scores,
+            score=verdict.score,
             seconds=call.seconds,
             usage=sum((each.usage for each in call.traces), Usage()),
-            error=error,
+            error=call.error or (verdict.unscored if verdict.is_fault else None),
             outputs_by_prompt={name: given[-1] for name, given in answers.items()} or _outputs_by_prompt(call),
             answers_by_prompt={name: given[-_MAX_ANSWERS:] for name, given in answers.items()},
             renders=call.renders,
@@ -135,18 +158,18 @@ class Runner:
             judging=judging.usage,
             judging_cost=self._cost(judging) if judging.usage.calls else 0.0,
             prompts={**call.trace.loaded, **judging.loaded},
+            unscored=verdict.unscored,
         )
 
     async def _run_remotely(self, executor: Executor, candidate: Candidate, example: Example) -> Rollout:
         """Return the rollout that an executor ran; if it raises, the rollout has an error."""
         began = time.perf_counter()
         try:
-            done = await executor.run(
-                self._work,
+            texts = (
                 canonical_json({"templates": candidate.templates, "id": candidate.id}),
                 canonical_json({"inputs": example.inputs, "expectations": example.expectations, "id": example.id}),
             )
-            return rollout_of(json.loads(done))
+            return rollout_of(json.loads(await self._in_time(lambda: executor.run(self._work, *texts), RolloutTimeout)))
         except Exception as caught:  # noqa: BLE001  the border to another machine, where anything may go wrong
             error = f"{self._options.executor}: {type(caught).__name__}: {caught}"
             return Rollout(example.id, candidate.id, None, {}, 0.0, time.perf_counter() - began, Usage(), error)
@@ -162,7 +185,7 @@ class Runner:
             traces.append(TraceRecorder("rollout"))
             started = time.perf_counter()
             with recording(traces[-1]):
-                return await self.target(example.inputs)
+                return await self._in_time(lambda: self.target(example.inputs), RolloutTimeout)
 
         with rollout_scope(candidate.templates, example.inputs, self._formats) as scope:
             try:
@@ -186,26 +209,28 @@ class Runner:
         """Return what `function` returns, called again after transient errors. A rate limit lowers the concurrency of all rollouts."""
         return await patiently(function, attempts=self._options.attempts, patience=_PATIENCE, slow_down=self.slots.slow_down)
 
-    async def _score(
-        self, example: Example, outputs: Any, trace: Trace, strict: bool
-    ) -> tuple[dict[str, Score], float, str | None]:
-        """Return (the scores by scorer, their aggregate, the error or None)."""
-        scores: dict[str, Score] = {}
-        at = "aggregation"
+    async def _in_time(self, function: Callable[[], Awaitable[Any]], late: type[Exception]) -> Any:
+        """Return what `function` returns. Raises `late` if that takes longer than `timeout`; a blocking call is left behind."""
         try:
-            for scorer in self.scorers:
-                at = f"scorer {scorer.name!r}"
-                judge = partial(scorer, inputs=example.inputs, outputs=outputs, expectations=example.expectations, trace=trace)
-                value = await self._retry(judge)
-                scores[scorer.name] = to_score(value, scorer.name)
-            at = "aggregation"
-            total = self._aggregation({name: score.value for name, score in scores.items()})
-            return scores, to_score(total, at).value, None
-        except Exception as caught:  # the boundary of one example's scoring: whatever a user's scorer raises
-            problem = caught if isinstance(caught, UserError) else f"{type(caught).__name__}: {caught}"
-            if strict:
-                raise InvalidScore(f"{at} failed on example {dict(example.inputs)!r:.200}: {problem}") from caught
-            return scores, 0.0, f"{at} failed: {problem}"
+            async with asyncio.timeout(self.timeout) as limit:
+                return await function()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise late(f"no answer within {self.timeout:g} s; RunOptions(timeout=…) sets the limit") from None
+
+    async def _score(self, example: Example, call: _Call, strict: bool) -> Verdict:
+        """Return the verdict on an answer. With `strict`, a broken scorer raises `InvalidScore`."""
+
+        async def attempt(judge: Callable[[], Awaitable[Any]]) -> Any:
+            return await self._retry(lambda: self._in_time(judge, ScorerTimeout))
+
+        trace = self._with_costs_if_judged(call.trace)
+        verdict = await score_answer(self.scorers, self._aggregation, example, call.outputs, trace, attempt)
+        if strict and verdict.is_fault:
+            at, _, problem = (verdict.unscored or "").partition(" failed: ")
+            raise InvalidScore(f"{at} failed on example {dict(example.inputs)!r:.200}: {problem}") from verdict.cause
+        return verdict
 
     def _with_costs_if_judged(self, trace: Trace) -> Trace:
         """Return the trace that scorers see, with costs if one of them may look at costs: working them out takes time."""
@@ -256,34 +281,6 @@ def _may_look_at_costs(scorer: Scorer) -> bool:
     return isinstance(scorer, Cost) or not type(scorer).__module__.startswith("prompt_registry_plugin.scorers.")
 
 
-def resolve_scorers(scorers: Sequence[Any], plugins: PluginManager) -> list[Scorer]:
-    """Return the scorers for scorers, plain functions, names of installed ones, and `"module:name"`.
-
-    Raises `UserError` for an unknown name, and if two scorers have the same name.
-    """
-    if isinstance(scorers, str) or not isinstance(scorers, Sequence):
-        raise UserError("scorers is a list of scorers")
-    if not scorers:
-        raise UserError("at least one scorer is needed, such as 'exact_match' or a function with @scorer")
-    known: dict[str, Scorer] = {s.name: s for listed in plugins.hook.prompt_registry_scorers() for s in listed}
-    found: list[Scorer] = []
-    for named in scorers:
-        scorer = import_object(named) if isinstance(named, str) and ":" in named else named
-        if isinstance(scorer, str) and scorer not in known:
-            raise UserError(
-                f"no scorer is called {scorer!r}{did_you_mean(scorer, known) or '; there are ' + ', '.join(sorted(known))}"
-            )
-        if isinstance(scorer, str):
-            found.append(known[scorer])
-        else:
-            foreign: Scorer | None = plugins.hook.prompt_registry_as_scorer(obj=scorer)
-            found.append(foreign or (scorer if hasattr(scorer, "name") else FunctionScorer(scorer)))
-    names = [scorer.name for scorer in found]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"two scorers are called {twice[0]!r}; give them different names")
-    return found
-
-
 def usage_over(rollouts: Sequence[Rollout]) -> Usage:
     """Return the tokens of all rollouts together."""
     return sum((rollout.usage for rollout in rollouts), Usage())
@@ -301,7 +298,3 @@ def _outputs_by_prompt(call: _Call) -> dict[str, str]:
         return {}
     ran = [name for name, times in call.renders.items() if times]
     return {name: call.outputs[name] for name in ran if isinstance(call.outputs.get(name), str)}
-
-
-def _mean(scores: Mapping[str, float]) -> float:
-    return fmean(scores.values())

@@ -8,7 +8,7 @@ from prompt_registry_plugin.evaluation.evaluate import EvaluationResult
 from prompt_registry_plugin.evaluation.grades import Grade, grade_of
 from prompt_registry_plugin.evaluation.statistics import PairedDifference
 
-MEASURES = ("score", "failures", "seconds", "cost", "tokens")
+MEASURES = ("score", "failures", "unscored", "seconds", "cost", "tokens")
 """What every variant can be measured by, besides its scorers."""
 
 
@@ -45,12 +45,15 @@ class Variant:
     def measure(self, name: str) -> float | None:
         """Return a figure by name, or None when it is not known.
 
-        `score` and the name of a scorer are means, `failures` is a number of rollouts; `seconds`, `cost` (US dollars) and `tokens`
+        `score` and the name of a scorer are means, `failures` and `unscored` numbers of rollouts; `seconds`, `cost` (US dollars)
+        and `tokens`
         (input and output) are means over the rollouts.
         """
         result, n = self.result, len(self.result.rollouts)
         if name == "failures":
             return float(len(result.failures))
+        if name == "unscored":
+            return float(len(result.unscored))
         if name == "cost":
             return None if result.cost is None else result.cost / n
         if name == "tokens":

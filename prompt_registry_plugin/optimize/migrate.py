@@ -12,7 +12,7 @@ from prompt_registry_plugin.datasets.examples import Data, is_empty
 from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserError
 from prompt_registry_plugin.evaluation.evaluate import aevaluate
 from prompt_registry_plugin.evaluation.options import RunOptions
-from prompt_registry_plugin.evaluation.runner import Aggregation
+from prompt_registry_plugin.evaluation.scoring import Aggregation
 from prompt_registry_plugin.masking.controls import visible
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.constraints import Constraints

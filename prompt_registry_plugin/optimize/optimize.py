@@ -11,7 +11,8 @@ from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.options import OnEvent, RunOptions
-from prompt_registry_plugin.evaluation.runner import Aggregation, Runner
+from prompt_registry_plugin.evaluation.runner import Runner
+from prompt_registry_plugin.evaluation.scoring import Aggregation
 from prompt_registry_plugin.evaluation.targets import import_object, reference_to
 from prompt_registry_plugin.frameworks import enabling
 from prompt_registry_plugin.models.resolve import resolve_model

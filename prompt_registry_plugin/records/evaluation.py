@@ -147,14 +147,14 @@ class Rollout:
     """The answer; None where the target raised."""
     scores: Mapping[str, Score]
     """Verdict by name of the scorer; empty where it failed."""
-    score: float
-    """The scores as one number; 0 where it failed."""
+    score: float | None
+    """The scores as one number; 0 where it failed, and None where a scorer gave no score (see `unscored`)."""
     seconds: float
     """Seconds that the last attempt took."""
     usage: Usage
     """Tokens of the target's model calls, over all attempts."""
     error: str | None = None
-    """Why it failed; a failed call is never scored as text."""
+    """Why it failed: the target raised, or a scorer did. A failed call is never scored as text."""
     outputs_by_prompt: Mapping[str, str] = EMPTY
     """The model's last answer to each prompt, by name; `→ search(query="x")` if it is a call of a tool or a handoff."""
     renders: Mapping[str, int] = EMPTY
@@ -169,6 +169,8 @@ class Rollout:
     """Version number of each prompt that was loaded, by name; 0 for one that was not found."""
     answers_by_prompt: Mapping[str, Sequence[str]] = EMPTY
     """The model's answers to each prompt, oldest first, the last 20, by name; where an agent calls tools there are several."""
+    unscored: str | None = None
+    """Why it has no score, such as a judge whose answer cannot be read. It is no wrong answer: means leave it out."""
 
     def reached(self, prompt: str | None = None) -> bool:
         """Return whether a prompt was rendered, by name or by the key of one of its messages; by default, whether any was.

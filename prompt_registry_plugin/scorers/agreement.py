@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.errors import InvalidExample, UserError
+from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable, UserError
 from prompt_registry_plugin.protocols import Scorer
-from prompt_registry_plugin.scorers.scorer import to_score
+from prompt_registry_plugin.scorers.scorer import NoScore, to_score
 from prompt_registry_plugin.tracing.trace import Trace
 
 
@@ -27,9 +27,12 @@ class Agreement:
     """Cohen's kappa: 1 for full agreement, 0 for the agreement expected by chance, below 0 for less."""
     disagreements: Sequence[tuple[Mapping[str, Any], float]]
     """The rows where they differ, each with the judge's score."""
+    unscored: int = 0
+    """Rows that the judge gave no score, such as an answer of it that cannot be read. They are not in `n`."""
 
     def __str__(self) -> str:
-        return f"accuracy {self.accuracy:.3f}, kappa {self.kappa:.3f} (n={self.n})"
+        unscored = f", {self.unscored} without a score" if self.unscored else ""
+        return f"accuracy {self.accuracy:.3f}, kappa {self.kappa:.3f} (n={self.n}{unscored})"
 
 
 async def ajudge_agreement(
@@ -38,7 +41,8 @@ async def ajudge_agreement(
     """Ask `judge` about every row, and compare its verdict with the row's human `label`: true or false, or a number.
 
     A row has `outputs` and `label`, and may have `inputs` and `expectations`. Scores and labels of at least `threshold` count as
-    true. Asks up to `concurrency` rows at once. Raises `InvalidExample` for rows that lack something.
+    true. Asks up to `concurrency` rows at once. Raises `InvalidExample` for rows that lack something, and the judge's error if it
+    gives no row a score.
     """
     if isinstance(data, str) or not all(isinstance(row, Mapping) for row in data):
         raise InvalidExample(
@@ -53,25 +57,33 @@ async def ajudge_agreement(
         raise InvalidExample("there are no labelled rows")
     slots = asyncio.Semaphore(concurrency)
 
-    async def ask(row: Mapping[str, Any]) -> float:
+    async def ask(row: Mapping[str, Any]) -> float | None:
         async with slots:
-            said = await judge(
-                inputs=row.get("inputs") or {},
-                outputs=row["outputs"],
-                expectations=row.get("expectations") or {},
-                trace=Trace("judged"),
-            )
-        return to_score(said, judge.name).value
+            try:
+                said = await judge(
+                    inputs=row.get("inputs") or {},
+                    outputs=row["outputs"],
+                    expectations=row.get("expectations") or {},
+                    trace=Trace("judged"),
+                )
+                return to_score(said, judge.name).value
+            except (ModelUnavailable, NoScore) as error:
+                unscored.append(error)
+                return None
 
-    scores = await asyncio.gather(*(ask(row) for row in data))
-    pairs = [(float(row["label"]) >= threshold, score >= threshold) for row, score in zip(data, scores, strict=True)]
+    unscored: list[Exception] = []
+    asked = list(zip(data, await asyncio.gather(*(ask(row) for row in data)), strict=True))
+    if len(unscored) == len(data):
+        raise unscored[-1]
+    judged = [(row, score) for row, score in asked if score is not None]
+    pairs = [(float(row["label"]) >= threshold, score >= threshold) for row, score in judged]
     n = len(pairs)
     accuracy = sum(mine == theirs for mine, theirs in pairs) / n
-    people, judged = Counter(mine for mine, _ in pairs), Counter(theirs for _, theirs in pairs)
-    chance = sum(people[value] * judged[value] for value in (True, False)) / n**2
+    people, verdicts = Counter(mine for mine, _ in pairs), Counter(theirs for _, theirs in pairs)
+    chance = sum(people[value] * verdicts[value] for value in (True, False)) / n**2
     kappa = 1.0 if chance == 1 else (accuracy - chance) / (1 - chance)
-    apart = [(row, score) for row, score, (mine, theirs) in zip(data, scores, pairs, strict=True) if mine != theirs]
-    return Agreement(n, accuracy, kappa, apart)
+    apart = [(row, score) for (row, score), (mine, theirs) in zip(judged, pairs, strict=True) if mine != theirs]
+    return Agreement(n, accuracy, kappa, apart, len(unscored))
 
 
 judge_agreement = blocking(ajudge_agreement)

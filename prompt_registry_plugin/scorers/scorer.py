@@ -57,8 +57,12 @@ def scorer(function: Callable[..., Any]) -> FunctionScorer:
     return FunctionScorer(function)
 
 
+class NoScore(InvalidScore):
+    """A scorer that returned NaN: it says of this answer that it has no score."""
+
+
 def to_score(value: Any, name: str) -> Score:
-    """Return the `Score` for a scorer's result. Raises `InvalidScore` for anything but a finite number."""
+    """Return the `Score` for a scorer's result. Raises `InvalidScore` for anything but a finite number, and `NoScore` for NaN."""
     if isinstance(value, Feedback | Score):
         number = value.score if isinstance(value, Feedback) else value.value
         if wrong := [item for item in value.items if not isinstance(item, Item)]:
@@ -69,9 +73,11 @@ def to_score(value: Any, name: str) -> Score:
 
 def _finite_number(value: Any, name: str) -> float:
     try:
-        number = float(value) if not isinstance(value, str | bytes) else math.nan
+        number = float(value) if not isinstance(value, str | bytes) else math.inf
     except (TypeError, ValueError):
-        number = math.nan
+        number = math.inf
+    if math.isnan(number):
+        raise NoScore(f"scorer {name!r} returned NaN, which is no score")
     if not math.isfinite(number):
         raise InvalidScore(f"scorer {name!r} returned {value!r}; it has to return a finite number, a bool, a Score or a Feedback")
     return number

@@ -73,7 +73,11 @@ class Evidence:
 def of_test(before: Sequence[float], after: Sequence[float]) -> Evidence:
     """Return the evidence of a test of fixed size: scores of baseline and winner on the same examples, in the same order."""
     paired = paired_difference(before, after)
-    return Evidence(grade_of(paired), fmean(before), fmean(after), paired)
+    return Evidence(grade_of(paired), _mean(before), _mean(after), paired)
+
+
+def _mean(scores: Sequence[float]) -> float:
+    return fmean(scores) if scores else 0.0
 
 
 def of_continued(before: Sequence[float], after: Sequence[float], test: Grade | None) -> Evidence:

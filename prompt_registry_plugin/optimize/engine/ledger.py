@@ -42,6 +42,8 @@ class Ledger:
 
     failed: int
     """Failed rollouts, also those that are held back."""
+    unscored: list[str]
+    """Why rollouts have no score, one reason for each."""
 
     def __init__(
         self, runner: Runner, runs: RunTable, run_id: str, split: str, meter: Meter, on_rollout: Callable[[], None]
@@ -54,6 +56,7 @@ class Ledger:
         self._in_flight: set[_Pair] = set()
         self._finished = 0
         self.failed = 0
+        self.unscored = []
         self._failures: list[_Failure] = []  # since the last success, oldest first: not stored yet
         for rollout in runs.rollouts(run_id, split):
             self._add(rollout)
@@ -130,6 +133,7 @@ class Ledger:
                 f"{len(self._failures)} rollouts in a row failed, so the optimization run was stopped; the last one: {rollout.error}"
             )
         self._finished += 1
+        self._note_missing_score(rollout)
         self._by_example[example.id].append(rollout)
         self._on_rollout()
         return rollout
@@ -144,6 +148,11 @@ class Ledger:
         self.meter.end(rollout)
         self._finished += 1
         self.failed += rollout.error is not None
+        self._note_missing_score(rollout)
+
+    def _note_missing_score(self, rollout: Rollout) -> None:
+        if rollout.unscored is not None:
+            self.unscored.append(rollout.unscored)
 
     @property
     def _is_outage(self) -> bool:

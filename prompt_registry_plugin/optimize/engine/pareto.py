@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from prompt_registry_plugin.evaluation.intervals import score_interval
+from prompt_registry_plugin.evaluation.scoring import scores_of
 from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Interval, Rollout
@@ -52,7 +53,9 @@ def pareto_front(
     for rollout in rollouts:
         if rollout.example_id in validation:
             runs[rollout.candidate_id].append(rollout)
-    points = [_point(record, runs[record.candidate.id]) for record in records if len(runs[record.candidate.id]) >= _ENOUGH]
+    points = [
+        _point(record, runs[record.candidate.id]) for record in records if len(scores_of(runs[record.candidate.id])) >= _ENOUGH
+    ]
     front = [point for point in points if not any(other.beats(point) for other in points)]
     return sorted(front, key=lambda point: -point.score.mean)
 
@@ -62,7 +65,7 @@ def _point(record: CandidateRecord, runs: Sequence[Rollout]) -> ParetoPoint:
     return ParetoPoint(
         record.candidate,
         record.status,
-        score_interval([rollout.score for rollout in runs]),
+        score_interval(scores_of(runs)),
         fmean(costs) if len(costs) == len(runs) else None,
         fmean(rollout.seconds for rollout in runs),
         sum(len(text.split()) for text in components(record.candidate.templates).values()),

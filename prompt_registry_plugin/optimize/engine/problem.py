@@ -207,9 +207,15 @@ class Problem:
         """The mean of `best`."""
         return None if self.best is None else self.best.mean
 
-    def note_best(self, scores: float | Sequence[float]) -> None:
-        """Set the best score so far, or the scores that it is the mean of: an estimate, which others see while the search runs."""
-        self.best = Interval(scores, None, None, 1) if isinstance(scores, int | float) else score_interval(scores)
+    def note_best(self, scores: float | Sequence[float | None]) -> None:
+        """Set the best score so far, or the scores that it is the mean of: an estimate, which others see while the search runs.
+
+        Rollouts without a score (None) do not count.
+        """
+        if isinstance(scores, int | float):
+            self.best = Interval(scores, None, None, 1)
+        elif known := [score for score in scores if score is not None]:
+            self.best = score_interval(known)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.evaluation.evaluate import EvaluationResult
 from prompt_registry_plugin.evaluation.grades import Grade
 from prompt_registry_plugin.evaluation.options import Event, OnEvent
+from prompt_registry_plugin.evaluation.scoring import scored_pairs
 from prompt_registry_plugin.evaluation.statistics import PairedDifference
 from prompt_registry_plugin.optimize.engine.budget import Budget, Meter
 from prompt_registry_plugin.optimize.engine.evidence import Evidence, of_test
@@ -113,7 +114,7 @@ async def prove(job: Job, ledger: Ledger, winner: Candidate, examples: Sequence[
     pairs = await run_pairs(ledger, (job.baseline, winner), examples)
     scorers = [scorer.name for scorer in job.runner.scorers]
     before, after = (EvaluationResult([pair[i] for pair in pairs], scorers) for i in (0, 1))
-    held_out = HeldOut(before, after, of_test([r.score for r in before.rollouts], [r.score for r in after.rollouts]))
+    held_out = HeldOut(before, after, of_test(*scored_pairs(before.rollouts, after.rollouts)))
     on_event(Event("finished", "prove", total, total, held_out.after.score.mean))
     return held_out
 

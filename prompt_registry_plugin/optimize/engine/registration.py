@@ -10,6 +10,7 @@ from prompt_registry_plugin.errors import PromptRegistryError
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.engine.evidence import TAGS, Evidence
 from prompt_registry_plugin.optimize.engine.job import Job
+from prompt_registry_plugin.optimize.engine.ledger import Ledger
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
@@ -27,7 +28,9 @@ CANDIDATE = "candidate"
 _SHOWN = 500  # characters of an answer that could not be read
 
 
-def finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | None, failed: int) -> PromptOptimizationResult:
+def finish(
+    job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | None, ledgers: Sequence[Ledger]
+) -> PromptOptimizationResult:
     """Register the winner's prompts, if `config.register` allows it; store the result, unless it is stored already, and return it."""
     evidence = None if held_out is None else held_out.evidence
     found = Winner(job.registry, job.record, job.config, job.sources, job.baseline, winner)
@@ -37,6 +40,7 @@ def finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | No
     else:
         wanted, because = _decide(job.config.register, found.has_changed, evidence, job.id)
         registered = register_winner(found, evidence, f"{job.optimizer.name}, optimization run {job.id}") if wanted else []
+    unscored = [reason for ledger in ledgers for reason in ledger.unscored]
     unread = [record for record in problem.reflections if record.detail.get("unreadable")]
     result = PromptOptimizationResult(
         run_id=job.id,
@@ -52,7 +56,9 @@ def finish(job: Job, problem: Problem, winner: Candidate, held_out: HeldOut | No
         candidates=job.runs.candidates(job.id),
         registered_because=because,
         _validation=frozenset(example.id for example in problem.validation),
-        failed_rollouts=failed,
+        failed_rollouts=sum(ledger.failed for ledger in ledgers),
+        unscored_rollouts=len(unscored),
+        unscored_example=unscored[0] if unscored else None,
         unreadable_answers=len(unread),
         unreadable_example=f"{unread[0].detail['unreadable']}: {mask_secrets(unread[0].answer)[:_SHOWN]!r}" if unread else None,
         _registry=job.registry,
@@ -145,6 +151,8 @@ def _summary(result: PromptOptimizationResult) -> dict[str, Any]:
         "registered": [version.uri for version in result.optimized_prompts],
         "because": result.registered_because,
         "failed_rollouts": result.failed_rollouts,
+        **({"unscored_rollouts": result.unscored_rollouts} if result.unscored_rollouts else {}),
+        **({"unscored_example": result.unscored_example} if result.unscored_example else {}),
         **({"unreadable_answers": result.unreadable_answers} if result.unreadable_answers else {}),
         **({"unreadable_example": result.unreadable_example} if result.unreadable_example else {}),
         "winner": result.winner.id,

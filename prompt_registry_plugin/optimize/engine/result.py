@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from prompt_registry_plugin.evaluation.grades import Grade
 from prompt_registry_plugin.evaluation.runner import Runner
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize.engine.evidence import Evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
@@ -51,6 +51,10 @@ class PromptOptimizationResult:
     """Failed rollouts, of the search and of the held-out test."""
     evidence: Evidence | None = field(default=None, kw_only=True)
     """What the held-out examples, and those of later `prove` calls, say about the winner; None without a test, or if the baseline won."""
+    unscored_rollouts: int = field(default=0, kw_only=True)
+    """Rollouts without a score, of the search and of the held-out test: they count neither as wrong nor as right."""
+    unscored_example: str | None = field(default=None, kw_only=True)
+    """Why one of them has no score; None if all have one."""
     unreadable_answers: int = field(default=0, kw_only=True)
     """Answers of the reflection model that could not be read, in all processes that worked on the optimization run."""
     unreadable_example: str | None = field(default=None, kw_only=True)
@@ -82,10 +86,10 @@ class PromptOptimizationResult:
         The estimate is `search_score` minus the baseline's mean score on the training examples.
         """
         rollouts = self._registry.store.runs.rollouts(self.run_id, "train")
-        before = [rollout.score for rollout in rollouts if rollout.candidate_id == self.baseline.id]
-        if self.held_out is None or self.search_score is None or not before:
+        before = mean_score([rollout for rollout in rollouts if rollout.candidate_id == self.baseline.id])
+        if self.held_out is None or self.search_score is None or before is None:
             return None
-        return self.search_score - fmean(before) - self.held_out.difference.mean
+        return self.search_score - before - self.held_out.difference.mean
 
     @property
     def pareto_front(self) -> list[ParetoPoint]:
@@ -124,4 +128,6 @@ class PromptOptimizationResult:
     def __repr__(self) -> str:
         versions = ", ".join(version.uri for version in self.optimized_prompts) or "none"
         unread = f"; {self.unreadable_answers} answers not readable" if self.unreadable_answers else ""
-        return f"<optimization run {self.run_id}: {self.registered_because}; {self.rollouts} rollouts; registered: {versions}{unread}>"
+        lost = f"; {self.unscored_rollouts} rollouts without a score" if self.unscored_rollouts else ""
+        done = f"{self.rollouts} rollouts; registered: {versions}{lost}{unread}"
+        return f"<optimization run {self.run_id}: {self.registered_because}; {done}>"

@@ -43,7 +43,7 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
                 ledgers.append(open_ledger(job, len(examples), on_event))
                 held_out = await prove(job, ledgers[-1], winner, examples, on_event)
             await _drain(ledgers)  # failures that are still held back are stored before it counts as finished
-            return finish(job, search.problem, winner, held_out, sum(ledger.failed for ledger in ledgers))
+            return finish(job, search.problem, winner, held_out, ledgers)
         except (asyncio.CancelledError, KeyboardInterrupt):
             await _drain(ledgers)
             job.runs.touch(job.id, meter.seconds)

@@ -7,11 +7,11 @@ Taking them from rollouts is the idea of DSPy's BootstrapFewShot (Khattab et al.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import InvalidTemplate
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize.engine.components import demonstrations
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
@@ -42,12 +42,12 @@ class FewShot:
         if not examples:
             return OptimizationResult(problem.baseline)
         rollouts = await problem.evaluate(problem.baseline, examples)
-        runs = [(e, r) for e, r in zip(examples, rollouts, strict=True) if r.error is None]
-        best = max((rollout.score for _, rollout in runs), default=0.0)
-        good = [(example, rollout) for example, rollout in runs if rollout.score == best]
+        scored = [(e, r, r.score) for e, r in zip(examples, rollouts, strict=True) if r.error is None and r.score is not None]
+        best = max((score for *_, score in scored), default=0.0)
+        good = [(example, rollout) for example, rollout, score in scored if score == best]
         if len(good) < _SIZES[-1]:  # too few for a set: all that are above the mean, the best first
-            mean = fmean(rollout.score for rollout in rollouts)
-            good = sorted((run for run in runs if run[1].score > mean), key=lambda run: -run[1].score)
+            mean = mean_score(rollouts) or 0.0
+            good = [run[:2] for run in sorted((run for run in scored if run[2] > mean), key=lambda run: -run[2])]
         sets = [_demonstrate(problem, problem.random.sample(good, min(_SIZES[i % len(_SIZES)], len(good)))) for i in range(_SETS)]
         field = {candidate.id: candidate for candidate in (problem.baseline, *sets)}
         for candidate in field.values():
@@ -72,7 +72,7 @@ async def _race(problem: Problem, field: list[Candidate]) -> OptimizationResult:
             break
         examples = block
         results = await all_of(problem.evaluate(candidate, examples) for candidate in field)
-        means = {c.id: fmean(r.score for r in done) for c, done in zip(field, results, strict=True)}
+        means = {c.id: mean_score(done) or 0.0 for c, done in zip(field, results, strict=True)}
         field.sort(key=lambda candidate: -means[candidate.id])
         for candidate in field[max(1, len(field) // 2) :]:
             if candidate is not problem.baseline:

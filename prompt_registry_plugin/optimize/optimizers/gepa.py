@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import BudgetExhausted, ModelUnavailable, PluginError, UserError
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
@@ -123,14 +123,18 @@ class _Adapter:
         if self._problem.status(made) is None:
             self._problem.decide(made, "proposed", f"proposal {len(self._problem.history)} of gepa")
         rollouts = self._bridge.wait_for(self._problem.evaluate(made, batch))
+        # gepa has no place for a missing score: the mean of the others changes no comparison of means.
+        neutral = mean_score(rollouts) or 0.0
         if {example.id for example in batch} >= self._validation:
-            self._means[made.id] = fmean(rollout.score for rollout in rollouts), made
+            self._means[made.id] = neutral, made
             score, best = max(self._means.values(), key=lambda known: known[0])
             self._problem.note_best(score)
             if best.id == made.id and made.id != self._problem.baseline.id:
                 self._problem.decide(made, "checkpoint", f"{score:.3f} on {len(batch)} examples")
         runs = list(zip(batch, rollouts, strict=True))
-        return EvaluationBatch(outputs=runs, scores=[rollout.score for rollout in rollouts], trajectories=runs)
+        return EvaluationBatch(
+            outputs=runs, scores=[neutral if r.score is None else r.score for r in rollouts], trajectories=runs
+        )
 
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
@@ -172,5 +176,6 @@ def _evidence(key: str, example: Example, rollout: Rollout) -> dict[str, Any]:
     """Return a rollout with the keys that gepa's request names."""
     answer = step_answer(rollout, key.partition("#")[0])
     judged = [score.rationale or "; ".join(item.text for item in score.items) for score in rollout.scores.values()]
-    feedback = f"Score {rollout.score:.2f}. " + " ".join([rollout.error or "", *judged]).strip()
+    score = "No score. " if rollout.score is None else f"Score {rollout.score:.2f}. "
+    feedback = score + " ".join([rollout.error or "", *judged]).strip()
     return {"Inputs": dict(example.inputs), "Generated Outputs": answer or shown_text(rollout.outputs), "Feedback": feedback}

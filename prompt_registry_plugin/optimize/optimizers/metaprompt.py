@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from prompt_registry_plugin.concurrency import all_of
+from prompt_registry_plugin.evaluation.scoring import scored_pairs
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.commit_queue.blame import Blame
@@ -52,7 +53,8 @@ class MetaPrompt:
             problem.tell("message", "the budget does not pay for comparing the rewrite with the baseline, so the baseline stays")
             return OptimizationResult(problem.baseline)
         before, after = await all_of(problem.evaluate(candidate, examples) for candidate in (problem.baseline, made))
-        scores = [fmean(rollout.score for rollout in rollouts) for rollouts in (before, after)]
+        old, new = scored_pairs(before, after)
+        scores = [fmean(values) if values else 0.0 for values in (old, new)]
         better = scores[1] > scores[0]
         reason = f"{scores[0]:.3f} → {scores[1]:.3f} on {len(examples)} examples"
         problem.decide(made, "accepted" if better else "rejected", reason)

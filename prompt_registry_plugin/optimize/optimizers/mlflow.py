@@ -9,10 +9,10 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.errors import BudgetExhausted, UserError
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.optimize.engine.problem import OptimizationResult, Problem
 from prompt_registry_plugin.optimize.optimizers.bridge import Bridge
@@ -37,7 +37,7 @@ class EvaluationResultRecord:
     expectations: Any
     """What is expected of the answer."""
     score: float | None
-    """The aggregated score."""
+    """The aggregated score; None if a scorer gave none."""
     trace: Any = None
     """Always None: MLflow's trace has another shape."""
     rationales: Mapping[str, str] = field(default_factory=dict)
@@ -97,8 +97,8 @@ class MLflowShaped:
             if problem.status(made) is None:
                 problem.decide(made, "proposed", f"proposal {len(problem.history)} of {self.name}")
             rollouts = bridge.wait_for(problem.evaluate(made, known))
-            if len(known) == len(examples):
-                means[made.id] = fmean(rollout.score for rollout in rollouts), made
+            if len(known) == len(examples) and (mean := mean_score(rollouts)) is not None:
+                means[made.id] = mean, made
                 problem.note_best(max(score for score, _ in means.values()))
             return [_record(example, rollout) for example, rollout in zip(known, rollouts, strict=True)]
 

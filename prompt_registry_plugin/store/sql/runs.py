@@ -111,7 +111,8 @@ class SQLRuns:
         return [CandidateRecord(Candidate(json.loads(row[0]), *row[1:4]), row[4], json.loads(row[5])) for row in rows]
 
     def add_rollout(self, run_id: str, split: str, rollout: Rollout) -> None:
-        body, error = body_of(rollout), None if rollout.error is None else clean(rollout.error)
+        body, why = body_of(rollout), rollout.error or rollout.unscored
+        error = None if why is None else clean(why)
         with self._database.write() as transaction:
             transaction.execute(
                 "INSERT INTO rollouts (run_id, split, candidate_id, example_id, score, error, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -121,7 +122,7 @@ class SQLRuns:
                     split,
                     rollout.candidate_id,
                     rollout.example_id,
-                    rollout.score,
+                    rollout.score or 0.0,  # the column takes no NULL; the body, which is read, says that there is no score
                     error,
                     body,
                 ),

@@ -7,11 +7,11 @@ never rendered is an error, rows are held out for the scores that are reported, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.options import RunOptions
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.mlflow.entities.model_registry.prompt_version import PromptVersion
 from prompt_registry_plugin.mlflow.exceptions import raises_mlflow
 from prompt_registry_plugin.mlflow.genai.optimize.optimizers import GepaPromptOptimizer, MetaPromptOptimizer
@@ -83,8 +83,7 @@ def _ours(optimizer: Any) -> tuple[Any, AnyModel | None, Budget | None]:
 def _search_mean(result: OurResult, candidate_id: str) -> float | None:
     """A candidate's mean over the training rows that it was run on."""
     rollouts = current_registry().store.runs.rollouts(result.run_id, "train")
-    scores = [rollout.score for rollout in rollouts if rollout.candidate_id == candidate_id]
-    return fmean(scores) if scores else None
+    return mean_score([rollout for rollout in rollouts if rollout.candidate_id == candidate_id])
 
 
 def _with_dict(aggregation: Callable[[dict[str, Any]], float]) -> Callable[[Mapping[str, float]], float]:

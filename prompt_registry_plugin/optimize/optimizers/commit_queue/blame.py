@@ -124,7 +124,7 @@ class Blame:
         if new.error is not None:
             return False
         if key[1].startswith(SCORE) or self._lacks_listing(old, new) or not new.reached(key[0]):
-            return new.score > old.score  # a check that could not be made says nothing
+            return is_higher(new, old)  # a check that could not be made says nothing
         return key not in self.failures(new)
 
     def is_broken(self, key: ClusterKey, old: Rollout, new: Rollout) -> bool:
@@ -132,8 +132,13 @@ class Blame:
         if new.error is not None:
             return True
         only_score = self._lacks_listing(old, new) or not new.reached(key[0])
-        return new.score < old.score if only_score else key in self.failures(new)
+        return is_higher(old, new) if only_score else key in self.failures(new)
 
     def _lacks_listing(self, old: Rollout, new: Rollout) -> bool:
         """Whether the mistakes of the old rollout were listed and those of the new one were not: then only scores are comparable."""
         return self._listed(old) is not None and self._listed(new) is None and self.is_wrong(new)
+
+
+def is_higher(one: Rollout, other: Rollout) -> bool:
+    """Whether both have a score, and the first one's is higher."""
+    return one.score is not None and other.score is not None and one.score > other.score

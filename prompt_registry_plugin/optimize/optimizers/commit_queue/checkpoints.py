@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from statistics import fmean
 
+from prompt_registry_plugin.evaluation.scoring import scores_of
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.optimizers.commit_queue.head import Head
 from prompt_registry_plugin.optimize.optimizers.commit_queue.sampler import Sampler
@@ -59,9 +60,10 @@ class HeadCheck:
         probability = probability_positive(blended_differences(before, after))
         if probability >= _PROMOTION_PROBABILITY:
             self._head.promote(candidate, bundle)
-            scores = [rollout.score for rollout in after]
+            scores = scores_of(after)
             self._problem.note_best(scores)
-            verdict = f"checkpoint: {fmean(scores):.3f} on {len(after)} examples, better with probability {probability:.2f}"
+            mean = fmean(scores) if scores else 0.0
+            verdict = f"checkpoint: {mean:.3f} on {len(after)} examples, better with probability {probability:.2f}"
             # The record keeps the number of its commit, not the present one: others came meanwhile.
             self._problem.decide(candidate, "checkpoint", verdict)
         else:

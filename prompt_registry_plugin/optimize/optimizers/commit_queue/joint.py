@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of
+from prompt_registry_plugin.evaluation.scoring import scored_pairs
 from prompt_registry_plugin.optimize.engine.components import components, with_component
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.optimizers.commit_queue.blame import SCORE, Blame
@@ -73,7 +74,7 @@ class JointRewriter:
         """Return what is known, the best first; a shuffle before that decides between equal scores."""
         runs = [Evidence(one.example, one.rollout, self._blame.items(one.rollout)) for one in self._knowledge.observations(base)]
         self._problem.random.shuffle(runs)
-        runs.sort(key=lambda run: run.rollout.score, reverse=True)
+        runs.sort(key=lambda run: run.rollout.score or 0.0, reverse=True)  # what is observed has a score
         return runs
 
     async def _propose(self, base: Candidate, shown: Sequence[Evidence]) -> Candidate:
@@ -96,10 +97,11 @@ class JointRewriter:
         differences: list[float] = []
         for part in (shown, others):
             rollouts = await self._sampler.observe(proposal.candidate, [run.example for run in part])
-            differences += [new.score - run.rollout.score for run, new in zip(part, rollouts, strict=True)]
+            old, new = scored_pairs([run.rollout for run in part], rollouts)
+            differences += [b - a for a, b in zip(old, new, strict=True)]
             if sum(differences) <= 0:
                 break
-        gain = fmean(differences)
+        gain = fmean(differences) if differences else 0.0
         status: CandidateStatus = "accepted" if gain > 0 else "rejected"
         verdict = f"{proposal.candidate.note}: {status}, gained {gain:+.3f} on {len(differences)} examples"
         self._problem.decide(proposal.candidate, status, verdict, {**detail, "gain": gain})

@@ -80,11 +80,11 @@ class Knowledge:
         # Versions with an edit that was rolled back, or that is still under test, say nothing sure about the head.
         line = {key: (key == head.id, len(edits), edits) for key, edits in self._line.items() if edits <= head_edits}
         newest: list[tuple[Example, Rollout, EditNumbers]] = []
-        for example in self._order:
+        for example in self._order:  # a rollout without a score says nothing, unless it failed
             versions = [
                 (line[rollout.candidate_id], rollout)
                 for rollout in self._problem.for_example(example)
-                if rollout.candidate_id in line
+                if rollout.candidate_id in line and (rollout.score is not None or rollout.error is not None)
             ]
             if versions:
                 (*_, edits), rollout = max(versions, key=lambda version: version[0][:2])

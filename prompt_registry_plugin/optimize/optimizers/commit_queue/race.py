@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from statistics import fmean
 
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.optimizers.commit_queue.head import Head
 from prompt_registry_plugin.optimize.optimizers.commit_queue.tally import blended_differences, probability_positive
@@ -60,5 +60,8 @@ def _common_examples(problem: Problem, finalists: Sequence[Candidate]) -> list[E
 
 
 def _summary(finalists: Sequence[Candidate], rollouts: Sequence[Sequence[Rollout]]) -> str:
-    means = [fmean(rollout.score for rollout in done) for done in rollouts]
-    return ", ".join(f"{c.note or 'baseline'} {mean:.3f}" for c, mean in zip(finalists, means, strict=True))
+    means = [mean_score(done) for done in rollouts]
+    return ", ".join(
+        f"{c.note or 'baseline'} {'no score' if mean is None else f'{mean:.3f}'}"
+        for c, mean in zip(finalists, means, strict=True)
+    )

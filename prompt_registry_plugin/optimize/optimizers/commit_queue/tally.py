@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist, fmean, stdev
 
-from prompt_registry_plugin.optimize.optimizers.commit_queue.blame import Blame, ClusterKey
+from prompt_registry_plugin.optimize.optimizers.commit_queue.blame import Blame, ClusterKey, is_higher
 from prompt_registry_plugin.optimize.optimizers.commit_queue.clusters import Cluster
 from prompt_registry_plugin.optimize.optimizers.commit_queue.knowledge import Observation
 from prompt_registry_plugin.records import Rollout
@@ -47,9 +47,14 @@ class Tally:
     """Pairs so far."""
     fixed_keys: set[ClusterKey] = field(default_factory=set)
     """The clusters of which at least one failure was fixed."""
+    unscored: int = 0
+    """Rollouts with the edit that have no score: they count in nothing else."""
 
     def add_pair(self, before: Observation, after: Rollout, clusters: Sequence[Cluster], blame: Blame) -> None:
-        """Count one pair of rollouts on the same example."""
+        """Count one pair of rollouts on the same example. A rollout without a score says nothing, and is counted as such."""
+        if after.score is None and after.error is None:
+            self.unscored += 1
+            return
         keys = {cluster.key for cluster in clusters}
         for key in keys & before.failing.keys():
             self.aimed += 1
@@ -61,13 +66,18 @@ class Tally:
             self.broken += blame.is_broken(key, before.rollout, after)
         if before.is_quiet:
             self.right += 1
-            self.broken += after.error is not None or after.score < before.rollout.score
+            self.broken += after.error is not None or is_higher(before.rollout, after)
         elif after.error is None:
             now = blame.failures(after)
             self.others += len(before.failing.keys() - keys) - len((now.keys() & before.checks) - keys)
         else:
             self.others -= len(before.passing.keys() - keys)
         self.rollouts += 1
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether at least half of the rollouts have a score. An edit whose answers mostly have none was not tested."""
+        return self.rollouts >= self.unscored
 
     def gain(self, clusters: Sequence[Cluster], observations: Sequence[Observation]) -> float:
         """Return the estimated gain, in checks per example, over all that is known.
@@ -89,13 +99,15 @@ def blended_score(rollout: Rollout) -> float:
 
     It measures the same as the score with less variance: an exact match is 0 or 1, while its checks improve one by one.
     """
+    assert rollout.score is not None, "rollouts without a score are not compared"
     checks = [item.ok for score in rollout.scores.values() for item in score.items]
     return (rollout.score + fmean(checks)) / 2 if checks else rollout.score
 
 
 def blended_differences(before: Sequence[Rollout], after: Sequence[Rollout]) -> list[float]:
-    """Return the differences of blended scores, pair by pair."""
-    return [blended_score(b) - blended_score(a) for a, b in zip(before, after, strict=True)]
+    """Return the differences of blended scores, pair by pair; without the pairs of which one rollout has no score."""
+    pairs = [(b, a) for b, a in zip(before, after, strict=True) if b.score is not None and a.score is not None]
+    return [blended_score(a) - blended_score(b) for b, a in pairs]
 
 
 def probability_positive(differences: Sequence[float]) -> float:

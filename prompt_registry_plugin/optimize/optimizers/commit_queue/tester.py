@@ -65,7 +65,7 @@ class EditTester:
         await self._compare(proposal, [*([] if in_two_parts else first), *unseen, *guards], clusters, tally)
         self._count(tally)
         gain = tally.gain(clusters, observations)
-        accepted = tally.fixed >= _MIN_FIXED_SHARE * tally.aimed and gain > 0
+        accepted = tally.fixed >= _MIN_FIXED_SHARE * tally.aimed and gain > 0 and tally.is_measured
         self._record(proposal, tally, gain, detail, "accepted" if accepted else "rejected")
         return gain if accepted else None
 
@@ -109,6 +109,7 @@ class EditTester:
         verdict = (
             f"{proposal.candidate.note}: {status}, fixed {tally.fixed} of {tally.aimed}, "
             f"broke {tally.broken} of {tally.right}, gain {gain:+.3f}"
+            + (f", {tally.unscored} without a score" if tally.unscored else "")
         )
         detail |= {
             "test": verdict, "fixed": tally.fixed, "of": tally.aimed, "broken": tally.broken, "gain": gain,
