@@ -70,22 +70,32 @@ def load_resumable(registry: PromptRegistry, run_id: str, *, trust: bool = False
     Raises `UserError` for an unknown id, if it cannot be resumed here, if it names code outside of the user's project, and, without
     `trust`, if it came with an export.
     """
-    run = registry.store.runs.get(run_id)
-    if run is None:
-        known = [other.id for other in registry.store.runs.newest()]
-        raise UserError(f"No optimization run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
+    run = _find_run(registry, run_id)
     if run.status == "running" and is_running_elsewhere(run):
         raise UserError(f"Optimization run {run_id} is running in {run.owner}. Stop it there first.")
     config = RunConfig.from_json(run.config)
     if parts := config.not_importable():
         raise UserError(f"Optimization run {run_id} cannot be resumed: its {parts}.")
+    check_code(config, run_id, trust=trust)
+    return run, config
+
+
+def check_code(config: RunConfig, run_id: str, *, trust: bool) -> None:
+    """Raise `UserError` if code that an optimization run names may not be called here, and `UntrustedRun` as `load_resumable` does."""
     if config.folder not in ("", str(Path.cwd())):  # the same `module:name` may be other code in another folder
         raise UserError(f"Optimization run {run_id} was started in {config.folder}. Resume it from there.")
     if config.imported and not trust:
         raise UntrustedRun(run_id, config.references())
     for reference in config.references():
         check_reference(reference)
-    return run, config
+
+
+def _find_run(registry: PromptRegistry, run_id: str) -> RunRecord:
+    run = registry.store.runs.get(run_id)
+    if run is None:
+        known = [other.id for other in registry.store.runs.newest()]
+        raise UserError(f"No optimization run {run_id!r} in {registry.place}{did_you_mean(run_id, known)}")
+    return run
 
 
 def runner_maker(

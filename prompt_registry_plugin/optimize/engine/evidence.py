@@ -41,6 +41,11 @@ class Evidence:
         """The probability that the winner is better, from 0 to 1."""
         return self.paired.p_better
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether more examples are not needed: betting on the gain, or on a loss, has proven it."""
+        return self.e_value is not None and (self.e_value >= ENOUGH or self.grade == "worse")
+
     def __str__(self) -> str:
         said = describe_evidence(self.grade, self.paired)
         return said if self.e_value is None else f"{said}, stake × {self.e_value:.3g} (proven from × {ENOUGH:.0f})"

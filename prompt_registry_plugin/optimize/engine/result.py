@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from prompt_registry_plugin.concurrency import blocking
+from prompt_registry_plugin.datasets.examples import Data
+from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.grades import Grade
+from prompt_registry_plugin.evaluation.options import OnEvent
 from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize.engine.evidence import Evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
 from prompt_registry_plugin.optimize.engine.run_config import Register
+from prompt_registry_plugin.optimize.engine.winner import load_winner
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Usage
@@ -124,6 +129,38 @@ class PromptOptimizationResult:
         for version in self.optimized_prompts:
             self._registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {self.run_id}")
         return self.optimized_prompts
+
+    async def aprove(
+        self, data: Data | None = None, *, budget: int | None = None, on_event: OnEvent | None = None
+    ) -> PromptOptimizationResult:
+        """Continue the held-out test with more examples, and return the result as it is then.
+
+        `data` are rows that the search and the test have not used; rows that they used, and rows of earlier calls, are not counted
+        again. Without `data`, these are the held-out rows that were too many for the test. It runs them in blocks, spends at most
+        `budget` rollouts (two a row), and stops as soon as the gain or a loss is proven. You can call it as often as you like: the test
+        stays valid (`evaluation.eprocess`). A gain that is likely then is registered as `candidate`, a proven one without an alias.
+
+        Raises `UserError` if there are no such rows, and `InvalidScore` for scores that are not from 0 to 1.
+        """
+        from prompt_registry_plugin.optimize.proving import prove_winner
+
+        winner = load_winner(self._registry, self.run_id)
+        if self._make_runner is None:
+            raise UserError(f"This result has no target. Use: prompt-registry runs prove {self.run_id} --data more.jsonl")
+        proven = await prove_winner(winner, self._make_runner, data, budget=budget, on_event=on_event)
+        return replace(self, evidence=proven.evidence, optimized_prompts=proven.registered, registered_because=proven.because)
+
+    prove = blocking(aprove)
+
+    def register(self, alias: str | None = None) -> PromptOptimizationResult:
+        """Register the winner whatever its grade, point `alias` at its versions if one is given, and return the result as it is then.
+
+        The versions are tagged with the evidence. `promote` then promotes them. Raises `UserError` if the baseline won.
+        """
+        from prompt_registry_plugin.optimize.engine.continued import register_kept
+
+        registered, because = register_kept(load_winner(self._registry, self.run_id), alias)
+        return replace(self, optimized_prompts=registered, registered_because=because, _register="always")
 
     def __repr__(self) -> str:
         versions = ", ".join(version.uri for version in self.optimized_prompts) or "none"

@@ -92,11 +92,15 @@ class RunConfig:
             executor=self.executor,
         )
 
-    def not_importable(self) -> str:
-        """Return the parts that another process cannot import by name, with what to do; empty if all can be imported."""
-        parts = [name for name in ("predict_fn", "reflection_model") if getattr(self, name) is None]
+    def not_importable(self, *, reflects: bool = True) -> str:
+        """Return the parts that another process cannot import by name, with what to do; empty if all can be imported.
+
+        Without `reflects`, the optimizer and the reflection model do not count: the search has ended.
+        """
+        parts = [] if self.predict_fn is not None else ["predict_fn"]
+        parts += ["reflection_model"] if reflects and self.reflection_model is None else []
         parts += ["scorers"] if None in self.scorers else []
-        parts += ["optimizer"] if self.custom_optimizer and self.optimizer_reference is None else []
+        parts += ["optimizer"] if reflects and self.custom_optimizer and self.optimizer_reference is None else []
         parts += ["aggregation"] if self.custom_aggregation and self.aggregation is None else []
         if not parts:
             return ""
