@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prompt_registry_plugin.cli.echo import echo
+from prompt_registry_plugin.cli.runs_evidence import prove, register
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, writable
 from prompt_registry_plugin.errors import UntrustedRun, UserError, did_you_mean
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 @registry_option
 def runs() -> None:
     """Follow and resume optimization runs."""
+
+
+runs.add_command(prove)
+runs.add_command(register)
 
 
 @runs.command("list")
@@ -38,10 +43,10 @@ def list_runs(as_json: bool) -> None:
         return
     configs = [RunConfig.from_json(run.config) for run in found]
     rows = [
-        (run.id, run.status, f"{run.rollouts} of {config.budget}", _names(config), _gain(run))
+        (run.id, run.status, f"{run.rollouts} of {config.budget}", _names(config), _gain(run), _grade(run))
         for run, config in zip(found, configs, strict=True)
     ]
-    print_table(("run", "state", "rollouts", "prompts", "held-out"), rows)
+    print_table(("run", "state", "rollouts", "prompts", "held-out", "grade"), rows)
 
 
 @runs.command("show")
@@ -81,6 +86,7 @@ def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_jso
         ("failed rollouts", str((run.result or {}).get("failed_rollouts", "–"))),
         ("unreadable answers", str((run.result or {}).get("unreadable_answers", 0 if run.result else "–"))),
         ("held-out", _gain(run)),
+        ("grade", _grade(run)),
         ("outcome", (run.result or {}).get("because", "")),
     ]
     print_table(("run", run.id), facts)
@@ -100,7 +106,10 @@ def promote_run(run_id: str, alias: str, as_json: bool) -> None:
     registry = open_existing()
     uris = (_run(registry, run_id).result or {}).get("registered", [])
     if not uris:
-        raise UserError(f"run {run_id} registered nothing; `prompt-registry runs show {run_id}` says why")
+        raise UserError(
+            f"run {run_id} registered nothing; `prompt-registry runs show {run_id}` says why, and `prompt-registry runs register {run_id}` "
+            "registers its winner all the same"
+        )
     versions = [registry.load_prompt(uri) for uri in uris]
     for version in versions:
         registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {run_id}")
@@ -162,6 +171,17 @@ def _gain(run: RunRecord) -> str:
     low, high = result["difference"][1:]
     interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
     return f"{result['initial_eval_score']:.3f} → {result['final_eval_score']:.3f}, {result['difference'][0]:+.3f}{interval}"
+
+
+def _grade(run: RunRecord) -> str:
+    from prompt_registry_plugin.evaluation.grades import probability
+    from prompt_registry_plugin.optimize.engine.evidence import stored_evidence
+
+    evidence = stored_evidence(run.result)
+    if evidence is None:
+        return "–"
+    odds = f" ({probability(evidence.p_better)})" if evidence.grade in ("likely", "open") else ""
+    return f"{evidence.grade}{odds}"
 
 
 def _data(run: RunRecord) -> dict[str, Any]:

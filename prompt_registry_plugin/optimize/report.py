@@ -10,6 +10,7 @@ from typing import Any
 from prompt_registry_plugin.evaluation.html import line_chart, page
 from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.engine.components import components
+from prompt_registry_plugin.optimize.engine.evidence import Evidence, stored_evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.run_config import RunConfig
 from prompt_registry_plugin.optimize.engine.splits import split_validation
@@ -77,6 +78,11 @@ class RunReport:
     """Calls of the reflection model."""
     tokens: int
     """Input and output tokens of rollouts and reflections."""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The grade of the winner with the figures behind it; None without a held-out test."""
+        return stored_evidence(self.run.result)
 
     def walk(self) -> Iterator[tuple[int, Step]]:
         """Yield (depth, step) as a tree: each step under the candidate that it was made from."""
