@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean, stdev
@@ -18,11 +19,12 @@ CONFIDENCE = 0.95
 
 # Permutations of the test. The standard error of a p-value near 0.05 is then 0.002, well below what a decision turns on.
 _PERMUTATIONS = 10_000
-# Differences of which all flips are tried, 4,096 at most: faster than a sample, and exact.
-_MAX_FOR_ALL_FLIPS = 12
+# Different sums up to which all flips are counted: 12 differences have no more. It is faster than a sample, and exact.
+_MOST_SUMS = 4096
+_DIGITS = 11  # of a sum: rounding would otherwise tell equal ones apart
 # Differences from which the sum of random flips is as good as normal: a p-value is then exact to its third digit.
 _ENOUGH_FOR_NORMAL = 400
-_ROUNDING = 1e-12  # sums that differ by less are equal
+_ROUNDING = 1e-9  # sums that differ by less are equal
 # Values that an interval needs. With fewer, Student's t is so wide, and the approximation of it so rough, that it says nothing.
 _MIN_FOR_INTERVAL = 4
 
@@ -64,10 +66,10 @@ def mean_interval(values: Sequence[float]) -> Interval:
 def paired_difference(before: Sequence[float], after: Sequence[float], seed: int = 0) -> PairedDifference:
     """Return how much `after` exceeds `before`, example by example; both are in the same order.
 
-    The permutation test flips the signs of the differences (Fisher's randomization test): all ways of it for up to 12 differences, and
-    10,000 at random for more, or their normal limit for more than 400. It assumes nothing about their distribution, which matters for
-    scores that are mostly 0 or 1. The same `seed` gives the same p-value. Unless the p-value is below 0.05, an interval that leaves
-    zero out is widened up to it: both say the same.
+    The permutation test flips the signs of the differences (Fisher's randomization test): in all ways for scores of a few steps or up
+    to 12 differences, in 10,000 at random for others, and by their normal limit for more than 400. It assumes nothing about their
+    distribution, which matters for scores that are mostly 0 or 1. The same `seed` gives the same p-value. Unless the p-value is below
+    0.05, an interval that leaves zero out is widened up to it: both say the same.
     """
     differences = [b - a for a, b in zip(before, after, strict=True)]
     is_bounded = all(0 <= score <= 1 for score in (*before, *after))
@@ -81,22 +83,41 @@ def paired_difference(before: Sequence[float], after: Sequence[float], seed: int
 
 def _count_flips(differences: Sequence[float], seed: int) -> tuple[int, int, int]:
     """Return in how many flips of the signs the sum is greater than the observed one, in how many it is equal, and the number of flips."""
-    observed, n = sum(differences), len(differences)
-    if n > _ENOUGH_FOR_NORMAL:
+    observed = sum(differences)
+    if len(differences) > _ENOUGH_FOR_NORMAL:
         above = 1 - NormalDist().cdf(observed / math.sqrt(sum(d * d for d in differences)))
         return round(above * _PERMUTATIONS), 1, _PERMUTATIONS + 1
-    rng = random.Random(seed)  # noqa: S311  a permutation test, not a secret
-    every = n <= _MAX_FOR_ALL_FLIPS
-    greater, equal = 0, int(not every)  # the observed signs are one of the flips: without them, a p-value could be 0
-    flips = 2**n if every else _PERMUTATIONS
-    for i in range(flips):
-        signs = i if every else rng.getrandbits(n)
-        total = sum(d if signs >> j & 1 else -d for j, d in enumerate(differences))
-        if abs(total - observed) <= _ROUNDING:
-            equal += 1
-        elif total > observed:
-            greater += 1
-    return greater, equal, flips + (not every)
+    sums = _all_sums(differences) or _some_sums(differences, seed)
+    greater = sum(count for total, count in sums.items() if total - observed > _ROUNDING)
+    equal = sum(count for total, count in sums.items() if abs(total - observed) <= _ROUNDING)
+    return greater, equal, sum(sums.values())
+
+
+def _all_sums(differences: Sequence[float]) -> Counter[float] | None:
+    """Return how many of all flips have each sum; None if there are too many different sums.
+
+    Scores of a few steps have few sums, whatever the number of examples.
+    """
+    sums = Counter({0.0: 1})
+    for difference in differences:
+        flipped: Counter[float] = Counter()
+        for total, count in sums.items():
+            flipped[round(total + difference, _DIGITS)] += count
+            flipped[round(total - difference, _DIGITS)] += count
+        sums = flipped
+        if len(sums) > _MOST_SUMS:
+            return None
+    return sums
+
+
+def _some_sums(differences: Sequence[float], seed: int) -> Counter[float]:
+    """Return how many of 10,000 flips have each sum. The observed signs are one more: without them, a p-value could be 0."""
+    rng, n = random.Random(seed), len(differences)  # noqa: S311  a permutation test, not a secret
+    sums = Counter({sum(differences): 1})
+    for _ in range(_PERMUTATIONS):
+        signs = rng.getrandbits(n)
+        sums[sum(d if signs >> i & 1 else -d for i, d in enumerate(differences))] += 1
+    return sums
 
 
 def _difference_interval(differences: Sequence[float], bound: float | None) -> Interval:

@@ -58,8 +58,8 @@ async def aoptimize_prompts(
     `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. `optimizer` is a name (`commit_queue`, `metaprompt`, `few_shot`,
     `gepa`), an `Optimizer`, or an optimizer of another library, such as one written for MLflow. The search runs on `train_data` and
     spends at most `budget`. Then baseline and winner run once on the examples of `eval_data`. Without it, 30 % of `train_data` is
-    held out first (of 20 rows or more). `Budget(proof=…)` limits that test: by default to 250 examples, and to the cost of the search.
-    With `eval_data=[]` there is no held-out test. `metaprompt` also works with no data at all.
+    held out first (of 20 rows or more). `Budget(proof=…)` limits that test: by default to 500 examples of `eval_data`, or to 250 of
+    `train_data` and the cost of the search. With `eval_data=[]` there is no held-out test. `metaprompt` also works with no data at all.
 
     New versions are registered, with their parent and the optimization run, if the gain is proven (its 95 % interval lies above zero)
     or likely (it is better with a probability of 0.9), or as `register` says (`"if_better"`: if the mean on held-out examples is higher,
@@ -103,7 +103,7 @@ async def aoptimize_prompts(
             reflection_model=model_reference(asked),
             reflection_name="none" if reflection_model is None else model.name,
             reflection_simulated=model.simulated,
-            budget=with_proof(limits, len(splits.get("held_out", ()))),
+            budget=with_proof(limits, len(splits.get("held_out", ())), given=eval_data is not None),
             constraints=bounds,
             register=register,
             seed=options.seed,
@@ -115,7 +115,7 @@ async def aoptimize_prompts(
             adapters=enabling.enabled(),
             folder=str(Path.cwd()),
             holds_out=eval_data is None,
-            caps_proof=limits.proof is None,
+            caps_proof=limits.proof is None and eval_data is None,
         )
         record = registry.store.runs.create(config.to_json(), splits)
         return await carry_out(

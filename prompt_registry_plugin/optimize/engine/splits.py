@@ -25,6 +25,8 @@ _ENOUGH_FOR_VALIDATION = 30
 _MOST_HELD_OUT = 250
 # The test costs as much as the search at most, but even the smallest budget gets enough examples for a gain of 0.12.
 FEWEST_HELD_OUT = 30
+# Of examples that the user gives as `eval_data`, whatever the search costs. The others stay for `prove`.
+_MOST_GIVEN = 500
 
 
 def hold_out(train_data: Data | None, eval_data: Data | None, seed: int, budget: Budget) -> dict[str, list[Example]]:
@@ -66,9 +68,10 @@ def proof_rows(budget: Budget) -> int:
     return _MOST_HELD_OUT if budget.rollouts is None else min(_MOST_HELD_OUT, max(FEWEST_HELD_OUT, budget.rollouts // 2))
 
 
-def with_proof(budget: Budget, held_out: int) -> Budget:
-    """Return the budget with the rollouts that the test on `held_out` examples takes at most."""
-    return replace(budget, proof=2 * min(held_out, proof_rows(budget)) or None)
+def with_proof(budget: Budget, held_out: int, *, given: bool) -> Budget:
+    """Return the budget with the rollouts that the test on `held_out` examples takes at most; `given`: as `eval_data`."""
+    rows = _MOST_GIVEN if given and budget.proof is None else proof_rows(budget)
+    return replace(budget, proof=2 * min(held_out, rows) or None)
 
 
 def _share_held_out(rows: int, budget: Budget) -> float:
