@@ -10,6 +10,7 @@ from . import scorers as scorers
 from .errors import PromptRegistryError as PromptRegistryError
 from .errors import RunError as RunError
 from .errors import UserError as UserError
+from .evaluation.bound_target import target as target
 from .evaluation.compare import acompare as acompare
 from .evaluation.compare import compare as compare
 from .evaluation.comparison import Comparison as Comparison
@@ -20,7 +21,6 @@ from .evaluation.options import RunOptions as RunOptions
 from .evaluation.playground import atry_prompts as atry_prompts
 from .evaluation.playground import load_table as load_table
 from .evaluation.playground import try_prompts as try_prompts
-from .evaluation.variant import Variant as Variant
 from .frameworks.enabling import disable as disable
 from .frameworks.enabling import enable as enable
 from .frameworks.enabling import enabled as enabled

@@ -7,6 +7,7 @@
     │   ├── InvalidTemplate
     │   ├── InvalidFilter
     │   ├── InvalidExample
+    │   ├── NotPlainData          an answer, input or expectation that cannot be written as JSON data
     │   ├── InvalidScore          a scorer raised, or did not return a number
     │   ├── MissingVariable
     │   ├── InvalidVariable       a value that its variable's schema does not allow
@@ -61,6 +62,10 @@ class InvalidFilter(UserError, ValueError):
 
 class InvalidExample(UserError, ValueError):
     """A data row that the target or the scorers cannot use."""
+
+
+class NotPlainData(UserError, TypeError):
+    """An answer, input or expectation that has no plain form (JSON data)."""
 
 
 class InvalidScore(UserError):

@@ -247,18 +247,18 @@ def test_a_prompt_that_was_not_there_and_one_that_only_a_scorer_loads() -> None:
 
 
 def test_rows_alike_and_answers_that_json_does_not_hold() -> None:
-    """A row under two names is one rollout with two names; a tuple does not come back as a list."""
+    """A row under two names is one rollout with two names; a number that JSON does not hold is not kept."""
     twice = [pr.Example(ROWS[0]["inputs"], ROWS[0]["expectations"], name) for name in ("one", "two")]
     run(rows=twice)
     result = pr.evaluate(predict_fn=agent, data=twice, scorers=["exact_match"], options=OPTIONS)
     assert [rollout.example_id for rollout in result.rollouts] == ["one", "two"]
     assert run(rows=twice)[0] == []
 
-    def pair(q: str) -> Any:
+    def no_number(q: str) -> Any:
         calls.append(q)
-        return (q, q)
+        return (q, float("nan"))
 
-    assert len(run(pair)[0]) == len(run(pair)[0]) == 10
+    assert len(run(no_number)[0]) == len(run(no_number)[0]) == 10
 
 
 def test_a_helper_that_is_imported_late_counts_too(tmp_path: Path) -> None:

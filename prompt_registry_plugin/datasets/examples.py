@@ -12,10 +12,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidExample
+from prompt_registry_plugin.errors import InvalidExample, NotPlainData
 from prompt_registry_plugin.frozen import canonical_json, freeze
 from prompt_registry_plugin.masking import has_mask
 from prompt_registry_plugin.masking.forms import MARK
+from prompt_registry_plugin.plain.answers import answer_inside
+from prompt_registry_plugin.plain.data import is_plain, plain_data
+from prompt_registry_plugin.plain.fields import field_values
 from prompt_registry_plugin.records import Example, digest
 from prompt_registry_plugin.tracing.trace import Trace
 
@@ -42,9 +45,7 @@ def load_examples(data: Data, what: str = "data") -> list[Example]:
         rows = _read_table(data)
     if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         raise InvalidExample(f"{what} is a list of rows or the path of a JSON Lines file, not a {type(rows).__name__}")
-    examples = [
-        row if isinstance(row, Example) else _make_example(row, f"row {number} of {what}") for number, row in enumerate(rows, 1)
-    ]
+    examples = [_make_example(row, f"row {number} of {what}") for number, row in enumerate(rows, 1)]
     if not examples:
         raise InvalidExample(f"{what} has no rows")
     return examples
@@ -117,15 +118,20 @@ def _normalize(value: Any) -> Any:
 
 
 def _make_example(row: Any, where: str) -> Example:
+    if isinstance(row, Example):
+        return _plain_example(row, where)
     if isinstance(row, Trace):
         row = _row_from_trace(row, where)
-    if not isinstance(row, Mapping):
+    given = row if isinstance(row, Mapping) else field_values(row)
+    if given is None:
         raise InvalidExample(f"{where} is a mapping with 'inputs' and 'expectations', not {type(row).__name__}")
-    inputs, expectations = row.get("inputs"), row.get("expectations")
+    row = given
+    inputs, expectations = _plain_part(row.get("inputs"), where, "inputs"), row.get("expectations")
     if not isinstance(inputs, Mapping) or not inputs:
         raise InvalidExample(f"{where} has no 'inputs': a mapping of the target's arguments, such as {{'question': '…'}}")
     if expectations is None:
         expectations = {} if row.get("outputs") is None else {"expected_response": row["outputs"]}
+    expectations = _plain_part(expectations, where, "expectations")
     if not isinstance(expectations, Mapping):
         raise InvalidExample(f"'expectations' of {where} is a mapping, not {type(expectations).__name__}")
     try:
@@ -133,6 +139,27 @@ def _make_example(row: Any, where: str) -> Example:
     except (TypeError, ValueError) as error:
         raise InvalidExample(f"{where} is not JSON data: {error}") from error
     return Example(freeze(inputs), freeze(expectations))
+
+
+def _plain_example(example: Example, where: str) -> Example:
+    """Return an example whose inputs and expectations are JSON data: itself, if they are already."""
+    if is_plain(example.inputs) and is_plain(example.expectations):
+        return example
+    inputs = _plain_part(example.inputs, where, "inputs")
+    expectations = _plain_part(example.expectations, where, "expectations")
+    return Example(freeze(inputs), freeze(expectations), example.id)
+
+
+def _plain_part(part: Any, where: str, name: str) -> Any:
+    """Return inputs or expectations as JSON data. Raises `InvalidExample`, naming the object that has no plain form."""
+    try:
+        if name == "inputs":
+            return plain_data(part, name, is_input=True)
+        if isinstance(part, Mapping):  # what is expected is compared with answers, so it is read as one
+            return plain_data({key: answer_inside(item) for key, item in part.items()}, name)
+        return plain_data(part, name)
+    except NotPlainData as error:
+        raise InvalidExample(f"{where} is not JSON data: {error}") from error
 
 
 def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
@@ -170,7 +197,7 @@ def _read_table(data: Any) -> Iterable[Any]:
 
 def _row_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record of a table as a row with inputs and expectations; empty cells are left out."""
-    given = {str(name): value for name, value in record.items() if value is not None and value == value}  # NaN is not itself
+    given = {str(name): value for name, value in record.items() if not _is_empty(value)}
     inputs, expectations = _parse_mapping(given.pop("inputs", {})), _parse_mapping(given.pop("expectations", {}))
     for name, value in given.items():
         if name.startswith("expectations."):
@@ -184,6 +211,13 @@ def _row_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"inputs": {name: _python_value(value) for name, value in inputs.items()}, "expectations": expectations and {
         name: _python_value(value) for name, value in expectations.items()
     }}  # fmt: skip
+
+
+def _is_empty(value: Any) -> bool:
+    """Return whether a cell is empty: None, NaN or a missing value of pandas."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
 
 
 def _parse_mapping(value: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from prompt_registry_plugin.concurrency import blocking
 from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.comparison import Comparison
-from prompt_registry_plugin.evaluation.evaluate import aevaluate
+from prompt_registry_plugin.evaluation.evaluate import run_evaluation
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.scoring import Aggregation, scored_pairs
 from prompt_registry_plugin.evaluation.statistics import holm, paired_difference
@@ -67,7 +67,8 @@ async def acompare(
         raise UserError(f"{twice[0]!r} is compared twice")
     if not all(isinstance(plan.target, PromptAgent) for plan in plans):
         _warn_of_settings(prompts)
-    variants = [await _evaluate_variant(plan, examples, scorers, aggregation, options) for plan in plans]
+    announced: set[str] = set()
+    variants = [await _evaluate_variant(plan, examples, scorers, aggregation, options, announced) for plan in plans]
     return Comparison(_with_differences(variants), examples)
 
 
@@ -88,7 +89,12 @@ def _plan_variants(targets: Mapping[str, Any], prompts: Sequence[PromptChoice], 
 
 
 async def _evaluate_variant(
-    plan: _Plan, examples: Sequence[Example], scorers: Sequence[Any], aggregation: Aggregation | None, options: RunOptions
+    plan: _Plan,
+    examples: Sequence[Example],
+    scorers: Sequence[Any],
+    aggregation: Aggregation | None,
+    options: RunOptions,
+    announced: set[str],
 ) -> Variant:
     target, templates = plan.target, _templates_of(plan.prompts)
     if isinstance(target, PromptAgent):
@@ -98,9 +104,7 @@ async def _evaluate_variant(
         target = target.replace(prompt=reference, model=plan.model or None)
     elif plan.model:
         options = replace(options, arguments={**options.arguments, "model": plan.model})
-    result = await aevaluate(
-        predict_fn=target, data=examples, scorers=scorers, prompts=templates, aggregation=aggregation, options=options
-    )
+    result = await run_evaluation(target, examples, scorers, templates, aggregation, options, announced)
     return Variant(plan.name, result, prompt=_name_of(plan.prompts), model=plan.model)
 
 

@@ -16,6 +16,7 @@ from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
 from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Runner, cost_over, usage_over
 from prompt_registry_plugin.evaluation.scoring import Aggregation, scores_of
+from prompt_registry_plugin.evaluation.targets import describe_call
 from prompt_registry_plugin.moved import CalledModule
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
@@ -98,7 +99,9 @@ async def aevaluate(
 ) -> EvaluationResult:
     """Run `predict_fn` once on every row of `data`, and score each answer with every scorer.
 
-    `predict_fn` is a function of the row's inputs, an object of an installed framework, or `"module:name"`. `prompts` are templates by
+    `predict_fn` is a function of the row's inputs, an object of an installed framework, `"module:name"`, `"agent.py:name"`, or what
+    `target(…)` returned. Progress says first how a row becomes the call. Answers become plain data (JSON data) before they are scored:
+    models and dataclasses are mappings of their fields, messages are texts, and generators are collected. `prompts` are templates by
     prompt name that are used instead of the registry's. The aggregated score of a row is the mean of its scores, or what `aggregation`
     returns for them. A row on which the target raises is a failed rollout with a score of 0, never a scored text; so is one on which a
     prompt was used without its template in another thread or process. A row that is routed elsewhere is scored like any other. A row
@@ -107,9 +110,22 @@ async def aevaluate(
     Raises `InvalidExample` before anything is run, `InvalidScore` after the first rollout, `TargetFailed` when the first three
     fail, and `PromptNotRendered` when one of `prompts` was rendered on no row.
     """
-    options = options or RunOptions()
-    examples = examples_of(data)
-    candidate = Candidate(dict(prompts or {}))
+    return await run_evaluation(
+        predict_fn, examples_of(data), scorers, prompts or {}, aggregation, options or RunOptions(), set()
+    )
+
+
+async def run_evaluation(
+    predict_fn: Any,
+    examples: Sequence[Example],
+    scorers: Sequence[Any],
+    prompts: Mapping[str, Template],
+    aggregation: Aggregation | None,
+    options: RunOptions,
+    announced: set[str],
+) -> EvaluationResult:
+    """Do what `aevaluate` does. Progress says how a row becomes the call, unless the line is in `announced`, to which it is added."""
+    candidate = Candidate(dict(prompts))
     registry = current_registry()
     with Runner(
         predict_fn,
@@ -121,7 +137,9 @@ async def aevaluate(
         runner.check(examples, "data")
         cache = None if options.cache is None else RolloutCache(registry, options, predict_fn, runner.scorers, aggregation)
         with default_progress(options.on_event) as on_event:
-            rollouts = await run_all(runner, candidate, examples, on_event, cache)
+            line = describe_call(runner.target, examples[0].inputs)
+            rollouts = await run_all(runner, candidate, examples, on_event, cache, "" if line in announced else line)
+            announced.add(line)
     return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
 
 
@@ -129,13 +147,21 @@ evaluate = blocking(aevaluate)
 
 
 async def run_all(
-    runner: Runner, candidate: Candidate, examples: Sequence[Example], on_event: OnEvent, cache: RolloutCache | None
+    runner: Runner,
+    candidate: Candidate,
+    examples: Sequence[Example],
+    on_event: OnEvent,
+    cache: RolloutCache | None,
+    announcement: str = "",
 ) -> list[Rollout]:
-    """Return one rollout for each example, in order; those that are cached are not run again. Raises as `aevaluate` does."""
+    """Return one rollout for each example, in order; those that are cached are not run again. Raises as `aevaluate` does.
+
+    `announcement` is the text of the first event.
+    """
     total, done, scored, score = len(examples), 0, 0, 0.0
     rollouts: list[Rollout | None] = [None] * total if cache is None else cache.find(candidate, examples)
     left = [i for i, rollout in enumerate(rollouts) if rollout is None]
-    on_event(Event("started", "evaluate", 0, total))
+    on_event(Event("started", "evaluate", 0, total, text=announcement))
 
     def count(rollout: Rollout) -> None:
         nonlocal done, scored, score

@@ -16,6 +16,7 @@ from prompt_registry_plugin.evaluation.remote_work import RemoteWork
 from prompt_registry_plugin.evaluation.scoring import Aggregation, ScorerTimeout, Verdict, mean_of, resolve_scorers, score_answer
 from prompt_registry_plugin.evaluation.targets import resolve_target
 from prompt_registry_plugin.frozen import canonical_json
+from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts.context import lost_context_error, recording, rollout_scope
 from prompt_registry_plugin.protocols import Executor, Scorer, Target
@@ -189,7 +190,7 @@ class Runner:
 
         with rollout_scope(candidate.templates, example.inputs, self._formats) as scope:
             try:
-                outputs = await self._retry(attempt)
+                outputs = answer_data(await self._retry(attempt))
             except asyncio.CancelledError as caught:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -258,7 +259,7 @@ class _Call:
     """What the target did on one example, over all attempts."""
 
     outputs: Any
-    """The answer of the last attempt; None if it raised."""
+    """The answer of the last attempt as JSON data; None if it raised."""
     error: str | None
     """The error of the last attempt."""
     traces: Sequence[TraceRecorder]

@@ -6,16 +6,19 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.concurrency import ContextPool, signature_of
+from prompt_registry_plugin.concurrency import ContextPool
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.evaluation.bound_target import BoundTarget
+from prompt_registry_plugin.evaluation.file_modules import object_in_file
+from prompt_registry_plugin.evaluation.function_target import FunctionTarget as FunctionTarget
+from prompt_registry_plugin.frameworks.calls import CallSettings
 from prompt_registry_plugin.masking import holds_secrets
 from prompt_registry_plugin.moved import current_place
 from prompt_registry_plugin.plugins import PluginManager
@@ -27,71 +30,54 @@ _OURS = ("prompt_registry_plugin.models.", "prompt_registry_plugin.scorers", "pr
 _GUARD = re.compile(r"if\s+__name__\s*==")
 
 
-class FunctionTarget:
-    """A function, or coroutine function, that is called with the inputs of an example as keywords."""
-
-    def __init__(self, function: Callable[..., Any], pool: ContextPool, arguments: Mapping[str, Any] = EMPTY) -> None:
-        self._function = function
-        self._arguments = dict(arguments)
-        self._pool = pool
-        self._signature = signature_of(function)
-        self.name = getattr(function, "__qualname__", repr(function))
-
-    async def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        """Return the function's answer. A plain function runs in a thread of the pool, which keeps the context."""
-        if inspect.iscoroutinefunction(self._function):
-            return await self._function(**self._call_arguments(inputs))
-        answer = await self._pool.run(partial(self._function, **self._call_arguments(inputs)))
-        return await answer if inspect.isawaitable(answer) else answer
-
-    def check(self, inputs: Mapping[str, Any]) -> str | None:
-        """Return why the function cannot be called with these inputs, or None."""
-        if self._signature is None:
-            return None
-        try:
-            self._signature.bind(**self._call_arguments(inputs))
-        except TypeError as error:
-            return f"{self.name}{self._signature} {error}; the row has {', '.join(map(repr, self._call_arguments(inputs)))}"
-        return None
-
-    def _call_arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the function is called with. Arguments replace inputs: a recorded example may hold another model."""
-        return {**inputs, **self._arguments}
-
-
 def resolve_target(predict_fn: Any, pool: ContextPool, plugins: PluginManager, arguments: Mapping[str, Any] = EMPTY) -> Target:
-    """Return the target for a function, a framework's object, or a string `"package.module:name"`. Raises `UserError` for others.
+    """Return the target for a function, a framework's object, what `target(…)` returned, or a string `"package.module:name"`.
 
-    A function gets `arguments` in addition to the inputs of each example.
+    A function gets `arguments` in addition to the inputs of each example. Raises `UserError` for any other object.
     """
     obj = import_object(predict_fn) if isinstance(predict_fn, str) else predict_fn
+    settings = None
+    if isinstance(obj, BoundTarget):
+        settings, obj = obj.settings, import_object(obj.agent) if isinstance(obj.agent, str) else obj.agent
     if arguments and (not inspect.isroutine(obj) or isinstance(obj, Target)):
         raise UserError(f"RunOptions(arguments=…) needs a function as predict_fn, not {obj!r:.80}.")
-    if isinstance(obj, Target) and not inspect.isclass(obj):
-        return obj
-    found: Target | None = plugins.hook.prompt_registry_as_target(obj=obj)
+    found: Target | None = (
+        obj if isinstance(obj, Target) and not inspect.isclass(obj) else plugins.hook.prompt_registry_as_target(obj=obj)
+    )
     if found is not None:
-        return found
+        return found if settings is None else _with_settings(found, settings)
     if callable(obj) and not inspect.isclass(obj):
-        return FunctionTarget(obj, pool, arguments)
+        return FunctionTarget(obj, pool, arguments, settings)
     raise UserError(
         f"predict_fn is a function, an object of an installed framework, or 'module:name', not {type(obj).__name__} {obj!r:.80}"
     )
 
 
+def _with_settings(found: Target, settings: CallSettings) -> Target:
+    """Return a target that is called with these settings. Raises `UserError` if it takes none."""
+    take = getattr(found, "with_settings", None)
+    if take is None:
+        raise UserError(f"{found.name} takes no deps, input or config: pass it as predict_fn without target(…).")
+    made: Target = take(settings)
+    return made
+
+
+def describe_call(found: Target, inputs: Mapping[str, Any]) -> str:
+    """Return how a row becomes the call of a target, as one line for people."""
+    describe = getattr(found, "describe", None)
+    return str(describe(inputs)) if describe is not None else f"calls {found.name}({', '.join(inputs)})"
+
+
 def import_object(reference: str) -> Any:
-    """Return the object that `"package.module:name"` or `"package.module:Class{arguments}"` names.
+    """Return the object that `"package.module:name"`, `"folder/file.py:name"` or `"package.module:Class{arguments}"` names.
 
     A reference that an earlier version stored is found where its module is now (`moved`). Raises `UserError` when nothing can be
     imported by that name, and when a class would be called that is not marked for it (`recipes`).
     """
-    module_name, colon, path = reference.partition(":")
-    if not colon or not module_name or not path:
-        raise UserError(f"cannot read {reference!r}: write 'package.module:name'")
-    path, brace, recipe = path.partition("{")
+    module_name, path, brace, recipe = _split_reference(reference)
     try:
         with _working_directory_first():
-            found = _named_object(module_name, path)
+            found = object_in_file(Path(module_name), path) if module_name.endswith(".py") else _named_object(module_name, path)
     except Exception as error:  # whatever the user's module does when it is imported
         raise UserError(f"cannot import {reference!r}: {type(error).__name__}: {error}") from error
     if not brace:
@@ -104,6 +90,15 @@ def import_object(reference: str) -> Any:
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"cannot make {reference!r}: {error}") from error
+
+
+def _split_reference(reference: str) -> tuple[str, str, str, str]:
+    """Return (module or file, path of names, "{" or nothing, the rest of a recipe). Raises `UserError`."""
+    head, brace, recipe = reference.partition("{")
+    module_name, colon, path = head.rpartition(":") if ".py:" in head else head.partition(":")
+    if not colon or not module_name or not path:
+        raise UserError(f"cannot read {reference!r}: write 'package.module:name' or 'folder/file.py:name'")
+    return module_name, path, brace, recipe
 
 
 @contextmanager
@@ -127,8 +122,10 @@ def check_reference(reference: str) -> None:
     Nothing is called. Modules of Python and of installed packages are refused before they are imported; so is a name in a
     module of the project that is bound to something of those.
     """
-    module_name, _, path = reference.partition(":")
-    path, brace, _ = path.partition("{")
+    module_name, path, brace, _ = _split_reference(reference)
+    if module_name.endswith(".py"):
+        _check_file(reference, Path(module_name), path)
+        return
     module_name, first = current_place(module_name, path.split(".")[0])
     path = ".".join([first, *path.split(".")[1:]])
     reason = _foreign_module(module_name)
@@ -150,6 +147,20 @@ def check_reference(reference: str) -> None:
     home = getattr(found, "__module__", None) or ""
     is_code = inspect.isroutine(found) or inspect.isclass(found)
     if inspect.ismodule(found) or (is_code and _foreign_module(home)):
+        raise UserError(f"The database names {reference!r} as code to call, which is not defined in your project.")
+
+
+def _check_file(reference: str, file: Path, path: str) -> None:
+    """Raise `UserError` unless a file that a database names is in the working directory, and the object is defined in the project."""
+    place = file.resolve()
+    if not place.is_relative_to(Path.cwd().resolve()) or {"site-packages", "dist-packages"} & set(place.parts):
+        raise UserError(f"The database names {reference!r} as code to call, which is not in the working directory.")
+    try:
+        found = object_in_file(place, path)
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise UserError(f"cannot import {reference!r}: {type(error).__name__}: {error}") from error
+    home = getattr(found, "__module__", None) or ""
+    if inspect.ismodule(found) or ((inspect.isroutine(found) or inspect.isclass(found)) and home and _foreign_module(home)):
         raise UserError(f"The database names {reference!r} as code to call, which is not defined in your project.")
 
 

@@ -19,6 +19,7 @@ from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
 from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.frameworks.serving import serve_adopted, serve_adopted_description, serve_adopted_values
 from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder, final_texts
+from prompt_registry_plugin.prompts.messages import user_text as user_text  # adapters import it from here
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import EMPTY, Role, Template
 from prompt_registry_plugin.registry.current import current_registry, opened_registry
@@ -134,19 +135,6 @@ def values_of(context: object) -> dict[str, Any]:
     if is_dataclass(context) and not isinstance(context, type):
         return {field.name: getattr(context, field.name) for field in fields(context) if hasattr(context, field.name)}
     return {key: value for key, value in getattr(context, "__dict__", {}).items() if not key.startswith("_")}
-
-
-_TEXT_KEYS = ("input", "prompt", "message", "question", "query", "text", "user_prompt")
-
-
-def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """Return the user message among the inputs of an example, and the other inputs. The message is None if it is not clear which it is."""
-    names = [name for name in _TEXT_KEYS if isinstance(inputs.get(name), str)]
-    if not names and len(inputs) == 1:
-        names = [name for name, value in inputs.items() if isinstance(value, str)]
-    if not names:
-        return None, dict(inputs)
-    return str(inputs[names[0]]), {name: value for name, value in inputs.items() if name != names[0]}
 
 
 def text_from(prompt: PromptVersion, context: object, values: Mapping[str, Any] = EMPTY) -> str:

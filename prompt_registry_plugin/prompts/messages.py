@@ -1,4 +1,4 @@
-"""Chat messages, as dictionaries or a framework's objects, as readable text."""
+"""Chat messages, as dictionaries or a framework's objects, as readable text; and the user's message among the values of a row."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ def blocks_of(message: Any) -> list[str]:
     return [
         text for part in content if (text := part.get("text") if isinstance(part, Mapping) else part) and isinstance(text, str)
     ]
+
+
+_USER_KEYS = ("input", "prompt", "message", "question", "query", "text", "user_prompt")
+
+
+def user_key(inputs: Mapping[str, Any], *, only: bool = True) -> str | None:
+    """Return the name of the user's message among the inputs of an example; None if it is not clear which it is.
+
+    It is a text of a usual name, such as `question`, or with `only` the one input that there is.
+    """
+    names = [name for name in _USER_KEYS if isinstance(inputs.get(name), str)]
+    if not names and only and len(inputs) == 1:
+        names = [name for name, value in inputs.items() if isinstance(value, str)]
+    return names[0] if names else None
+
+
+def user_text(inputs: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Return the user message among the inputs of an example, and the other inputs. The message is None if it is not clear which it is."""
+    key = user_key(inputs)
+    if key is None:
+        return None, dict(inputs)
+    return str(inputs[key]), {name: value for name, value in inputs.items() if name != key}

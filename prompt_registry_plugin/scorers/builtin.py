@@ -10,27 +10,23 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidExample, InvalidScore, PluginError, UserError
+from prompt_registry_plugin.errors import InvalidExample, InvalidScore, NotPlainData, PluginError, UserError
+from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.moved import forward_old_names
+from prompt_registry_plugin.plain.answers import answer_data
+from prompt_registry_plugin.plain.messages import named_call
 from prompt_registry_plugin.recipes import with_recipe
-from prompt_registry_plugin.records import Feedback, Item
+from prompt_registry_plugin.records import EMPTY, Feedback, Item
+from prompt_registry_plugin.scorers.comparing import answer_text, is_structure_beside_text, same_value, text_beside
 from prompt_registry_plugin.scorers.scorer import scorer
 from prompt_registry_plugin.tracing.trace import Trace
 
+_TWO_FORMS = "One is a text and the other a structure: expect the fields of the answer by their names, or answer with a text."
 _NEGATIVE = re.compile(r"-\d")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")
-
-
-def answer_text(value: Any) -> str:
-    """Return an answer as text: a string as it is, other values as JSON."""
-    if isinstance(value, str):
-        return value
-    try:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-    except (TypeError, ValueError):  # keys of several kinds, or a circle
-        return repr(value)
 
 
 def words_of(value: Any) -> list[str]:
@@ -49,9 +45,12 @@ def _strip_punctuation(word: str) -> str:
 
 
 def same_words(one: Any, other: Any) -> bool:
-    """Return whether two answers have the same words. If they have none, return whether they are the same text."""
+    """Return whether two answers have the same words, or are the same value. If they have no words, whether they are the same text."""
+    if same_value(one, other):
+        return True
+    one, other = text_beside(one, other), text_beside(other, one)
     mine, theirs = words_of(one), words_of(other)
-    return mine == theirs if mine or theirs else answer_text(one).strip() == answer_text(other).strip()
+    return mine == theirs if mine or theirs else one.strip() == other.strip()
 
 
 def require_expected(expectations: Mapping[str, Any], name: str) -> Any:
@@ -77,8 +76,8 @@ def exact_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """
     if "expected_response" in expectations:
         pairs = {"answer": (expectations["expected_response"], outputs)}
-    elif isinstance(outputs, Mapping) and (shared := [key for key in expectations if key in outputs]):
-        pairs = {key: (expectations[key], outputs[key]) for key in shared}
+    elif (fields := _fields_of(outputs)) and (shared := [key for key in expectations if key in fields]):
+        pairs = {key: (expectations[key], fields[key]) for key in shared}
     else:
         raise InvalidExample(
             "exact_match needs expectations['expected_response'], or expectations named like the answer's fields"
@@ -88,9 +87,25 @@ def exact_match(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
 
 
 def _compare_field(key: str, wanted: Any, got: Any) -> Item:
-    ok = str(wanted).strip() == str(got).strip()
+    ok = same_value(wanted, got)
     said = f"{key} is {wanted!r}" if ok else f"{key} should be {wanted!r} but was {got!r}"
+    if not ok and is_structure_beside_text(wanted, got):
+        said += f". {_TWO_FORMS}"
+        warn_once(f"exact_match compares {_kind(wanted)} with {_kind(got)}. {_TWO_FORMS}", "exact_match of two forms")
     return Item(said, ok, key=f"{key}={wanted}")
+
+
+def _fields_of(outputs: Any) -> Mapping[str, Any]:
+    """Return the fields of an answer, whatever object has them; none if it is not a structure."""
+    try:
+        found = answer_data(outputs)
+    except NotPlainData:
+        return EMPTY
+    return found if isinstance(found, Mapping) else EMPTY
+
+
+def _kind(value: Any) -> str:
+    return "a text" if isinstance(value, str) else f"a structure ({', '.join(value) if isinstance(value, Mapping) else 'a list'})"
 
 
 @scorer
@@ -129,15 +144,14 @@ def json_equal(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
         got = _parse_json(outputs)
     except ValueError as error:
         return Feedback(0.0, [Item(f"the answer is not JSON: {error}", False, key="json")])
-    return _verdict(
-        json.dumps(wanted, sort_keys=True) == json.dumps(got, sort_keys=True), f"equal {answer_text(wanted)}", outputs, "json"
-    )
+    return _verdict(same_value(wanted, got), f"equal {answer_text(wanted)}", outputs, "json")
 
 
 @scorer
 def token_f1(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     """Score the F1 measure of the words that the answer and the expected answer share."""
     wanted = require_expected(expectations, "token_f1")
+    wanted, outputs = text_beside(wanted, outputs), text_beside(outputs, wanted)
     score = shared_words(words_of(wanted), words_of(outputs))
     return Feedback(score, rationale=None if score == 1 else f"expected {answer_text(wanted)!r}, got {answer_text(outputs)!r}")
 
@@ -150,7 +164,8 @@ def edit_similarity(outputs: Any, expectations: Mapping[str, Any]) -> Feedback:
     except ImportError as error:
         raise PluginError("rapidfuzz is not installed: pip install 'prompt-registry-plugin[scorers]'") from error
     wanted = require_expected(expectations, "edit_similarity")
-    score = Levenshtein.normalized_similarity(answer_text(wanted), answer_text(outputs))
+    wanted, outputs = text_beside(wanted, outputs), text_beside(outputs, wanted)
+    score = 1.0 if same_value(wanted, outputs) else Levenshtein.normalized_similarity(wanted, outputs)
     return Feedback(score, rationale=None if score == 1 else f"expected {answer_text(wanted)!r}, got {answer_text(outputs)!r}")
 
 
@@ -308,6 +323,8 @@ class ToolCalls:
             raise InvalidExample(f"{self.name} needs expectations['expected_tools']")
         wanted = [tool if isinstance(tool, Mapping) else {"name": tool} for tool in expectations["expected_tools"]]
         made = [{"name": span.name, "arguments": span.attributes.get("inputs")} for span in trace.spans if span.kind == "tool"]
+        if not made:  # the answer is the tool call: the agent leaves it to its caller
+            made = _answered_calls(outputs)
         same = _count_in_order(wanted, made) if self._ordered else _count_in_any_order(wanted, made)
         names, called = Counter(tool["name"] for tool in wanted), Counter(tool["name"] for tool in made)
         items = [Item(f"tool {name} should be called", called[name] >= n, key=f"tool {name}") for name, n in names.items()]
@@ -316,8 +333,15 @@ class ToolCalls:
         return Feedback(same / longest if longest else 1.0, items)
 
 
+def _answered_calls(outputs: Any) -> list[dict[str, Any]]:
+    """Return the tool calls in an answer, each with its name and arguments."""
+    found = outputs.get("tool_calls") if isinstance(outputs, Mapping) else outputs
+    calls = found if isinstance(found, list) else [found]
+    return [call for each in calls if isinstance(each, Mapping) and (call := named_call(each)) is not None]
+
+
 def _matches_tool(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    return wanted["name"] == made["name"] and ("arguments" not in wanted or wanted["arguments"] == made["arguments"])
+    return wanted["name"] == made["name"] and ("arguments" not in wanted or same_value(wanted["arguments"], made["arguments"]))
 
 
 def _count_in_order(wanted: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> int:
@@ -349,14 +373,14 @@ def _verdict(ok: bool, wanted: str, got: Any, key: str) -> Feedback:
 def _parse_json(value: Any) -> Any:
     """Return a value as JSON data; a string is parsed, without a Markdown fence around it. Raise `ValueError` if invalid."""
     if not isinstance(value, str):
-        return json.loads(json.dumps(value, default=str))
+        return answer_data(value)
     fenced = re.search(r"```(?:json)?\s*\n(.*?)```", value, re.S)
     return json.loads(fenced[1] if fenced else value)
 
 
 def _last_number(value: Any) -> float | None:
     """Return the last number in an answer, or None."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return float(value)
     found = _NUMBER.findall(answer_text(value))
     return float(found[-1].replace(",", "")) if found else None

@@ -11,7 +11,8 @@ from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
-from prompt_registry_plugin.scorers.builtin import answer_text, require_expected, same_words, shared_words, words_of
+from prompt_registry_plugin.scorers.builtin import require_expected, same_words, shared_words, words_of
+from prompt_registry_plugin.scorers.comparing import answer_text, text_beside
 
 _VERDICT = re.compile(r"^\W*(yes|no)\b[\s:.,;-]*(.*)", re.I | re.S)
 
@@ -38,7 +39,7 @@ class Equivalence:
             pairs = {key: (value, outputs.get(key)) for key, value in said_before.items()}
         scores, items = [], []
         for key, (wanted, got) in pairs.items():
-            score, why = await self._compare(answer_text(wanted), answer_text(got))
+            score, why = await self._compare(wanted, got)
             said = (
                 f"{key} is {answer_text(got)!r}"
                 if score == 1
@@ -48,10 +49,11 @@ class Equivalence:
             items.append(Item(f"{said}. {why}" if why else said, score == 1, key=f"{key}={answer_text(wanted)}"[:80]))
         return Feedback(sum(scores) / len(scores), items)
 
-    async def _compare(self, wanted: str, got: str) -> tuple[float, str]:
-        """Return the score of two texts, and the reason of the judge."""
+    async def _compare(self, wanted: Any, got: Any) -> tuple[float, str]:
+        """Return the score of two values, and the reason of the judge."""
         if same_words(wanted, got):
             return 1.0, ""
+        wanted, got = text_beside(wanted, got), text_beside(got, wanted)
         if self._model is None:
             return shared_words(words_of(wanted), words_of(got)), ""
         answer = (await ask(self._model, _question(wanted, got))).text

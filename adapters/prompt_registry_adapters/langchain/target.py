@@ -6,31 +6,60 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.runnables import Runnable
 
-from prompt_registry_plugin.errors import ModelUnavailable
+from prompt_registry_plugin.errors import ModelUnavailable, UserError
+from prompt_registry_plugin.frameworks.calls import CallSettings
 from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
 
 
 class RunnableTarget:
-    """A chain that is given a row's inputs as its input."""
+    """A chain that is given a row's inputs as its input. A chat model, or a chain that begins with one, is given the row's text."""
 
-    def __init__(self, runnable: Runnable[Any, Any]) -> None:
+    def __init__(self, runnable: Runnable[Any, Any], settings: CallSettings | None = None) -> None:
         self._runnable = runnable
+        self._settings = settings or CallSettings()
         self.name = runnable.get_name()
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The chain's answer."""
-        return await self._runnable.ainvoke(dict(inputs))
+        takes_input = self._settings.input is not None or self._begins_with_model
+        given = await self._settings.input_of(inputs) if takes_input else dict(inputs)
+        config: Any = await self._settings.config_of(inputs)
+        return await self._runnable.ainvoke(given, config or None)
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Why the chain cannot take these inputs, or None."""
-        if missing := sorted(self._needs - inputs.keys()):
+        if problem := self._settings.check(inputs):
+            return problem
+        if self._settings.input is None and self._begins_with_model and self._settings.key_of(inputs) is None:
+            return f"{self.name} needs a text: a row with one value, or 'input'; or pass target(model, input='…')"
+        if self._settings.input is None and (missing := sorted(self._needs - inputs.keys())):
             return f"{self.name} needs {missing[0]!r}"
         return None
+
+    def describe(self, inputs: Mapping[str, Any]) -> str:
+        """How a row becomes the call."""
+        takes_input = self._settings.input is not None or self._begins_with_model
+        given = self._settings.describe_input(inputs) if takes_input else f"{{{', '.join(inputs)}}}"
+        return f"calls {self.name}.ainvoke({given}){' with config' if self._settings.config is not None else ''}"
+
+    def with_settings(self, settings: CallSettings) -> RunnableTarget:
+        """The same chain, called as `target(…)` says."""
+        if settings.deps is not None:
+            raise UserError(f"{self.name} is a Runnable, which takes no deps; pass input=… or config=….")
+        return RunnableTarget(self._runnable, settings)
+
+    @cached_property
+    def _begins_with_model(self) -> bool:
+        """Whether what gets the input is a model."""
+        first: Any = self._runnable
+        while (inner := getattr(first, "first", None) or getattr(first, "bound", None)) is not None:
+            first = inner
+        return isinstance(first, BaseLanguageModel)
 
     @cached_property
     def _needs(self) -> frozenset[str]:
