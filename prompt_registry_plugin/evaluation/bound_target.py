@@ -19,7 +19,7 @@ class BoundTarget:
     """What its calls get."""
 
 
-def target(agent: Any, *, deps: Any = None, context: Any = None, input: Any = None, config: Any = None) -> BoundTarget:  # noqa: A002
+def target(agent: Any, *, deps: Any = None, context: Any = None, input: Any = None, config: Any = None) -> BoundTarget:
     """Return `agent` as a `predict_fn` with dependencies, another input, or a framework's configuration.
 
     `agent` is a function, a framework's object, or a string such as `"app.agents:support"` or `"agent.py:support"`.

@@ -13,7 +13,10 @@ from prompt_registry_plugin.records import digest
 
 
 def object_in_file(file: Path, path: str) -> Any:
-    """Return the object at `path`, such as `agent` or `Agents.support`, in a Python file. Raises as `load_file` does, and `AttributeError`."""
+    """Return the object at `path`, such as `agent` or `Agents.support`, in a Python file.
+
+    Raises `AttributeError`, and as `load_file` does.
+    """
     found: Any = load_file(file)
     for part in path.split("."):
         found = getattr(found, part)

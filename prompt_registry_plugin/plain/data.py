@@ -149,11 +149,12 @@ def _number(value: decimal.Decimal | fractions.Fraction) -> int | float | str:
     """Return a number that is exactly this one, or its text."""
     if isinstance(value, decimal.Decimal) and not value.is_finite():
         return str(value)
-    if value == int(value) and abs(value) < 2**53:
-        return int(value)
+    whole = int(value)
+    if value == whole and abs(whole) < 2**53:
+        return whole
     near = float(value)
-    exact = decimal.Decimal(repr(near)) if isinstance(value, decimal.Decimal) else fractions.Fraction(near)
-    return near if exact == value else str(value)
+    is_exact = decimal.Decimal(repr(near)) == value if isinstance(value, decimal.Decimal) else fractions.Fraction(near) == value
+    return near if is_exact else str(value)
 
 
 def _time_or_text(value: Any) -> Any:
@@ -237,7 +238,7 @@ def _by_method(value: Any) -> Any:
             return _NOTHING if found is value else found
     if callable(getattr(type(value), "keys", None)) and hasattr(type(value), "__getitem__"):  # a row of a database
         return {key: value[key] for key in value.keys()}  # noqa: SIM118  such a row iterates over its values
-    if _TEXT_NAMES.search(type(value).__name__) and type(value).__str__ is not object.__str__:
+    if _TEXT_NAMES.search(type(value).__name__) and "__str__" in {name for base in type(value).__mro__[:-1] for name in vars(base)}:
         return str(value)
     return _NOTHING
 

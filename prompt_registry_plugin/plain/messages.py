@@ -207,7 +207,7 @@ def _calls_of(message: Any) -> list[Any]:
 
 def _tool_call(value: Any) -> dict[str, Any] | None:
     """Return a tool call, if this is certainly one."""
-    if isinstance(value, Mapping | Sequence) or isinstance(value, type):
+    if isinstance(value, Mapping | Sequence | type):
         return None
     origin = _origin(value)
     if origin == "pydantic_ai":
@@ -235,7 +235,7 @@ def _named_call(call: Any) -> dict[str, Any] | None:
     name = _get(inner, "name") or _get(inner, "tool_name")
     if not isinstance(name, str):
         return None
-    given = next((found for key in ("arguments", "args", "input") if (found := _get(inner, key)) is not None), {})
+    given: Any = next((found for key in ("arguments", "args", "input") if (found := _get(inner, key)) is not None), {})
     return {"name": name, "arguments": read_arguments(given)}
 
 

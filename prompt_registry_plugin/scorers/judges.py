@@ -14,7 +14,7 @@ from prompt_registry_plugin.models.resolve import ask, resolve_model
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback, Item
-from prompt_registry_plugin.scorers.builtin import answer_text
+from prompt_registry_plugin.scorers.comparing import answer_text
 from prompt_registry_plugin.tracing.trace import Trace
 
 _YES, _NO = {"yes", "true", "pass", "passed"}, {"no", "false", "fail", "failed"}
