@@ -88,7 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
         listed: Events = events(whole, body)
         if "break" in json.dumps(body):
             listed = [*listed[: len(listed) // 2], ("error", {"error": {"message": "it broke", "code": 500}})]
-        lines = [(f"event: {name}\n" if name else "") + f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for name, d in listed]
+        lines = [
+            (f"event: {name}\n" if name else "") + f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for name, d in listed
+        ]
         self._send(200, "text/event-stream", "".join(lines))
 
     def _send(self, status: int, kind: str, text: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from prompt_registry_plugin.errors import InvalidTemplate, PromptRegistryError
 from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.frameworks.serving import serve_adopted, serve_adopted_description, serve_adopted_values
-from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder, final_texts
+from prompt_registry_plugin.prompts.context import Place, current_override, current_recorder, final_texts, is_observed
 from prompt_registry_plugin.prompts.messages import user_text as user_text  # adapters import it from here
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import EMPTY, Role, Template
@@ -29,7 +29,7 @@ from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 def is_active() -> bool:
     """Whether rendering a prompt here may mean anything to us: an override, a recording, or an adopted text."""
-    return current_override() is not None or current_recorder() is not None or has_adopted()
+    return is_observed() or has_adopted()
 
 
 def has_adopted() -> bool:

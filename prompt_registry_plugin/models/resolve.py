@@ -65,9 +65,7 @@ def _as_is(messages: Sequence[Mapping[str, Any]]) -> AbstractContextManager[None
     return send_as_is(text for message in messages for text in blocks_of(message))
 
 
-async def _stream_as_is(
-    pieces: AsyncIterator[str | Usage], messages: Sequence[Mapping[str, Any]]
-) -> AsyncIterator[str | Usage]:
+async def _stream_as_is(pieces: AsyncIterator[str | Usage], messages: Sequence[Mapping[str, Any]]) -> AsyncIterator[str | Usage]:
     """Yield the pieces, each read as `ask` reads an answer; what the consumer does between them is not affected."""
     while True:
         with _as_is(messages):

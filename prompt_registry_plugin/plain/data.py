@@ -238,7 +238,9 @@ def _by_method(value: Any) -> Any:
             return _NOTHING if found is value else found
     if callable(getattr(type(value), "keys", None)) and hasattr(type(value), "__getitem__"):  # a row of a database
         return {key: value[key] for key in value.keys()}  # noqa: SIM118  such a row iterates over its values
-    if _TEXT_NAMES.search(type(value).__name__) and "__str__" in {name for base in type(value).__mro__[:-1] for name in vars(base)}:
+    if _TEXT_NAMES.search(type(value).__name__) and "__str__" in {
+        name for base in type(value).__mro__[:-1] for name in vars(base)
+    }:
         return str(value)
     return _NOTHING
 

@@ -4,9 +4,12 @@ The **override** holds candidate templates by prompt name. The **recorder** coll
 thread and for everything started with a copy of its context: asyncio tasks, the executors of LangChain and LangGraph, and the
 pools of this package. So hundreds of candidates are evaluated in one process without affecting each other.
 
-A bare `threading.Thread`, a standard-library pool or `loop.run_in_executor` loses the context. The stored prompt is then used
-instead of the candidate. To detect this, renders are counted by name, and an override that was never rendered is an error. In a rollout
-it is one if the prompt was used without the override meanwhile (`lost_contexts`); else the row went elsewhere.
+A bare `threading.Thread`, a standard-library pool or `loop.run_in_executor` loses the context, unless `enable()` carries it (`threads`).
+The stored prompt is then used instead of the candidate. To detect this, renders are counted by name, and an override that was never
+rendered is an error. In a rollout it is one if the prompt was used without the override meanwhile (`lost_contexts`); else the row went
+elsewhere.
+
+Both end with their block: a thread or task that outlives it sees neither (`scopes`).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 from prompt_registry_plugin.errors import PromptNotRendered
 from prompt_registry_plugin.prompts import lost_contexts
 from prompt_registry_plugin.records import EMPTY, SpanKind, Template, TemplateFormat
+from prompt_registry_plugin.scopes import ScopedVar
 from prompt_registry_plugin.templates import CompiledTemplate, compile_template
 
 P = ParamSpec("P")
@@ -29,8 +33,9 @@ R = TypeVar("R")
 RecorderT = TypeVar("RecorderT", bound="Recorder")
 
 LIKELY_CAUSES = (
-    "likely causes: the agent ran in a bare thread or executor, which loses the context (use asyncio tasks, asyncio.to_thread or "
-    "prompt_registry_plugin.in_context); the text was rendered before the run, at import or construction; "
+    "likely causes: the agent ran in a bare thread or executor, which loses the context (enable() carries it into threads and pools; "
+    "for a worker that is fed by a queue, use prompt_registry_plugin.in_context); "
+    "the text was rendered before the run, at import or construction; "
     "the framework's adapter is not enabled (enable()); or an answer came from a cache"
 )
 
@@ -147,6 +152,8 @@ class Override:
     """The override of the enclosing block, or None."""
     watch: lost_contexts.Watch | None = None
     """The rollout that the block is, or None."""
+    is_over: bool = False
+    """Whether its block has ended. A block inside of it that lives on, in a thread or task of its own, no longer sees it."""
     _renders: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -158,14 +165,14 @@ class Override:
 
     def find(self, name: str) -> CompiledTemplate | None:
         """Return the template that replaces prompt `name` here, or None if it is not overridden."""
-        template = self.templates.get(name)
+        template = None if self.is_over else self.templates.get(name)
         if template is None and self.outer is not None:
             return self.outer.find(name)
         return template
 
     def count(self, name: str) -> None:
         """Count a render, also in the enclosing overrides of that prompt: it was reached, and an inner override is intended."""
-        if name in self.templates:
+        if name in self.templates and not self.is_over:
             with self._lock:
                 self._renders[name] += 1
             if self.watch is not None:
@@ -178,11 +185,11 @@ class Override:
         return self.watch is not None or (self.outer is not None and self.outer.is_in_rollout())
 
 
-# ContextVars rather than globals or thread-locals: each asyncio task has its own value, and tasks started in it inherit that.
-_override: contextvars.ContextVar[Override | None] = contextvars.ContextVar("prompt_registry_override", default=None)
-_recorder: contextvars.ContextVar[Recorder | None] = contextvars.ContextVar("prompt_registry_recorder", default=None)
-
-_run: contextvars.ContextVar[str | None] = contextvars.ContextVar("prompt_registry_run", default=None)
+# Scoped variables rather than globals or thread-locals: each asyncio task has its own value, tasks started in it inherit that, and
+# a task that outlives the block does not keep it.
+_override: ScopedVar[Override] = ScopedVar("prompt_registry_override")
+_recorder: ScopedVar[Recorder] = ScopedVar("prompt_registry_recorder")
+_run: ScopedVar[str] = ScopedVar("prompt_registry_run")
 
 _final: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("prompt_registry_final", default=frozenset())
 
@@ -191,6 +198,15 @@ final_texts: Callable[[], frozenset[str]] = _final.get
 """The texts that adapters leave as they are, since they were rendered for this very call."""
 current_override: Callable[[], Override | None] = _override.get
 current_recorder: Callable[[], Recorder | None] = _recorder.get
+
+_override_scope, _recorder_scope = _override.var.get, _recorder.var.get
+
+
+def is_observed() -> bool:
+    """Return whether an override or a recording is open here. Costs an idle agent two reads of a ContextVar."""
+    if _override_scope() is None and _recorder_scope() is None:
+        return False
+    return current_override() is not None or current_recorder() is not None
 
 
 @contextmanager
@@ -207,12 +223,8 @@ def send_as_is(texts: Iterable[str]) -> Iterator[None]:
 @contextmanager
 def inside_run(run_id: str) -> Iterator[None]:
     """A block whose recordings belong to a tracked run."""
-    token = _run.set(run_id)
-    try:
+    with _run.entered(run_id):
         yield
-    finally:
-        with suppress(ValueError):  # a run may start in one cell of a notebook and end in another: another context
-            _run.reset(token)
 
 
 @contextmanager
@@ -234,11 +246,11 @@ def override_prompts(
         for name, template in templates.items()
     }
     scope = Override(compiled, outer=_override.get())
-    token = _override.set(scope)
-    try:
-        yield scope
-    finally:
-        _override.reset(token)
+    with _override.entered(scope):
+        try:
+            yield scope
+        finally:
+            scope.is_over = True
     if unrendered == "error" and (never := [name for name, count in scope.renders.items() if not count]):
         raise unrendered_error(never)
 
@@ -290,17 +302,16 @@ def lost_context_error(lost: Mapping[str, str]) -> PromptNotRendered:
 
 @contextmanager
 def recording(recorder: RecorderT) -> Iterator[RecorderT]:
-    """A block whose spans go to `recorder`."""
-    token = _recorder.set(recorder)
-    try:
+    """A block whose spans go to `recorder`. What was started in it and outlives it records nothing more."""
+    with _recorder.entered(recorder):
         yield recorder
-    finally:
-        with suppress(ValueError):  # a generator may end in another context than the one it started in
-            _recorder.reset(token)
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function`, made to run in a copy of the context of this call. Pass the result to a bare thread or pool."""
+    """Return `function`, made to run in a copy of the context of this call. Pass the result to a bare thread or pool.
+
+    An override or a recording of that context holds until its block ends, wherever the function runs.
+    """
     context = contextvars.copy_context()
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -25,6 +25,7 @@ from prompt_registry_plugin.protocols import TraceTable
 from prompt_registry_plugin.recording.costs import with_costs
 from prompt_registry_plugin.recording.explain import explain
 from prompt_registry_plugin.records import TraceFeedback, TraceFilter, TraceSummary
+from prompt_registry_plugin.threads import threads_apart
 from prompt_registry_plugin.tracing.trace import Trace
 
 R = TypeVar("R")
@@ -116,7 +117,8 @@ class BackgroundTraces(ForkAware):
                 if self._thread is None:  # again, now that no other thread can start one
                     self._thread = threading.Thread(target=_work, args=(self._queue, self._hurry, self._finish), daemon=True)
                     self._thread.name = "prompt-registry-traces"
-                    self._thread.start()
+                    with threads_apart():
+                        self._thread.start()
         for trace in taken:
             self._queue.put(trace)
 

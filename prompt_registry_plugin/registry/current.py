@@ -6,15 +6,30 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from prompt_registry_plugin.datasets.feedback import add_feedback_reader
 from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.records import TraceFeedback
 from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.scopes import carry, reset
 
 DEFAULT_URL = "sqlite:///prompts.db"
 
-_in_use: ContextVar[PromptRegistry | None] = ContextVar("prompt_registry_in_use", default=None)
+
+@dataclass(slots=True)
+class _Use:
+    """A block of `use_registry`."""
+
+    registry: PromptRegistry
+    """The registry that the block uses."""
+    outer: _Use | None
+    """The block around this one, or None."""
+    is_over: bool = False
+    """Whether the block has ended."""
+
+
+_in_use: ContextVar[_Use | None] = carry(ContextVar("prompt_registry_in_use", default=None))
 _defaults: dict[str, PromptRegistry] = {}
 
 
@@ -39,7 +54,7 @@ def registry_exists(url: str | None = None) -> bool:
 
 def current_registry() -> PromptRegistry:
     """Return the registry in use here, opened on first use and then kept for the process."""
-    chosen = _in_use.get()
+    chosen = _chosen_registry()
     if chosen is not None:
         return chosen
     url = current_url()
@@ -59,18 +74,28 @@ def current_registry() -> PromptRegistry:
 
 def opened_registry() -> PromptRegistry | None:
     """Return the current registry if it is open already: for callers that must not open one."""
-    registry = _in_use.get() or _defaults.get(current_url())
+    registry = _chosen_registry() or _defaults.get(current_url())
     return None if registry is None or registry.closed else registry
 
 
 @contextmanager
 def use_registry(registry: PromptRegistry) -> Iterator[PromptRegistry]:
-    """Make `registry` the current one inside the block."""
-    token = _in_use.set(registry)
+    """Make `registry` the current one inside the block, and in what is started there as long as the registry is open."""
+    use = _Use(registry, _in_use.get())
+    token = _in_use.set(use)
     try:
         yield registry
     finally:
-        _in_use.reset(token)
+        use.is_over = True
+        reset(_in_use, token)
+
+
+def _chosen_registry() -> PromptRegistry | None:
+    """Return the registry of the innermost block. A thread that outlives its block does not keep a closed one."""
+    use = _in_use.get()
+    while use is not None and use.is_over and use.registry.closed:
+        use = use.outer
+    return None if use is None else use.registry
 
 
 def _current_feedback(trace_ids: Sequence[str]) -> list[TraceFeedback]:

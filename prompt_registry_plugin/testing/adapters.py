@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -190,13 +190,12 @@ class AdapterConformance:
         assert result.score.mean == 1.0
 
     def test_a_lost_context_is_told(self) -> None:
-        """A bare thread uses the baseline, and that is an error, not a score."""
+        """Code that runs in another context uses the baseline, and that is an error, not a score."""
         agent = self.make_agent(HARD_CODED)
         name = self.adopt_prompt(agent)
         style = next(iter(self.call_styles().values()))
-        thread = threading.Thread(target=run, args=(style, agent))
         with pytest.raises(PromptNotRendered, match=name), override_prompts({name: self.replace_hard_coded(name, "lost")}):
-            _run_to_its_end(thread)
+            Context().run(run, style, agent)  # as in a worker that was started before, and is fed by a queue
 
     def test_what_it_waits_for_is_a_module_of_its_framework(self) -> None:
         """An agent cannot be made without it. A module that is never imported would leave `PROMPT_REGISTRY_ENABLE` without effect."""
@@ -233,11 +232,6 @@ def run(style: CallStyle, agent: Any) -> str:
 
         return str(asyncio.run(wait()))
     return str(result)
-
-
-def _run_to_its_end(thread: threading.Thread) -> None:
-    thread.start()
-    thread.join()
 
 
 def _is_async(style: CallStyle) -> bool:

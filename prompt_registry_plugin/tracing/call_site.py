@@ -12,13 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from prompt_registry_plugin.prompts.context import Place, Recorder
+from prompt_registry_plugin.scopes import carry
 
 Locator = Callable[[Recorder], Place | None]
 """Returns where in its framework the current code runs, or None when it runs elsewhere."""
 
 _locators: list[Locator] = []
 
-current_graph: ContextVar[str | None] = ContextVar("prompt_registry_graph", default=None)
+current_graph: ContextVar[str | None] = carry(ContextVar("prompt_registry_graph", default=None))
 """The name of the innermost running graph, where its framework does not tell it to the code inside; None without a name."""
 
 

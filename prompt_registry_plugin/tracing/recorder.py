@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from typing import Any
@@ -18,12 +18,13 @@ from prompt_registry_plugin.masking import json_copy
 from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.prompts.messages import blocks_of, content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, digest
+from prompt_registry_plugin.scopes import carry, reset
 from prompt_registry_plugin.tracing.call_site import places_here, propose_name
 from prompt_registry_plugin.tracing.ids import first_span_number
 from prompt_registry_plugin.tracing.trace import Trace, error_text
 
 # The span that the current code runs in. A ContextVar, so that parallel tasks of one recording each have their own.
-_current_span: ContextVar[str | None] = ContextVar("prompt_registry_span", default=None)
+_current_span: ContextVar[str | None] = carry(ContextVar("prompt_registry_span", default=None))
 
 
 _descriptions_wanted = False
@@ -309,8 +310,7 @@ class inside:  # noqa: N801  a context manager
         self._token = _current_span.set(self._span_id or _current_span.get())
 
     def __exit__(self, *_error: object) -> None:
-        with suppress(ValueError):  # a stream may end in another context than the one it started in
-            _current_span.reset(self._token)
+        reset(_current_span, self._token)
 
 
 @contextmanager

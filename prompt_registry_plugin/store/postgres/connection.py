@@ -26,6 +26,7 @@ from prompt_registry_plugin.store.postgres.migrations import IDENTITIES
 from prompt_registry_plugin.store.postgres.schema import migrate
 from prompt_registry_plugin.store.postgres.transaction import DIALECT, Connection, Transaction, translate
 from prompt_registry_plugin.store.sql.database import IntegrityError, Row
+from prompt_registry_plugin.threads import threads_apart
 
 logger = logging.getLogger(__name__)
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at every attempt; `_set_unreachable` warns once
@@ -163,7 +164,8 @@ class PostgresDatabase(ForkAware):
             name="prompt-registry",
         )
         self._thread = threading.Thread(target=self._listen, name="prompt-registry-listener", daemon=True)
-        self._thread.start()
+        with threads_apart():
+            self._thread.start()
 
     def _options(self) -> dict[str, Any]:
         return {
