@@ -14,13 +14,12 @@ from typing import Any
 from google.adk.utils import instructions_utils
 
 from prompt_registry_plugin.records import digest
-from prompt_registry_plugin.templates.text import VARIABLE_NAME, to_source
+from prompt_registry_plugin.templates.text import compile_text, to_source
+from prompt_registry_plugin.templates.variables import nameable
 
 _SCOPES = ("app", "user", "temp")
 _ARTIFACT = "artifact."
 _SLOT = getattr(instructions_utils, "_TEMPLATE_VAR_PATTERN", None) or re.compile(r"{+[^{}]*}+")  # as versions before 1.18 have it
-_UNNAMEABLE = re.compile(r"[^\w.\-]+")
-_VARIABLE = re.compile(VARIABLE_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,6 @@ class Described:
 
     def fill(self, values: Mapping[str, str]) -> str:
         """Return the text that the agent has with these values."""
-        from prompt_registry_plugin.templates.text import compile_text
-
         return compile_text(self.template, "the instruction").render(values, "the instruction")
 
 
@@ -46,12 +43,14 @@ def describe(text: str) -> Described:
     """Return an instruction in our terms."""
     pieces: list[tuple[str, str | None]] = []
     slots: dict[str, str] = {}
+    names: dict[str, str] = {}
     position = 0
     for match in _SLOT.finditer(text):
         name = _state_name(match[0])
         if name is None:
             continue
-        variable = _variable_of(name, slots)
+        variable = nameable(name.replace(":", ".", 1), names)
+        names[variable] = name.replace(":", ".", 1)
         if variable not in slots or slots[variable].rstrip("} ").endswith("?"):
             slots[variable] = match[0]  # the one that must have a value decides
         pieces.append((text[position : match.start()], variable))
@@ -75,18 +74,6 @@ def _state_name(slot: str) -> str | None:
         return name
     scope, colon, key = name.rpartition(":")
     return name if key.isidentifier() and (not colon or scope in _SCOPES) else None
-
-
-def _variable_of(name: str, slots: Mapping[str, str]) -> str:
-    """Return the variable for a name of the state: `app:tone` is `app.tone`; characters that no variable has become `-`."""
-    plain = _UNNAMEABLE.sub("-", name.replace(":", ".", 1)).strip("-.")
-    plain = re.sub(r"[.\-]*([.\-])", r"\1", plain)
-    if not _VARIABLE.fullmatch(plain):
-        plain = "artifact"
-    variable, number = plain, 2
-    while variable in slots and _state_name(slots[variable]) != name:
-        variable, number = f"{plain}-{number}", number + 1
-    return variable
 
 
 def _key_of(variable: str) -> str:

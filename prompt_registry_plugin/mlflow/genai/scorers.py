@@ -171,7 +171,7 @@ class ResponseLength:
         self, *, inputs: Mapping[str, Any], outputs: Any, expectations: Mapping[str, Any], trace: Trace
     ) -> Feedback:
         """1 or 0, with the length."""
-        text = builtin.answer_text(outputs)
+        text = answer_text(outputs)
         n = len(text.split()) if self._unit == "words" else len(text)
         fits = n >= self._least and (self._most is None or n <= self._most)
         return Feedback(float(fits), rationale=f"it has {n} {self._unit}")

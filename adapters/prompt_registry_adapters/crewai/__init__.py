@@ -1,0 +1,1 @@
+"""CrewAI: roles, goals, backstories, descriptions and expected outputs served, recorded and named; crews and agents as targets."""

@@ -1,0 +1,64 @@
+"""Crews and agents as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crewai import Agent, Crew
+
+from prompt_registry_plugin.frameworks.prompts import user_text
+
+
+class CrewTarget:
+    """A crew that is run on a row's inputs. Each run takes a copy: a crew fills its texts in place."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self.name = str(crew.name or "crew")
+
+    async def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        """Return what the crew put out: the fields of a structured output, else its text."""
+        return _plain(await self._crew.copy().kickoff_async(inputs=dict(inputs)))
+
+    def check(self, inputs: Mapping[str, Any]) -> str | None:
+        """Return why these inputs cannot be given to the crew, or None."""
+        missing = sorted(name for name in _needed(self._crew) if name not in inputs)
+        return f"crew {self.name!r} needs the input {missing[0]!r}" if missing else None
+
+
+class AgentTarget:
+    """An agent that is asked a row's text, without a crew."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.name = str(agent.role).strip()
+
+    async def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        """Return the agent's answer."""
+        return _plain(await self._agent.copy().kickoff_async(user_text(inputs)[0] or ""))
+
+    def check(self, inputs: Mapping[str, Any]) -> str | None:
+        """Return why these inputs cannot be given to the agent, or None."""
+        return None if user_text(inputs)[0] is not None else f"agent {self.name!r} needs a text: a row with one value, or 'input'"
+
+
+def as_target(obj: Any) -> CrewTarget | AgentTarget | None:
+    """Return the target for a crew or an agent; None for any other object."""
+    if isinstance(obj, Crew):
+        return CrewTarget(obj)
+    return AgentTarget(obj) if isinstance(obj, Agent) else None
+
+
+def _plain(result: Any) -> Any:
+    fields = getattr(result, "json_dict", None)
+    if fields:
+        return fields
+    model = getattr(result, "pydantic", None)
+    return model.model_dump() if model is not None else getattr(result, "raw", result)
+
+
+def _needed(crew: Crew) -> set[str]:
+    """Return the names that CrewAI asks for in the texts of a crew."""
+    fetch = getattr(crew, "fetch_inputs", None)
+    return set(fetch()) if fetch else set()
