@@ -12,7 +12,7 @@ class Parrot(BaseLLM):
     """A simulated model of the user's own, which tells no events: it answers with the messages that it was shown."""
 
     def call(self, messages: Any, *_args: Any, **_kwargs: Any) -> Any:
-        return "Thought: I now can give a great answer\nFinal Answer: " + said(messages)
+        return "Thought: I now can give a great answer\nFinal Answer: " + said(messages).replace("Final Answer:", "Answer:")
 
 
 def said(messages: Any) -> str:

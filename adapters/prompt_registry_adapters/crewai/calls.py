@@ -42,7 +42,7 @@ def serve_call(messages: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     descriptions = Descriptions(Place(graph=place.graph) if place else None)
     if isinstance(messages, str):
         served: Any = _serve_text(messages, "user", place, known)
-        shown = [{"role": "user", "content": served}]
+        shown: list[Mapping[str, Any]] = [{"role": "user", "content": served}]
     else:
         served = [_serve_message(message, place, known) for message in messages or ()]
         shown = [_shown(message, known) for message in served]

@@ -166,7 +166,7 @@ def _wrap_init_subclass(original: Any, wrap_all: Callable[[], None]) -> Any:
     """Wrap the classes of models that are defined later."""
     function = getattr(original, "__func__", original)
 
-    def init_subclass(cls: type[Any], **kwargs: Any) -> None:
+    def init_subclass(cls: type[Any], /, **kwargs: Any) -> None:
         function(cls, **kwargs)
         if runs.state.attached:
             wrap_all()

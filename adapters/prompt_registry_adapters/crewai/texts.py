@@ -86,9 +86,9 @@ def _wrap_prompt(original: Callable[[Any], str]) -> Callable[[Any], str]:
 def _task_name(task: Any) -> str:
     if task.name:
         return str(task.name).strip()
-    written = (getattr(task, "_original_description", None) or task.description).strip()
+    written = str(getattr(task, "_original_description", None) or task.description).strip()
     if is_prompt_uri(written):
-        return parse(written).name
+        return str(parse(written).name)
     return written if len(written) <= _TITLE else written[:_TITLE].rsplit(" ", 1)[0]
 
 
