@@ -72,6 +72,35 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether there is a process of that number on this machine, whoever owns it. It is not signalled."""
+    if pid <= 0:
+        return False
+    if sys.platform == "win32":  # os.kill(pid, 0) ends the process there
+        return _is_alive_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # it belongs to another user
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _is_alive_on_windows(pid: int) -> bool:
+    import ctypes
+
+    kernel: Any = vars(ctypes)["windll"].kernel32
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return bool(kernel.GetLastError() == 5)  # ERROR_ACCESS_DENIED: it is there
+    try:
+        code = ctypes.c_ulong()
+        return not kernel.GetExitCodeProcess(handle, ctypes.byref(code)) or code.value == 259  # STILL_ACTIVE
+    finally:
+        kernel.CloseHandle(handle)
+
+
 class AdaptiveLimit:
     """How many things run at once, as a context manager: at most `most`, halved by a rate limit, and slowly more again after that.
 

@@ -49,6 +49,9 @@ def report_files(
             print_table(("prompt", "state", "version", ""), [(*row, _SIGNS.get(row[1], "")) for row in shown])
         counts = Counter(state for _, state, _ in rows)
         echo(", ".join(f"{count} {state}" for state, count in counts.items()) or "no prompts")
+    for entry in entries:
+        if entry.note:
+            echo(f"{entry.name}: {entry.note}, since it would be another prompt's file, or none, on some systems", err=as_json)
     conflicts = [entry for entry in entries if entry.state == "conflict"]
     if conflicts:
         if not as_json:

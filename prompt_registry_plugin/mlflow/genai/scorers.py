@@ -13,6 +13,7 @@ from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import Feedback
 from prompt_registry_plugin.scorers import builtin, equivalence, judges
+from prompt_registry_plugin.scorers.comparing import answer_text
 from prompt_registry_plugin.scorers.foreign import to_feedback
 from prompt_registry_plugin.scorers.scorer import FunctionScorer
 from prompt_registry_plugin.tracing.trace import Trace

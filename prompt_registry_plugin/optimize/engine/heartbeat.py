@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 
-from prompt_registry_plugin.concurrency import this_process
+from prompt_registry_plugin.concurrency import is_alive, this_process
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.protocols import RunRecord, RunTable
 from prompt_registry_plugin.records import utc_now
@@ -33,10 +32,4 @@ def is_running_elsewhere(run: RunRecord) -> bool:
         return False
     if host != socket.gethostname():
         return True
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        pass  # it exists, and belongs to another user
-    return True
+    return pid.isdecimal() and is_alive(int(pid))

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,20 @@ def _copy_of(known: dict[str, str], schema: str) -> Path:
     named = {key: value for key, value in known.items() if "password" not in key}
     named |= {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
     digest = hashlib.sha256(repr((sorted(named.items()), schema)).encode()).hexdigest()[:16]
-    folder = os.environ.get("PROMPT_REGISTRY_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "prompt-registry" / f"{digest}.db"
+    return _cache_folder() / f"{digest}.db"
+
+
+def _cache_folder() -> Path:
+    """Return the folder that the system has for what programs can make again, as the package platformdirs finds it."""
+    if chosen := os.environ.get("PROMPT_REGISTRY_CACHE"):
+        return Path(chosen) / "prompt-registry"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(local) / "prompt-registry" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "prompt-registry"
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if given.strip() else Path.home() / ".cache") / "prompt-registry"
 
 
 def _without_url(error: Exception) -> str:

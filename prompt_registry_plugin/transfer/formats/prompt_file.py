@@ -8,6 +8,8 @@
       schema: {type: object, properties: {name: {type: string}}}     # typed variables
     output:
       schema: {type: object, …}                                      # response_format
+    tags: {team: support}                                            # of the prompt
+    version_tags: {reviewed: "yes"}                                  # of the version that the file is
     ---
     You help {{name}}.
 
@@ -20,12 +22,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
-from prompt_registry_plugin.records import EMPTY
+from prompt_registry_plugin.records import EMPTY, digest
 from prompt_registry_plugin.templates.includes import expand_includes
 from prompt_registry_plugin.transfer.formats.picoschema import to_json_schema
 from prompt_registry_plugin.transfer.formats.reading import front_matter
@@ -33,19 +36,53 @@ from prompt_registry_plugin.transfer.formats.reading import front_matter
 SUFFIX = ".prompt"
 _MARKER = re.compile(r'\{\{(?:role "(?P<role>[^"{}]+)"|placeholder "(?P<name>[\w.\-]+)"(?P<optional> optional)?)\}\}[ \t]*')
 _PLACEHOLDER = re.compile(r'^\{\{placeholder "[\w.\-]+"(?: optional)?\}\}[ \t]*$', re.M)
-_KEYS = ("name", "model", "config", "input", "output", "tools", "template_format", "template", "description")
+_KEYS = (
+    "name", "model", "config", "input", "output", "tags", "version_tags", "tools", "template_format", "template", "description",
+)  # fmt: skip
 
 
-def to_text(version: PromptVersion) -> str:
-    """The file of a version, in an order that never changes."""
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What a prompt and one of its versions are tagged with."""
+
+    prompt: Mapping[str, str] = EMPTY
+    """Tags of the prompt as a whole."""
+    version: Mapping[str, str] = EMPTY
+    """Tags of the version."""
+
+    @property
+    def mark(self) -> str:
+        """A digest of them; empty if there are none."""
+        return digest([self.prompt, self.version]) if self.prompt or self.version else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """What a file says."""
+
+    draft: NewVersion
+    """The version that it is, with the version's tags."""
+    tags: Tags
+    """All tags."""
+
+
+def to_text(version: PromptVersion, tags: Tags | None = None) -> str:
+    """The file of a version, in an order that never changes; with tags if they are given."""
+    tags = tags or Tags()
     for in_front, unicode in ((False, True), (True, True)):
-        text = _write(version, in_front, unicode)
-        if content_hash(from_text(text, version.name)) == version.content_hash:
+        text = _write(version, tags, in_front, unicode)
+        read = parse_file(text, version.name)
+        if content_hash(read.draft) == version.content_hash and read.tags.mark == tags.mark:
             return text
-    return _write(version, in_front=True, unicode=False)  # odd line ends survive only as escapes
+    return _write(version, tags, in_front=True, unicode=False)  # odd line ends survive only as escapes
 
 
 def from_text(text: str, name: str) -> NewVersion:
+    """The version that a file is; `name` is what its place says. Raises `UserError`."""
+    return parse_file(text, name).draft
+
+
+def parse_file(text: str, name: str) -> PromptFile:
     """What a file says; `name` is what its place says. Raises `UserError`."""
     found, body = front_matter(text, f"{name}{SUFFIX}")
     head = found or {}
@@ -56,7 +93,8 @@ def from_text(text: str, name: str) -> NewVersion:
     config = dict(_mapping(head, "config", name))
     if "model" in head:
         config = {"model": head["model"], **config}
-    return NewVersion(
+    tags = Tags(_tags(head, "tags", name), _tags(head, "version_tags", name))
+    draft = NewVersion(
         name,
         head["template"] if "template" in head else _template(body),
         commit_message=head.get("description"),
@@ -65,7 +103,9 @@ def from_text(text: str, name: str) -> NewVersion:
         response_format=_mapping(head, "output", name).get("schema"),
         model_config=config if {"config", "model"} & head.keys() else None,
         tools=head.get("tools"),
+        tags=tags.version,
     )
+    return PromptFile(draft, tags)
 
 
 def own_name(text: str, name: str) -> str | None:
@@ -101,7 +141,7 @@ def as_version(draft: NewVersion, number: int = 0) -> PromptVersion:
     )  # fmt: skip
 
 
-def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
+def _write(version: PromptVersion, tags: Tags, in_front: bool, unicode: bool) -> str:
     import yaml
 
     head: dict[str, Any] = {"name": version.name}
@@ -114,6 +154,9 @@ def _write(version: PromptVersion, in_front: bool, unicode: bool) -> str:
         head["input"] = {"schema": {"type": "object", "properties": dict(version.variable_schemas)}}
     if version.response_format is not None:
         head["output"] = {"schema": version.response_format}
+    for key, listed in (("tags", tags.prompt), ("version_tags", tags.version)):
+        if listed:
+            head[key] = dict(sorted(listed.items()))
     if version.tools is not None:
         head["tools"] = version.tools
     if version.template_format != "double_brace":
@@ -177,6 +220,14 @@ def _mapping(head: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
     return value
 
 
+def _tags(head: Mapping[str, Any], key: str, name: str) -> Mapping[str, str]:
+    tags = _mapping(head, key, name)
+    for tag, value in tags.items():
+        if not isinstance(tag, str) or not isinstance(value, str):
+            raise UserError(f"{name}{SUFFIX}: tag {tag!r} in {key!r} is {value!r}, and a tag is a text: write it in quotes")
+    return tags
+
+
 def _variables(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return schemas by variable, from a JSON Schema of a mapping or from picoschema (`name?: string, what it is`)."""
     found = to_json_schema(schema) or {}
@@ -193,4 +244,4 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["SUFFIX", "as_version", "content_hash", "from_text", "own_name", "to_text"]
+__all__ = ["SUFFIX", "PromptFile", "Tags", "as_version", "content_hash", "from_text", "own_name", "parse_file", "to_text"]
