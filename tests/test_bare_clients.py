@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from prompt_registry_plugin.testing import AdapterConformance
 from tests.client_server import ClientServer, client_server
 
-pytestmark = pytest.mark.server
+pytestmark = pytest.mark.server  # clients for a loop of a style are made without certificates, which take long to load
 USER = [{"role": "user", "content": "hello"}]
 
 
@@ -82,7 +82,9 @@ class TestChatCompletions(AdapterConformance):
     @pytest.fixture(autouse=True)
     def client(self, open_ai: openai.OpenAI, server: ClientServer) -> None:
         self.sync = open_ai
-        self.new_async = lambda: openai.AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
+        self.new_async = lambda: openai.AsyncOpenAI(
+            api_key="k", base_url=f"{server.url}/v1", max_retries=0, http_client=openai.DefaultAsyncHttpxClient(verify=False)
+        )
 
     def make_agent(self, instructions: str) -> Any:
         return BareAgent(instructions, self.sync)
@@ -175,7 +177,7 @@ class TestAzure(TestChatCompletions):
     @pytest.fixture(autouse=True)
     def client(self, open_ai: openai.OpenAI, server: ClientServer) -> Any:
         given: dict[str, Any] = {"api_key": "k", "azure_endpoint": server.url, "api_version": "1", "max_retries": 0}
-        self.new_async = lambda: openai.AsyncAzureOpenAI(**given)
+        self.new_async = lambda: openai.AsyncAzureOpenAI(**given, http_client=openai.DefaultAsyncHttpxClient(verify=False))
         with openai.AzureOpenAI(**given) as client:
             self.sync = client
             yield
@@ -260,7 +262,9 @@ class TestAnthropic(AdapterConformance):
     @pytest.fixture(autouse=True)
     def client(self, claude: anthropic.Anthropic, server: ClientServer) -> None:
         self.sync = claude
-        self.new_async = lambda: anthropic.AsyncAnthropic(api_key="k", base_url=server.url, max_retries=0)
+        self.new_async = lambda: anthropic.AsyncAnthropic(
+            api_key="k", base_url=server.url, max_retries=0, http_client=anthropic.DefaultAsyncHttpxClient(verify=False)
+        )
 
     def make_agent(self, instructions: str) -> Any:
         return BareAgent(instructions, self.sync)
@@ -311,9 +315,11 @@ class TestAnthropic(AdapterConformance):
                 return "".join(await collect(events.text_stream))
 
         async def astreaming_response(agent: BareAgent, text: str) -> str:
-            async with self.new_async() as client:
-                async with client.messages.with_streaming_response.create(**given(agent, text)) as response:
-                    return (await response.parse()).content[0].text
+            async with (
+                self.new_async() as client,
+                client.messages.with_streaming_response.create(**given(agent, text)) as response,
+            ):
+                return (await response.parse()).content[0].text
 
         styles = [create, blocks, stream, helper, raw, streaming_response, beta, acreate, astream, ahelper, astreaming_response]
         return {style.__name__: style for style in styles}
@@ -327,7 +333,8 @@ class TestGemini(AdapterConformance):
     @pytest.fixture(autouse=True)
     def client(self, gemini: genai.Client, server: ClientServer) -> None:
         self.sync = gemini
-        self.new = lambda: genai.Client(api_key="k", http_options={"base_url": server.url})
+        quick: dict[str, Any] = {"client_args": {"verify": False}, "async_client_args": {"verify": False}}
+        self.new = lambda: genai.Client(api_key="k", http_options={"base_url": server.url, **quick})
 
     def make_agent(self, instructions: str) -> Any:
         return BareAgent(instructions, self.sync)

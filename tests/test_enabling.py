@@ -51,8 +51,9 @@ def test_an_adapter_is_enabled_when_its_framework_is_imported() -> None:
 def test_all_means_all() -> None:
     """OpenTelemetry too, which is no agent framework."""
     assert start("import opentelemetry.trace\n" + ENABLED) == "['otel']\n"
-    everything = "import agents, langchain_core, langgraph.pregel, pydantic_ai\n"
-    assert start(everything + ENABLED) == "['langchain', 'langgraph', 'openai_agents', 'otel', 'pydantic_ai']\n"
+    everything = "import agents, anthropic, google.genai, langchain_core, langgraph.pregel, openai, pydantic_ai\n"
+    names = ["anthropic", "google_genai", "langchain", "langgraph", "openai", "openai_agents", "otel", "pydantic_ai"]
+    assert start(everything + ENABLED) == f"{names}\n"
     assert start(everything + "import prompt_registry_plugin as pr; print(pr.enabled() == pr.enable())") == "True\n"
 
 
@@ -103,7 +104,7 @@ def test_an_unknown_name_is_reported_once() -> None:
     assert done.stdout == "['langchain']\n"
     assert done.stderr.count("lang_chain") == 1
     assert "no adapter is called 'lang_chain'; did you mean 'langchain'" in done.stderr
-    assert done.stderr.count("no adapter is called 'nonsense'; there are langchain, langgraph") == 1
+    assert done.stderr.count("no adapter is called 'nonsense'; there are anthropic, google_genai, langchain, langgraph") == 1
     with pytest.raises(pr.errors.PluginError, match="no adapter is called 'nonsense'"):
         pr.enable("nonsense")
 

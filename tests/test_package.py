@@ -90,10 +90,16 @@ def _adapters() -> dict[str, FrameworkAdapter]:
     return found
 
 
+SHARED = ("clients",)  # packages of `prompt_registry_adapters` that are no adapters
+
+
 def test_adapters_use_core_names_and_their_own_framework_only() -> None:
     """An adapter imports the core, the packages that it declares, the standard library, and the adapters that it requires."""
-    for own, adapter in _adapters().items():
-        declared = {adapter.framework.module.partition(".")[0], *adapter.framework.also_imports}
+    adapters = _adapters()
+    for own in (*adapters, *SHARED):
+        framework = adapters[own].framework if own in adapters else None
+        declared = {framework.module.partition(".")[0], *framework.also_imports} if framework else set()
+        requires = adapters[own].requires if framework else ()
         for path in (ROOT / "adapters" / "prompt_registry_adapters" / own).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -101,7 +107,7 @@ def test_adapters_use_core_names_and_their_own_framework_only() -> None:
                 for name in names:
                     top = name.split(".")[0]
                     if top == "prompt_registry_adapters":
-                        assert name.split(".")[1] in {own, *adapter.requires}, f"{path}: {name}"
+                        assert name.split(".")[1] in {own, *SHARED, *requires}, f"{path}: {name}"
                     else:
                         assert top in {"prompt_registry_plugin", *declared} | sys.stdlib_module_names, f"{path}: {name}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from prompt_registry_adapters.clients.requests import Switch
+from prompt_registry_adapters.clients.switch import Switch
 from prompt_registry_plugin.errors import PluginError
 from prompt_registry_plugin.frameworks.adapter import FrameworkAdapter
 from prompt_registry_plugin.frameworks.lazy import call_after_import

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from copy import copy
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from prompt_registry_adapters.clients.calls import Call, begin_call
 from prompt_registry_adapters.clients.serving import is_wanted, serve_body
 from prompt_registry_adapters.clients.shape import Body, Shape
 from prompt_registry_adapters.clients.streams import watch_answer
+from prompt_registry_adapters.clients.switch import Switch
 from prompt_registry_plugin.errors import PromptRegistryError
 from prompt_registry_plugin.frameworks.adapter import Seam
 from prompt_registry_plugin.frameworks.notices import warn_once
 
 Shapes = Mapping[str, Shape]
 """Protocols by the end of the path that they are spoken at."""
-
-
-class Switch:
-    """Whether an adapter is on. A wrapper that somebody else wrapped since cannot be taken away; it falls silent by this."""
-
-    on = False
 
 
 def prepare_call(shape: Shape, path: str, body: Body) -> tuple[Body, Call | None] | None:
@@ -47,11 +42,12 @@ def prepare_call(shape: Shape, path: str, body: Body) -> tuple[Body, Call | None
 
 def client_seams(base: Any, shapes: Shapes, switch: Switch) -> Iterator[Seam]:
     """Yield the transport of both clients of a module `_base_client`, and where another library wrapped it in a class of theirs."""
-    for name, wrap in (("SyncAPIClient", wrap_request), ("AsyncAPIClient", wrap_async_request)):
+    kinds: tuple[tuple[str, Callable[..., Any]], ...] = (("SyncAPIClient", wrap_request), ("AsyncAPIClient", wrap_async_request))
+    for name, wrap in kinds:
         owner = getattr(base, name)
         original = owner.__dict__.get("request")
         for each in (owner, *_wrapped_copies(owner, original)):
-            yield each, "request", lambda method, wrap=wrap: wrap(method, shapes, switch)
+            yield each, "request", partial(wrap, shapes=shapes, switch=switch)
 
 
 def _wrapped_copies(owner: type[Any], original: Any) -> Iterable[type[Any]]:

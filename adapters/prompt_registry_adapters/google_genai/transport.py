@@ -9,8 +9,9 @@ from typing import Any
 
 from prompt_registry_adapters.clients.calls import Call
 from prompt_registry_adapters.clients.gemini import Gemini
-from prompt_registry_adapters.clients.requests import Switch, prepare_call
+from prompt_registry_adapters.clients.requests import prepare_call
 from prompt_registry_adapters.clients.streams import AsyncEvents, Events
+from prompt_registry_adapters.clients.switch import Switch
 from prompt_registry_plugin.frameworks.notices import warn_once
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
