@@ -14,7 +14,9 @@ from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import step_of
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
-from prompt_registry_plugin.models.prompt_agent import PromptAgent
+from prompt_registry_plugin.models.prompt_agent import PromptAgent, structured
+from prompt_registry_plugin.models.settings import collect_notes
+from prompt_registry_plugin.plain.messages import call_line, text_or_calls
 from prompt_registry_plugin.prompts.context import recording
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recording.costs import with_costs
@@ -38,7 +40,7 @@ class Trial:
     model: str
     """The name of the model."""
     output: str
-    """The answer; when the model failed, the part of it that came before."""
+    """The answer; when the model failed, the part of it that came before. Tool calls are lines such as `→ search(query="card")`."""
     seconds: float
     """From the request to the end of the answer."""
     usage: Usage = field(default_factory=Usage)
@@ -51,6 +53,10 @@ class Trial:
     """Whether the model is a simulated one, whose answers say nothing about real models."""
     trace_id: str | None = None
     """The stored trace; None when the trial was not saved."""
+    answer: Any = None
+    """The answer as a scorer gets it: `output`, the data in it if the prompt asks for JSON, or a mapping with `tool_calls`."""
+    notes: Sequence[str] = ()
+    """Sentences about settings that the model does not take."""
 
 
 OnPiece = Callable[[int, str], None]
@@ -63,12 +69,15 @@ async def atry_prompts(
     *,
     models: Sequence[AnyModel] = (),
     params: Mapping[str, Any] = EMPTY,
+    input: str | None = None,
     save: bool = False,
     on_piece: OnPiece | None = None,
 ) -> list[Trial]:
     """Ask every model with every version, all at once; without `models`, the one in each prompt's `model_config`.
 
-    `values` are the prompts' variables, `params` (such as `temperature`) go to the models. With `save`, each answer is stored as a trace,
+    `values` are the prompts' variables, `params` (such as `temperature`) go to the models, with the settings of each version. With
+    `input`, the user's text, a text prompt is sent as the system message and `input` as the user's; a prompt with a variable `input`
+    gets it there. Without it, a text prompt is the user's message, unless `values` hold the user's (see `PromptAgent`). With `save`, each answer is stored as a trace,
     which `load_table`, `search_traces` and `Dataset.from_traces` return. `on_piece` receives (index of the trial, text) as answers
     arrive. A model that fails gives a trial with an error.
 
@@ -78,8 +87,11 @@ async def atry_prompts(
     registry = current_registry()
     # An alias may move while models answer. It is resolved once, so that all trials and traces name the same version.
     agents = [
-        PromptAgent(registry.load_prompt(as_uri(name)).uri, model, **params) for name in named for model in models or (None,)
+        PromptAgent(registry.load_prompt(as_uri(name)).uri, model, **({} if input is None else {"input": "input"}), **params)
+        for name in named
+        for model in models or (None,)
     ]
+    values = values if input is None else {**values, "input": input}
     for agent in agents:
         if problem := agent.check(values):
             raise UserError(problem)
@@ -104,16 +116,24 @@ async def _run_trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, 
     config = {"prompt": version.uri, "model": agent.spec_of(version), **params}
     run_id = digest(config)
     trace, pieces, error = TraceRecorder(_NAME, run_id=run_id if save else None), list[str](), None
+    calls: list[Mapping[str, Any]] = []
+    answer: Any = ""
     started = time.perf_counter()
     settings = {name: value if name in ("prompt", "model") else json.dumps(value) for name, value in config.items()}
     with tracked_run("try", agent.name, params=settings, run_id=run_id) if save else nullcontext():
-        with recording(trace):
+        with recording(trace), collect_notes() as notes:
             try:
                 with span("chain", _NAME, {"inputs": dict(values), "prompt": version.uri, "model": model.name}) as span_id:
                     async for piece in agent.stream(values):
+                        if not isinstance(piece, str):
+                            calls.append(piece)
+                            piece = f"{'' if len(calls) == 1 and not pieces else chr(10)}{call_line(piece)}"
+                        else:
+                            answer += piece
                         pieces.append(piece)
                         on_piece(piece)
-                    trace.finish(span_id, attributes={"output": "".join(pieces)})
+                    answer = structured(text_or_calls(answer, calls), params)
+                    trace.finish(span_id, attributes={"output": answer})
             except asyncio.CancelledError:
                 raise
             except PromptRegistryError as caught:
@@ -121,10 +141,12 @@ async def _run_trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, 
         seconds = time.perf_counter() - started
         if save:
             registry.store.traces.add(trace)
-    calls = [s for s in with_costs(trace, registry.plugins).spans if s.kind == "llm"]
-    cost = _sum_known(s.attributes.get("cost") for s in calls)
+    cost = _sum_known(s.attributes.get("cost") for s in with_costs(trace, registry.plugins).spans if s.kind == "llm")
     output, usage = "".join(pieces), trace.usage
-    return Trial(version.uri, model.name, output, seconds, usage, cost, error, model.simulated, trace.id if save else None)
+    trace_id = trace.id if save else None
+    return Trial(
+        version.uri, model.name, output, seconds, usage, cost, error, model.simulated, trace_id, None if error else answer, notes
+    )
 
 
 def load_table() -> Any:

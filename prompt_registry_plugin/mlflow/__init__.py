@@ -56,13 +56,15 @@ def register_model(model_uri: str, name: str) -> PromptVersion:
     agent = pyfunc.agent_of(model_uri)
     version = current_registry().load_prompt(agent.prompt)
     provider, _, model = agent.spec_of(version).partition(":")
-    config = {**agent.params_of(version), "provider": provider, "model_name": model}
+    settings = {name: value for name, value in agent.params_of(version).items() if name not in ("response_format", "tools")}
+    config = {**settings, "provider": provider, "model_name": model}
     return current_registry().register_prompt(
         name,
         version.template,
         commit_message=f"from {model_uri}",
         template_format=version.template_format,
         response_format=version.response_format,
+        tools=version.tools,
         model_config=config,
     )
 

@@ -9,6 +9,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import ModelUnavailable, PluginError, UserError
+from prompt_registry_plugin.models.settings import note_left_out
+from prompt_registry_plugin.plain.messages import message_calls
+from prompt_registry_plugin.plain.streams import ToolCallPieces
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
 
@@ -16,11 +19,15 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _NOT_COMPATIBLE = "model {name!r}: {url} answers, but not as an OpenAI-compatible server does; does OPENAI_BASE_URL lack a /v1?"
+_NEWER_NAMES = {"max_tokens": "max_completion_tokens"}  # newer models of OpenAI refuse the first
+_OURS = ("model", "messages", "stream", "stream_options", "n")  # this class decides on them
+_MAX_REFUSALS = 8  # settings that a server may refuse one by one before its error is raised
 
 
 class OpenAIModel:
     """A chat model by name. The client itself retries rate limits and timeouts.
 
+    A setting that the client does not have, or that the server refuses by name, is left out, and a note says so once (`note_left_out`).
     Raises `PluginError` without the `openai` package and `UserError` without `OPENAI_API_KEY`.
     """
 
@@ -34,30 +41,39 @@ class OpenAIModel:
                 f"model {name!r} needs the environment variable OPENAI_API_KEY (and OPENAI_BASE_URL for another server)"
             )
         self.name = name
+        self._refused: dict[str, str] = {}  # settings that the server does not take -> their newer name, or ""
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
         """Return the model's answer. Raises `ModelUnavailable` if the server cannot be reached or refuses."""
-        request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
         async with self._client() as client:
             with self._translate_errors(client):
-                answer = await client.chat.completions.create(**request)
+                answer = await self._create(client, messages, params)
         if not answer.choices:
             raise ModelUnavailable(f"model {self.name!r} answered without any choice")
         used = answer.usage
         usage = Usage(used.prompt_tokens, used.completion_tokens, 1) if used else Usage(0, 0, 1)
-        return Reply(answer.choices[0].message.content or "", usage)
+        message = answer.choices[0].message
+        return Reply(message.content or message.refusal or "", usage, message_calls(message))
 
-    async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
-        """Yield the answer in pieces, and the tokens. Raises as a call does."""
-        request: Any = {"model": self.name, "messages": [dict(message) for message in messages], **params}
-        request |= {"stream": True, "stream_options": {"include_usage": True}}
+    async def stream(
+        self, messages: Sequence[Mapping[str, Any]], **params: Any
+    ) -> AsyncIterator[str | Usage | Mapping[str, Any]]:
+        """Yield the answer in pieces, its tool calls, and the tokens. Raises as a call does."""
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        calls, usage = ToolCallPieces(), Usage(calls=1)
         async with self._client() as client:
             with self._translate_errors(client):
-                async for chunk in await client.chat.completions.create(**request):
-                    if chunk.choices and (piece := chunk.choices[0].delta.content):
-                        yield piece
+                async for chunk in await self._create(client, messages, params, **options):
+                    if chunk.choices:
+                        delta = chunk.choices[0].delta
+                        if delta.content:
+                            yield delta.content
+                        calls.add_chat(delta)
                     if chunk.usage:
-                        yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, 1)
+                        usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, 1)
+        for call in calls.made():
+            yield call
+        yield usage
 
     async def check(self) -> None:
         """Raise `ModelUnavailable`, before any cost, if the server is unreachable or refuses the key. Lists models, which is free."""
@@ -73,6 +89,47 @@ class OpenAIModel:
             except (AttributeError, TypeError, ValueError) as error:  # the client fails so on a page that is not JSON
                 raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
+    def left_out(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the names among `params` that this model does not take, as far as that is known without asking the server."""
+        from openai.resources.chat.completions import AsyncCompletions
+
+        from prompt_registry_plugin.concurrency import signature_of
+
+        signature = signature_of(AsyncCompletions.create)
+        known = signature.parameters.keys() if signature is not None else params.keys()
+        return sorted(name for name in params if name not in known or name in _OURS)
+
+    async def _create(
+        self, client: AsyncOpenAI, messages: Sequence[Mapping[str, Any]], params: Mapping[str, Any], **options: Any
+    ) -> Any:
+        """Return the client's answer, asked again without a setting that the server refuses by name."""
+        import openai
+
+        unknown = self.left_out(params)
+        note_left_out(self.name, unknown, "is not a setting of the chat protocol")
+        given = {name: value for name, value in params.items() if name not in unknown}
+        for _ in range(_MAX_REFUSALS):
+            request = {"model": self.name, "messages": [dict(message) for message in messages], **self._taken(given), **options}
+            try:
+                return await client.chat.completions.create(**request)
+            except openai.BadRequestError as error:
+                if (name := _refused_setting(error, self._taken(given))) is None:
+                    raise
+                self._refuse(name)
+        raise ModelUnavailable(f"model {self.name!r} refuses more than {_MAX_REFUSALS} of its settings")
+
+    def _taken(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings without those that the server refused, under their newer names."""
+        taken = {self._refused.get(name, name): value for name, value in given.items()}
+        note_left_out(self.name, [name for name in given if self._refused.get(name) == ""])
+        taken.pop("", None)
+        return taken
+
+    def _refuse(self, name: str) -> None:
+        older = next((old for old, new in self._refused.items() if new == name), None)
+        newer = "" if older is not None else _NEWER_NAMES.get(name, "")
+        self._refused[older or name] = newer
+
     @contextmanager
     def _translate_errors(self, client: AsyncOpenAI) -> Iterator[None]:
         """A block in which the client's errors are raised as errors of this package."""
@@ -83,8 +140,6 @@ class OpenAIModel:
         except openai.OpenAIError as error:
             raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
         except (AttributeError, TypeError, ValueError) as error:
-            if "unexpected keyword argument" in str(error):
-                raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
             raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
 
     def _client(self, **options: Any) -> AsyncOpenAI:
@@ -92,3 +147,13 @@ class OpenAIModel:
         from openai import AsyncOpenAI
 
         return AsyncOpenAI(**options)
+
+
+def _refused_setting(error: Any, sent: Mapping[str, Any]) -> str | None:
+    """Return the setting that a server does not support, by the error's code; None for any other error, such as a wrong value."""
+    name = str(error.param or "").partition(".")[0].partition("[")[0]
+    said = str(error.message).lower()
+    is_unsupported = error.code in ("unsupported_parameter", "unsupported_value", "unknown_parameter") or (
+        "not support" in said or "unsupported" in said or "unrecognized" in said or "unknown parameter" in said
+    )
+    return name if is_unsupported and name in sent else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from prompt_registry_plugin.concurrency import call
+from prompt_registry_plugin.concurrency import call, signature_of
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
 from prompt_registry_plugin.models.answers import plain_text
+from prompt_registry_plugin.models.settings import note_left_out
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
 from prompt_registry_plugin.prompts.context import current_recorder, send_as_is
 from prompt_registry_plugin.prompts.messages import blocks_of
@@ -16,6 +17,8 @@ from prompt_registry_plugin.protocols import AnyModel, Model, Reply, StreamingMo
 from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Usage
 from prompt_registry_plugin.tracing.recorder import span
+
+Piece = TypeVar("Piece")
 
 
 def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model:
@@ -42,22 +45,29 @@ async def ask(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any
         return _record_reply(span_id, await model(messages, **params))
 
 
-async def ask_streaming(model: Model, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str]:
-    """Yield the answer in pieces; in one piece if the model does not stream. Record the call as a span."""
+async def ask_streaming(
+    model: Model, messages: Sequence[Mapping[str, Any]], **params: Any
+) -> AsyncIterator[str | Mapping[str, Any]]:
+    """Yield the answer in pieces, and then its tool calls; in one piece if the model does not stream. Record the call as a span."""
     with span("llm", model.name, _span_attributes(model, messages)) as span_id, _translate_errors(model):
         if not isinstance(model, StreamingModel):
             with _as_is(messages):
-                reply = await model(messages, **params)
-            yield _record_reply(span_id, reply).text
+                reply = _record_reply(span_id, await model(messages, **params))
+            yield reply.text
+            for call in reply.tool_calls:
+                yield call
             return
-        pieces, usage = [], Usage(calls=1)
+        pieces, calls, usage = list[str](), list[Mapping[str, Any]](), Usage(calls=1)
         async for piece in _stream_as_is(model.stream(messages, **params), messages):
             if isinstance(piece, Usage):
                 usage = piece
-            else:
+                continue
+            if isinstance(piece, str):
                 pieces.append(piece)
-                yield piece
-        _record_reply(span_id, Reply("".join(pieces), usage))
+            else:
+                calls.append(piece)
+            yield piece
+        _record_reply(span_id, Reply("".join(pieces), usage, calls))
 
 
 def _as_is(messages: Sequence[Mapping[str, Any]]) -> AbstractContextManager[None]:
@@ -65,7 +75,7 @@ def _as_is(messages: Sequence[Mapping[str, Any]]) -> AbstractContextManager[None
     return send_as_is(text for message in messages for text in blocks_of(message))
 
 
-async def _stream_as_is(pieces: AsyncIterator[str | Usage], messages: Sequence[Mapping[str, Any]]) -> AsyncIterator[str | Usage]:
+async def _stream_as_is(pieces: AsyncIterator[Piece], messages: Sequence[Mapping[str, Any]]) -> AsyncIterator[Piece]:
     """Yield the pieces, each read as `ask` reads an answer; what the consumer does between them is not affected."""
     while True:
         with _as_is(messages):
@@ -98,7 +108,8 @@ def _record_reply(span_id: str | None, reply: Reply) -> Reply:
     recorder = current_recorder()
     if recorder is not None:
         used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
-        recorder.finish(span_id, attributes={**used, "output": reply.text})
+        calls = [{"name": call["name"], "args": call["arguments"]} for call in reply.tool_calls]
+        recorder.finish(span_id, attributes={**used, "output": reply.text, **({"tool_calls": calls} if calls else {})})
     return reply
 
 
@@ -119,7 +130,9 @@ class ModelWithParams:
         """Return the model's answer. Parameters of the call override those of the model."""
         return await self._model(messages, **{**self._params, **params})
 
-    async def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
+    async def stream(
+        self, messages: Sequence[Mapping[str, Any]], **params: Any
+    ) -> AsyncIterator[str | Usage | Mapping[str, Any]]:
         """Yield the answer in pieces, and the tokens; in one piece if the model does not stream."""
         given = {**self._params, **params}
         if isinstance(self._model, StreamingModel):
@@ -128,6 +141,8 @@ class ModelWithParams:
         else:
             reply = await self._model(messages, **given)
             yield reply.text
+            for call in reply.tool_calls:
+                yield call
             yield reply.usage
 
     async def check(self) -> None:
@@ -136,16 +151,26 @@ class ModelWithParams:
 
 
 class FunctionModel:
-    """A function, or coroutine function, of the messages that returns a string or a `Reply`."""
+    """A function, or coroutine function, of the messages that returns a string or a `Reply`.
+
+    It gets the settings that are among its parameters, or all if it has `**params`.
+    """
 
     simulated = False
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self.name = getattr(function, "__qualname__", repr(function))
+        signature = signature_of(function)
+        parameters = () if signature is None else tuple(signature.parameters.values())
+        self._takes_all = signature is None or any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self._takes = {p.name for p in parameters[1:]} | {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
         """Return the function's answer. Raises `ModelUnavailable` if it fails, and `UserError` if it returns something else."""
+        if not self._takes_all:
+            note_left_out(self.name, sorted(params.keys() - self._takes), "has no parameter of that name")
+            params = {name: value for name, value in params.items() if name in self._takes}
         try:
             said = await call(self._function, messages, **params)
         except PromptRegistryError:

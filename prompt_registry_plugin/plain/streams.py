@@ -89,9 +89,7 @@ def _from_chat_chunks(chunks: Sequence[Any]) -> Any:
     text = ""
     for delta in (chunk.choices[0].delta for chunk in chunks if chunk.choices):
         text += delta.content or ""
-        for piece in delta.tool_calls or ():
-            function = piece.function
-            calls.add(piece.index, getattr(function, "name", None), getattr(function, "arguments", None))
+        calls.add_chat(delta)
     return text_or_calls(text, calls.made())
 
 
@@ -120,6 +118,12 @@ class ToolCallPieces:
         """Add a piece of the call with this index."""
         self._names[index] = self._names.get(index, "") + (name or "")
         self._arguments[index] = self._arguments.get(index, "") + (arguments or "")
+
+    def add_chat(self, delta: Any) -> None:
+        """Add the pieces in a chunk of the chat protocol."""
+        for piece in getattr(delta, "tool_calls", None) or ():
+            function = piece.function
+            self.add(piece.index, getattr(function, "name", None), getattr(function, "arguments", None))
 
     def made(self) -> list[dict[str, Any]]:
         """Return the calls, in order."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from prompt_registry_plugin.plain.messages import text_or_calls
 from prompt_registry_plugin.protocols.runs import CandidateRecord, ReflectionRecord, RunRecord, RunTable
 from prompt_registry_plugin.protocols.store import (
     Adopted,
@@ -33,6 +34,13 @@ class Reply:
     """The text of the answer."""
     usage: Usage = field(default_factory=Usage)
     """Tokens of the call; zero where the model does not report them."""
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    """The tools that the model wants called: mappings of `name` and `arguments`."""
+
+    @property
+    def answer(self) -> Any:
+        """The text; with tool calls, a mapping of `tool_calls` and, if there is text too, `content`."""
+        return text_or_calls(self.text, self.tool_calls)
 
 
 @runtime_checkable
@@ -55,8 +63,11 @@ class Model(Protocol):
 class StreamingModel(Protocol):
     """A model that can also stream its answer."""
 
-    def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage]:
-        """Yield the pieces of the answer as they come, then the tokens of the call, where they are known."""
+    def stream(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> AsyncIterator[str | Usage | Mapping[str, Any]]:
+        """Yield the pieces of the answer as they come, then tool calls, then the tokens of the call, where they are known.
+
+        A tool call is a mapping of `name` and `arguments`.
+        """
 
 
 @runtime_checkable

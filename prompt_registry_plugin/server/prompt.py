@@ -28,14 +28,15 @@ _FORMS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette:
     """The application: `POST /invocations`, and `GET /health`, which needs no token. Without a token it answers to loopback names only.
 
-    The body is `{"dataframe_records": [{…}]}`, or `dataframe_split`, `instances` or `inputs`; the answer is `{"predictions": […]}`.
+    The body is `{"dataframe_records": [{…}]}`, or `dataframe_split`, `instances` or `inputs`; the answer is `{"predictions": […]}`:
+    a text for each row, data if the prompt asks for JSON, and a mapping of `tool_calls` if the model calls tools.
     The prompt is loaded for each request, so that a moved alias counts at once.
     """
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(row: Mapping[str, Any]) -> str:
+    async def one(row: Mapping[str, Any]) -> Any:
         async with slots:
-            return (await agent(row)).encode("utf-8", "replace").decode()  # half a character is no JSON
+            return _sendable(await agent(row))
 
     async def invocations(request: Request) -> Response:
         if token is not None and not _has_token(request, token):
@@ -65,6 +66,15 @@ def create_prompt_app(agent: PromptAgent, token: str | None = None) -> Starlette
     only = [] if token else [loopback_only()]
     routes = [Route("/invocations", invocations, methods=["POST"]), Route("/health", health), Route("/ping", health)]
     return Starlette(routes=routes, middleware=only, exception_handlers={HTTPException: _refuse})
+
+
+def _sendable(answer: Any) -> Any:
+    """An answer without halves of characters, which are no JSON."""
+    if isinstance(answer, str):
+        return answer.encode("utf-8", "replace").decode()
+    if isinstance(answer, dict):
+        return {_sendable(key): _sendable(value) for key, value in answer.items()}
+    return [_sendable(item) for item in answer] if isinstance(answer, list) else answer
 
 
 def _has_token(request: Request, token: str) -> bool:

@@ -11,7 +11,8 @@ from langchain_core.runnables import Runnable
 
 from prompt_registry_plugin.errors import ModelUnavailable, UserError
 from prompt_registry_plugin.frameworks.calls import CallSettings
-from prompt_registry_plugin.prompts.messages import content_of
+from prompt_registry_plugin.models.settings import note_left_out
+from prompt_registry_plugin.plain.messages import message_calls, message_text
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
 
@@ -77,13 +78,25 @@ class ChatModel:
         self.name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model.get_name())
 
     async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
-        """The model's answer. Raises `ModelUnavailable` for whatever the provider's client raises."""
+        """The model's answer. Raises `ModelUnavailable` for whatever the provider's client raises.
+
+        Tools are given as the model's provider wants them, and so is everything else: each provider has names of its own.
+        """
         try:
-            answer = await self._model.ainvoke([dict(message) for message in messages], **params)
+            tools = params.pop("tools", None)
+            model = self._with_tools(tools) if tools else self._model
+            answer = await model.ainvoke([dict(message) for message in messages], **params)
         except Exception as error:  # each provider has exceptions of its own
             raise ModelUnavailable(f"model {self.name!r} failed: {type(error).__name__}: {error}") from error
         usage = answer.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
-        return Reply(content_of(answer), Usage(usage["input_tokens"], usage["output_tokens"], 1))
+        return Reply(message_text(answer), Usage(usage["input_tokens"], usage["output_tokens"], 1), message_calls(answer))
+
+    def _with_tools(self, tools: Any) -> Runnable[Any, Any]:
+        try:
+            return self._model.bind_tools(tools)
+        except NotImplementedError:
+            note_left_out(self.name, ["tools"])
+            return self._model
 
     async def check(self) -> None:
         """A LangChain model has no call that costs nothing, so nothing is checked."""

@@ -13,6 +13,7 @@ from prompt_registry_plugin.models.offline.judge import judge
 from prompt_registry_plugin.models.offline.reflection import reflect
 from prompt_registry_plugin.models.offline.task import answer
 from prompt_registry_plugin.models.offline.words import chance
+from prompt_registry_plugin.models.settings import note_left_out
 from prompt_registry_plugin.prompts.messages import content_of
 from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.records import Usage
@@ -47,8 +48,9 @@ class OfflineModel:
         self.name = f"offline:{role}"
         self._calls = itertools.count()
 
-    async def __call__(self, messages: Sequence[Mapping[str, Any]], **_params: Any) -> Reply:
+    async def __call__(self, messages: Sequence[Mapping[str, Any]], **params: Any) -> Reply:
         """Return the simulated answer. Raises `ModelUnavailable` for the configured share of calls."""
+        note_left_out(self.name, sorted(params), "is simulated and has no settings")
         settings, call = self.settings, next(self._calls)
         if settings.latency:
             await asyncio.sleep(settings.latency)
