@@ -40,6 +40,8 @@ class RemoteWork:
     """Arguments of a target that is a function, in addition to the inputs of an example. JSON data."""
     formats: Mapping[str, TemplateFormat]
     """Template format by name of the prompt, for candidates."""
+    timeout: float | None = None
+    """Seconds of one attempt of the target, at most, where the options set it."""
 
     @classmethod
     def of(
@@ -76,11 +78,12 @@ class RemoteWork:
             attempts=options.attempts,
             arguments=dict(options.arguments),
             formats=dict(formats),
+            timeout=options.timeout,
         )
 
     def options(self) -> RunOptions:
         """Return the options of the runner in the other process, which runs one rollout at a time."""
-        return RunOptions(1, prices=self.prices, attempts=self.attempts, arguments=self.arguments)
+        return RunOptions(1, prices=self.prices, attempts=self.attempts, arguments=self.arguments, timeout=self.timeout)
 
     def to_json(self) -> str:
         """Return the settings as canonical JSON text: the same settings are the same text."""

@@ -11,7 +11,19 @@ _THINKING = r"think|thinking|thought|thoughts|reasoning|scratchpad"
 _TAG = re.compile(rf"^[ \t]*<(?P<end>/?)(?P<name>{_THINKING})>|(?P<late></(?:{_THINKING})>)[ \t]*$", re.I | re.M)
 _START = re.compile(rf"<(?:{_THINKING})>", re.I)
 _FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[^\n`]*$", re.M)
+_LIMITS = {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
 _MAX_OBJECTS = 50  # braces that are tried as the start of a JSON object, so that a hostile answer costs no quadratic time
+
+
+class CutOff(str):
+    """The text of an answer that ended at the model's limit of output tokens, so that its end is missing."""
+
+    __slots__ = ()
+
+
+def is_cut_off(finish_reason: str | None) -> bool:
+    """Return whether an answer ended at a limit, by what OpenAI, Anthropic, Google and others call that."""
+    return str(finish_reason).rpartition(".")[2].lower() in _LIMITS
 
 
 def plain_text(content: Any) -> str | None:

@@ -52,8 +52,9 @@ class OpenAIModel:
             raise ModelUnavailable(f"model {self.name!r} answered without any choice")
         used = answer.usage
         usage = Usage(used.prompt_tokens, used.completion_tokens, 1) if used else Usage(0, 0, 1)
-        message = answer.choices[0].message
-        return Reply(message.content or message.refusal or "", usage, message_calls(message))
+        choice = answer.choices[0]
+        said = choice.message
+        return Reply(said.content or said.refusal or "", usage, message_calls(said), choice.finish_reason)
 
     async def stream(
         self, messages: Sequence[Mapping[str, Any]], **params: Any

@@ -109,6 +109,8 @@ async def aoptimize_prompts(
             seed=options.seed,
             concurrency=options.concurrency,
             attempts=options.attempts,
+            timeout=options.timeout,
+            deterministic=options.deterministic,
             arguments=options.arguments,
             executor=options.executor,
             prices=options.prices,

@@ -36,6 +36,8 @@ class Reply:
     """Tokens of the call; zero where the model does not report them."""
     tool_calls: Sequence[Mapping[str, Any]] = ()
     """The tools that the model wants called: mappings of `name` and `arguments`."""
+    finish_reason: str | None = None
+    """Why the answer ended, as the provider says: `stop`, or `length` if it was cut off; None where the model does not report it."""
 
     @property
     def answer(self) -> Any:

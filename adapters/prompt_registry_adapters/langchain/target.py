@@ -89,7 +89,10 @@ class ChatModel:
         except Exception as error:  # each provider has exceptions of its own
             raise ModelUnavailable(f"model {self.name!r} failed: {type(error).__name__}: {error}") from error
         usage = answer.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
-        return Reply(message_text(answer), Usage(usage["input_tokens"], usage["output_tokens"], 1), message_calls(answer))
+        said = answer.response_metadata
+        reason = said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason")
+        used = Usage(usage["input_tokens"], usage["output_tokens"], 1)
+        return Reply(message_text(answer), used, message_calls(answer), None if reason is None else str(reason))
 
     def _with_tools(self, tools: Any) -> Runnable[Any, Any]:
         try:

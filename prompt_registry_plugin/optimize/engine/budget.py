@@ -104,6 +104,11 @@ class Meter:
         return self._clock() - self._began
 
     @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the budget ends; None if it is not in seconds."""
+        return None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
+
+    @property
     def remaining(self) -> int:
         """Rollouts that may still begin."""
         left = [] if self.budget.rollouts is None else [self.budget.rollouts - self.rollouts]

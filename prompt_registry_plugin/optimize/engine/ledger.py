@@ -14,17 +14,23 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from prompt_registry_plugin.errors import BudgetExhausted, TargetFailed
 from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.optimize.engine.stale import fail_if_stale
+from prompt_registry_plugin.optimize.engine.turns import Turns
 from prompt_registry_plugin.protocols import RunTable
 from prompt_registry_plugin.records import Candidate, Example, Rollout
 
 MAX_FAILURES = 20
 """Failures in a row that end an optimization run. More than the 16 that run at once by default: one bad moment is not an outage."""
+
+
+class OutOfTime(BudgetExhausted):
+    """The seconds of the budget ended while a call was under way. It is given up."""
 
 
 class _Pair(NamedTuple):
@@ -46,20 +52,33 @@ class Ledger:
     """Why rollouts have no score, one reason for each."""
 
     def __init__(
-        self, runner: Runner, runs: RunTable, run_id: str, split: str, meter: Meter, on_rollout: Callable[[], None]
+        self,
+        runner: Runner,
+        runs: RunTable,
+        run_id: str,
+        split: str,
+        meter: Meter,
+        on_rollout: Callable[[], None],
+        turns: Turns | None = None,
     ) -> None:
+        """With `turns`, what is stored is not taken over at once: it arrives when it is asked for again, in its turn."""
         self._runner, self._runs, self._run_id, self._split, self._on_rollout = runner, runs, run_id, split, on_rollout
         self.meter = meter
         # A pair is here from the moment it is asked for, so that two workers that ask at once wait for one rollout.
         self._futures: dict[_Pair, asyncio.Future[Rollout]] = {}
         self._by_example: dict[str, list[Rollout]] = defaultdict(list)
-        self._in_flight: set[_Pair] = set()
+        self._in_flight: dict[_Pair, float] = {}  # with when it began, by the monotonic clock
         self._finished = 0
         self.failed = 0
         self.unscored = []
         self._failures: list[_Failure] = []  # since the last success, oldest first: not stored yet
+        self._turns = turns
+        self._stored: dict[_Pair, Rollout] = {}
         for rollout in runs.rollouts(run_id, split):
-            self._add(rollout)
+            if turns is None:
+                self._add(rollout)
+            else:
+                self._stored[_Pair(rollout.candidate_id, rollout.example_id)] = rollout
 
     @property
     def finished(self) -> int:
@@ -96,7 +115,7 @@ class Ledger:
             )
         for example in new:
             self.meter.begin()
-            self._futures[_Pair(candidate.id, example.id)] = asyncio.create_task(self._run_pair(candidate, example))
+            self._futures[_Pair(candidate.id, example.id)] = self._start(candidate, example)
         # Shielded: a cancelled worker must not cancel a rollout that is paid for, or that another worker waits for too.
         return [await asyncio.shield(self._futures[_Pair(candidate.id, example.id)]) for example in examples]
 
@@ -116,18 +135,47 @@ class Ledger:
         if not self._is_outage:
             self._store_failures()
 
-    async def _run_pair(self, candidate: Candidate, example: Example) -> Rollout:
-        async with self._runner.slots:
-            self._in_flight.add(_Pair(candidate.id, example.id))
-            began = time.monotonic()
-            rollout = fail_if_stale(await self._runner.run(candidate, example), self._by_example[example.id])
-            self.meter.end(rollout)
-        if rollout.error is None:
-            self._store_failures(before=began)
-            self._runs.add_rollout(self._run_id, self._split, rollout)
-        else:
-            self._failures.append(_Failure(time.monotonic(), rollout))
-            self.failed += 1
+    def replay_probe(self, baseline: Candidate, examples: Sequence[Example]) -> list[Rollout]:
+        """Return the stored rollouts of the first examples up to one that succeeded, as a probe does; none without such a one."""
+        found: list[Rollout] = []
+        for example in examples:
+            rollout = self._stored.get(_Pair(baseline.id, example.id))
+            if rollout is None:
+                return []
+            found.append(rollout)
+            if rollout.error is None and rollout.score is not None:
+                return found
+        return []
+
+    def under_way(self) -> list[float]:
+        """Return for how many seconds each of the rollouts in flight has been running, the longest first."""
+        now = time.monotonic()
+        return sorted((now - began for began in self._in_flight.values()), reverse=True)
+
+    def _start(self, candidate: Candidate, example: Example) -> asyncio.Task[Rollout]:
+        """Return the task of a rollout. Its turn, if there are turns, and what is left of the time, are those of this moment."""
+        turn = nullcontext(None) if self._turns is None else self._turns.turn()
+        task = asyncio.create_task(self._run_in_time(candidate, example, turn.__enter__(), self.meter.seconds_left))
+
+        def end(ended: asyncio.Task[Rollout]) -> None:
+            turn.__exit__(None, None, None)
+            if not ended.cancelled() and isinstance(ended.exception(), OutOfTime):  # retrieved, or asyncio logs it
+                self._futures.pop(_Pair(candidate.id, example.id), None)
+
+        task.add_done_callback(end)
+        return task
+
+    async def _run_in_time(
+        self, candidate: Candidate, example: Example, turn: asyncio.Future[None] | None, seconds: float | None
+    ) -> Rollout:
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                rollout = await self._run_pair(candidate, example, turn)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self.meter.cancel()
+            raise OutOfTime(f"the budget of {self.meter.budget} ended while a rollout was under way") from None
         if self._is_outage:
             raise TargetFailed(
                 f"{len(self._failures)} rollouts in a row failed, so the optimization run was stopped; the last one: {rollout.error}"
@@ -136,6 +184,28 @@ class Ledger:
         self._note_missing_score(rollout)
         self._by_example[example.id].append(rollout)
         self._on_rollout()
+        return rollout
+
+    async def _run_pair(self, candidate: Candidate, example: Example, turn: asyncio.Future[None] | None) -> Rollout:
+        pair, began = _Pair(candidate.id, example.id), -math.inf
+        rollout = self._stored.pop(pair, None)
+        if rollout is None:
+            async with self._runner.slots:
+                began = self._in_flight[pair] = time.monotonic()
+                try:
+                    rollout = fail_if_stale(await self._runner.run(candidate, example), self._by_example[example.id])
+                finally:
+                    del self._in_flight[pair]
+        if rollout.error is None:  # stored before its turn: it is paid for
+            self._runs.add_rollout(self._run_id, self._split, rollout)
+        if turn is not None:
+            await turn
+        self.meter.end(rollout)
+        if rollout.error is None:
+            self._store_failures(before=began)
+        else:
+            self._failures.append(_Failure(time.monotonic(), rollout))
+            self.failed += 1
         return rollout
 
     def _add(self, rollout: Rollout) -> None:

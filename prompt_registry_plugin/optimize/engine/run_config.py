@@ -63,6 +63,10 @@ class RunConfig:
     """Rollouts at once, at most."""
     attempts: int = 3
     """Attempts of a rollout in all, if its error is transient."""
+    timeout: float | None = None
+    """Seconds of one attempt of the target, at most; None for a limit from the first rollouts."""
+    deterministic: bool = False
+    """Whether results arrive in the order of the requests. A resume then replays the search from its beginning."""
     arguments: Mapping[str, Any] = EMPTY
     """Arguments of a target that is a function, in addition to the inputs of an example. JSON data."""
     executor: str = "local"
@@ -88,6 +92,8 @@ class RunConfig:
             prices=self.prices,
             on_event=on_event,
             attempts=self.attempts,
+            timeout=self.timeout,
+            deterministic=self.deterministic,
             arguments=self.arguments,
             executor=self.executor,
         )
@@ -139,7 +145,8 @@ class RunConfig:
             "prices": prices_to_json(self.prices),
             "adapters": list(self.adapters),
             "folder": self.folder,
-            **{name: True for name in ("holds_out", "caps_proof", "imported") if getattr(self, name)},
+            **({"timeout": self.timeout} if self.timeout is not None else {}),
+            **{name: True for name in ("holds_out", "caps_proof", "deterministic", "imported") if getattr(self, name)},
         }
 
     @classmethod
@@ -157,7 +164,7 @@ class RunConfig:
 
 
 _AS_STORED = ("predict_fn", "aggregation", "custom_aggregation", "optimizer", "register", "seed", "concurrency", "attempts",
-              "arguments", "executor", "folder", "holds_out", "caps_proof", "imported")  # fmt: skip
+              "arguments", "executor", "folder", "holds_out", "caps_proof", "imported", "timeout", "deterministic")  # fmt: skip
 """Keys whose value is the field of that name."""
 
 

@@ -13,7 +13,8 @@ from prompt_registry_plugin.optimize.engine.probe import probe_baseline
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.engine.reflections import Reflections
 from prompt_registry_plugin.optimize.engine.splits import split_validation
-from prompt_registry_plugin.protocols import OptimizationResult
+from prompt_registry_plugin.optimize.engine.turns import Turns
+from prompt_registry_plugin.protocols import CandidateRecord, OptimizationResult
 from prompt_registry_plugin.recording.costs import cost_of
 from prompt_registry_plugin.records import Candidate
 
@@ -23,10 +24,13 @@ class Search:
 
     def __init__(self, job: Job, meter: Meter, on_event: OnEvent) -> None:
         self._job = job
-        self.ledger = Ledger(job.runner, job.runs, job.id, "train", meter, lambda: self.problem.tell())
+        self._stored = job.runs.candidates(job.id)
+        replays = job.config.deterministic and self._stored_winner_record() is None
+        turns = Turns() if replays else None
+        self.ledger = Ledger(job.runner, job.runs, job.id, "train", meter, lambda: self.problem.tell(), turns)
         model, prices, plugins = job.reflection_model, job.config.prices, job.registry.plugins
         self._reflections = Reflections(
-            model, job.runs, job.id, meter, price=lambda usage: cost_of(model.name, usage, prices, plugins)
+            model, job.runs, job.id, meter, price=lambda usage: cost_of(model.name, usage, prices, plugins), turns=turns
         )
         rng = random.Random(job.config.seed)  # noqa: S311  a search, not a secret
         train, validation = split_validation(job.splits.get("train", ()), rng)
@@ -39,7 +43,7 @@ class Search:
             concurrency=job.config.concurrency,
             random=rng,
             run_id=job.id,
-            history=job.runs.candidates(job.id),
+            history=[] if replays else list(self._stored),  # a replay decides it all again
             _ledger=self.ledger,
             _reflections=self._reflections,
             _runs=job.runs,
@@ -78,12 +82,15 @@ class Search:
 
     def _stored_winner(self) -> Candidate | None:
         """Return the winner if the search ended in an earlier process, which was stopped in the held-out test."""
-        record = next((record for record in self.problem.history if record.status == "winner"), None)
+        record = self._stored_winner_record()
         if record is None:
             return None
         if record.detail.get("search_score") is not None:
             self.problem.note_best(record.detail["search_score"])
         return record.candidate
+
+    def _stored_winner_record(self) -> CandidateRecord | None:
+        return next((record for record in self._stored if record.status == "winner"), None)
 
     def _announce(self) -> None:
         """Report what the search may spend, and what will not work."""

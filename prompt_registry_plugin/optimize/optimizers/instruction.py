@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from prompt_registry_plugin.models.answers import without_thinking
+from prompt_registry_plugin.models.answers import CutOff, without_thinking
 
 _FENCE = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*?)[ \t]*$")
 _NAME = r"(?:(?:new|improved|revised|updated|final|complete|rewritten|better)[ _-]?)*(?:instructions?|prompt)"
@@ -70,6 +70,8 @@ def read_instruction(answer: str, current: str = "", fence: str = "```") -> tupl
 
     `current` is the instruction to improve, and `fence` the mark that the answer was asked to use.
     """
+    if isinstance(answer, CutOff):  # it may end at a fence of its own, where it cannot be told from a whole one
+        return None, "it was cut off at the model's limit of output tokens"
     answer = without_thinking(answer).strip()
     if not answer:
         return None, "it is empty, or only thinking"

@@ -38,7 +38,8 @@ class MetaPrompt:
         failures = await self._failures(problem, problem.train[:_EXAMPLES])
         keys = list(problem.baseline_components)
         texts = await all_of(
-            propose(problem, problem.baseline, key, failures.get(key, ()), guidelines=self._guidelines) for key in keys
+            propose(problem, problem.baseline, key, failures.get(key, ()), guidelines=self._guidelines, may_repeat=True)
+            for key in keys  # a resumed run proposes what it had proposed
         )
         made = problem.baseline
         for key, text in zip(keys, texts, strict=True):

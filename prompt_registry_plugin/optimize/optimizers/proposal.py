@@ -22,10 +22,12 @@ async def propose(
     successes: Sequence[Evidence] = (),
     *,
     guidelines: Sequence[str] = (),
+    may_repeat: bool = False,
 ) -> str | None:
     """Return a new text for component `key` of `base`; report why and return None if two answers in a row cannot be used.
 
-    A text cannot be used if it breaks a constraint, drops or adds a variable, or makes a candidate that was decided on before.
+    A text cannot be used if it breaks a constraint, drops or adds a variable, or, unless it `may_repeat`, makes a candidate that was
+    decided on before.
     Raises `ModelUnavailable` and `BudgetExhausted`.
     """
     text = components(base.templates)[key]
@@ -43,7 +45,7 @@ async def propose(
             fence = fence_for(text, at_least=5)  # a fence that no draft, example or code in the answer has
             continue
         fault = problem.fault(key, proposal, text)
-        if fault is None and problem.status(with_component(base, key, proposal, "")) is not None:
+        if fault is None and not may_repeat and problem.status(with_component(base, key, proposal, "")) is not None:
             fault = "it was proposed before"
         if fault is None:
             return proposal

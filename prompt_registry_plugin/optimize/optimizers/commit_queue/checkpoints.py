@@ -52,6 +52,16 @@ class HeadCheck:
         finally:
             self._is_checking = False
 
+    async def check_if_cut_off(self) -> None:
+        """Check the head if an earlier process ended before it had made the last check that was due. Raises `BudgetExhausted`."""
+        due = self._head.commits - self._head.commits % _COMMITS_PER_CHECK
+        if due and any(r.status == "committed" and r.detail.get("commit") == due for r in self._problem.history):
+            self._is_checking = True
+            try:
+                await self._check()
+            finally:
+                self._is_checking = False
+
     async def _check(self) -> None:
         candidate, bundle = self._head.candidate, len(self._head.pending)
         before, after = await self._compare(self._head.checkpoints[-1], candidate)

@@ -8,7 +8,7 @@ and aimed edits closed 0.00.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -88,12 +88,22 @@ class JointRewriter:
                 child = with_component(child, key, components(proposal.candidate.templates)[key], proposal.candidate.note)
         return child
 
+    async def test_again(self, proposal: Proposal, detail: Mapping[str, Any]) -> float | None:
+        """Test a proposal of an earlier process, on the examples that it had chosen. Returns and raises as a rewrite's test does."""
+        runs = {run.example.id: run for run in self._runs_of(proposal.base)}
+        shown, others = ([runs[i] for i in detail.get(part, ()) if i in runs] for part in ("shown", "others"))
+        return await self._test(proposal, shown, others)
+
     async def _test(self, proposal: Proposal, shown: Sequence[Evidence], others: Sequence[Evidence]) -> float | None:
         """Return the mean gain in score over both sets of examples, or None when it is not positive."""
         edits = sorted({*self._knowledge.edits_in(proposal.base), proposal.number})
         detail: dict[str, Any] = {
-            "shown": sorted({run.example.id for run in shown}), "aimed_at": [], "edit": proposal.number, "edits": edits, "aims": [],
+            "shown": sorted({run.example.id for run in shown}), "others": sorted({run.example.id for run in others}),
+            "aimed_at": [], "edit": proposal.number, "edits": edits, "aims": [],
         }  # fmt: skip
+        self._problem.decide(
+            proposal.candidate, "proposed", detail=detail
+        )  # or it is lost if the process ends before the verdict
         differences: list[float] = []
         for part in (shown, others):
             rollouts = await self._sampler.observe(proposal.candidate, [run.example for run in part])

@@ -16,7 +16,7 @@ from math import fsum
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import ModelUnavailable
-from prompt_registry_plugin.models.answers import without_thinking
+from prompt_registry_plugin.models.answers import CutOff, without_thinking
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text, step_answer
 from prompt_registry_plugin.records import Example, Item, Rollout
 from prompt_registry_plugin.tracing.calls import is_call
@@ -95,6 +95,8 @@ class Listing:
         self._asked |= set(keys)
         self.answers += 1
         found: dict[int, list[Item]] = {number: [] for number in range(1, len(keys) + 1)}
+        if isinstance(answer, CutOff):
+            answer = answer.rpartition("\n")[0]  # its last line may be half a mistake
         for number, step, text in _LINE.findall(without_thinking(answer)):
             if int(number) in found and (item := self._parse_item(step, text)) is not None:
                 found[int(number)].append(item)

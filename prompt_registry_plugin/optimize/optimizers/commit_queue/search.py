@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from prompt_registry_plugin.concurrency import all_of
 from prompt_registry_plugin.errors import BudgetExhausted
@@ -33,6 +34,7 @@ from prompt_registry_plugin.optimize.optimizers.commit_queue.knowledge import Kn
 from prompt_registry_plugin.optimize.optimizers.commit_queue.listing import Listing
 from prompt_registry_plugin.optimize.optimizers.commit_queue.proposer import Proposer, failure_evidence, success_evidence
 from prompt_registry_plugin.optimize.optimizers.commit_queue.race import race
+from prompt_registry_plugin.optimize.optimizers.commit_queue.restore import StoredEdit, unfinished
 from prompt_registry_plugin.optimize.optimizers.commit_queue.sampler import Sampler
 from prompt_registry_plugin.optimize.optimizers.commit_queue.selector import ENOUGH_FAILURES, Selector
 from prompt_registry_plugin.optimize.optimizers.commit_queue.tester import EditTester
@@ -104,6 +106,12 @@ class _Search:
                 targets = {(component, kind) for component, kind in record.detail["aims"]}
                 self.knowledge.set_targets(record.detail["edit"], targets)
         self.head.restore()
+        self._left = unfinished(self.problem.history)
+        for edit, was_accepted in self._left.tested:
+            self.selector.restore(edit.keys, edit.detail["shown"], accepted=was_accepted)
+            self.tester.restore(fixed=edit.detail.get("fixed", 1))
+        for edit in self._left.untested:
+            self.selector.restore(edit.keys, edit.detail["shown"])
 
     async def run(self, workers: int) -> None:
         """Search until only the reserve for the race is left, or nothing is left to try."""
@@ -112,7 +120,15 @@ class _Search:
         except BudgetExhausted:
             return
         self.problem.note_best([rollout.score for rollout in rollouts])
+        await self._make_up_for_commits()
         await all_of(self._work() for _ in range(workers))
+
+    async def _make_up_for_commits(self) -> None:
+        """Commit what an earlier process accepted, and check what it committed, if it ended before that."""
+        with suppress(BudgetExhausted):
+            for edit in self._left.uncommitted:
+                await self._commit(edit.proposal, edit.detail["gain"])
+            await self.head_check.check_if_cut_off()
 
     async def _work(self) -> None:
         """One worker. It ends when the budget does, though others may still use what was too little for its own next step."""
@@ -124,6 +140,9 @@ class _Search:
 
     async def _step(self) -> bool:
         """Do what helps the search most now; return False when nothing is left to try."""
+        if self._left.untested:
+            await self._test_again(self._left.untested.pop(0))
+            return True
         observations = self.knowledge.observations(self.head.candidate)
         if has_only_scores(observations):
             return await self._rewrite_all()
@@ -158,6 +177,26 @@ class _Search:
             self.selector.adapt(accepted=gain is not None)
             if proposal is not None and gain is not None:
                 await self._commit(proposal, gain)
+        finally:
+            self.selector.in_flight -= keys
+            self._wake()
+
+    async def _test_again(self, edit: StoredEdit) -> None:
+        """Test and commit an edit whose test an earlier process did not finish."""
+        observations = self.knowledge.observations(edit.proposal.base)
+        failing = clusters_of(observations)
+        clusters = [failing[key] for key in sorted(edit.keys) if key in failing]
+        failures = [one for one in observations if one.example.id in edit.detail["shown"] and edit.keys & one.failing.keys()]
+        keys = {cluster.key for cluster in clusters}
+        self.selector.in_flight |= keys
+        try:
+            if failures:
+                gain = await self.tester.test(edit.proposal, clusters, failures, observations)
+                self.selector.adapt(accepted=gain is not None)
+            else:  # a rewrite of everything, or a failure that is none any more: scores tell
+                gain = await self.joint.test_again(edit.proposal, edit.detail)
+            if gain is not None:
+                await self._commit(edit.proposal, gain)
         finally:
             self.selector.in_flight -= keys
             self._wake()

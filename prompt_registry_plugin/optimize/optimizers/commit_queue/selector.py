@@ -86,6 +86,12 @@ class Selector:
             self._attempts.update((key, one.example.id) for key in keys & one.failing.keys())
         return failures
 
+    def restore(self, keys: set[ClusterKey], shown: Iterable[str], *, accepted: bool | None = None) -> None:
+        """Count an edit of an earlier process: what it was aimed at, and, if it was tested, whether it was accepted."""
+        self._attempts.update((key, example_id) for key in keys for example_id in shown)
+        if accepted is not None and keys:
+            self.adapt(accepted=accepted)
+
     def adapt(self, *, accepted: bool) -> None:
         """Treat more clusters in one edit while edits are accepted, and fewer while they are rejected."""
         change = 1 if accepted else -1

@@ -37,6 +37,11 @@ class EditTester:
         self._tested = 0
         self._ineffective = 0  # of those, edits that fixed nothing
 
+    def restore(self, fixed: int) -> None:
+        """Count a test of an earlier process, which fixed so many failures."""
+        self._tested += 1
+        self._ineffective += not fixed
+
     async def test(
         self,
         proposal: Proposal,
@@ -59,9 +64,9 @@ class EditTester:
             if not tally.fixed:
                 self._count(tally)
                 verdict = f"{proposal.candidate.note}: rejected, fixed none of {tally.aimed}"
-                self._problem.decide(proposal.candidate, "rejected", verdict, detail)
+                self._problem.decide(proposal.candidate, "rejected", verdict, {**detail, "fixed": 0})
                 return None
-        unseen, guards = self._unseen_and_guards(first, clusters, failures, observations)
+        unseen, guards = self._unseen_and_guards(proposal, first, clusters, failures, observations)
         await self._compare(proposal, [*([] if in_two_parts else first), *unseen, *guards], clusters, tally)
         self._count(tally)
         gain = tally.gain(clusters, observations)
@@ -80,16 +85,22 @@ class EditTester:
 
     def _unseen_and_guards(
         self,
+        proposal: Proposal,
         first: Sequence[Observation],
         clusters: Sequence[Cluster],
         failures: Sequence[Observation],
         observations: Sequence[Observation],
     ) -> tuple[list[Observation], list[Observation]]:
-        # The others that were shown come last: they are used where a cluster has no unseen failures.
-        cost = {one.example.id: 1.0 for one in failures} | {one.example.id: 2.0 for one in first}
+        # What an earlier process ran of this test comes first. The others that were shown come last: they are used where a cluster
+        # has no unseen failures.
+        known = [one for one in observations if self._problem.result(proposal.candidate, one.example) is not None]
+        cost = {one.example.id: -1.0 for one in known}
+        cost |= {one.example.id: 1.0 for one in failures} | {one.example.id: 2.0 for one in first}
         unseen = [one for one in cover(clusters, 2, cost) if one not in first][:_UNSEEN_EXAMPLES]
         used = {one.example.id for one in (*first, *unseen)}
         drawn = draw_successes(self._problem.random, clusters, observations, _GUARD_EXAMPLES + len(used))
+        keys = {cluster.key for cluster in clusters}
+        drawn = [*(one for one in known if keys & one.passing.keys() and one not in drawn), *drawn]
         return unseen, [one for one in drawn if one.example.id not in used][:_GUARD_EXAMPLES]
 
     async def _compare(
