@@ -87,7 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         listed: Events = events(whole, body)
         if "break" in json.dumps(body):
-            listed = [*listed[: len(listed) // 2], ("error", {"error": {"message": "it broke", "code": 500}})]
+            named = "error" if listed[0][0] else ""
+            listed = [*listed[: len(listed) // 2], (named, {"error": {"message": "it broke", "code": 500}})]
         lines = [
             (f"event: {name}\n" if name else "") + f"data: {d if isinstance(d, str) else json.dumps(d)}\n\n" for name, d in listed
         ]

@@ -35,7 +35,7 @@ class GeminiAnswer(Answer):
         """Take a piece of an answer, as JSON data."""
         candidate = next((candidate for _, candidate in items(get(event, "candidates"))), None)
         for _, part in items(get(get(candidate, "content"), "parts")):
-            call = get(part, "functionCall")
+            call = _named(part, "functionCall", "function_call")
             if call:
                 self.calls[len(self.calls)] = {"name": str(get(call, "name")), "args": get(call, "args") or {}}
             elif not get(part, "thought"):
@@ -73,7 +73,7 @@ class Gemini(Shape):
         """Yield what stands in the declarations of functions and the schema of the answer."""
         for i, tool in items(body.get("tools")):
             for j, function in items(get(tool, "functionDeclarations")):
-                for key in ("description", "parameters", "parametersJsonSchema"):
+                for key in ("description", "parameters", "parametersJsonSchema", "parameters_json_schema"):
                     if get(function, key):
                         path = ("tools", i, "functionDeclarations", j, key)
                         yield DescriptionSlot(path, f"tools/{get(function, 'name')}", function[key])
@@ -84,17 +84,26 @@ class Gemini(Shape):
 
     def messages(self, body: Body) -> list[dict[str, Any]]:
         """Return the system instruction and the contents; what functions returned are messages of tools."""
-        given = body.get("systemInstruction")
+        given: Any = body.get("systemInstruction")
         found = [{"role": "system", "content": get(given, "parts") or plain_text(given)}] if given else []
         for _, content in items(body.get("contents")):
             parts = get(content, "parts")
-            results = [result for _, part in items(parts) if (result := get(part, "functionResponse"))]
+            results = [result for _, part in items(parts) if (result := _response(part))]
             found += [{"role": "tool", "content": _result_text(get(result, "response"))} for result in results]
-            others = [_shown(part) for _, part in items(parts) if not get(part, "functionResponse")]
+            others = [_shown(part) for _, part in items(parts) if not _response(part)]
             if others or not results:
                 role = get(content, "role")
                 found.append({"role": _ROLES.get(role, role), "content": others})
         return found
+
+
+def _response(part: Any) -> Any:
+    return _named(part, "functionResponse", "function_response")
+
+
+def _named(part: Any, name: str, in_words: str) -> Any:
+    """Return a value by the protocol's name or by Python's: the client sends both, as the server takes both."""
+    return get(part, name) or get(part, in_words)
 
 
 def _shown(part: Any) -> Any:
