@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from prompt_registry_plugin.cli.echo import json_text
+from prompt_registry_plugin.cli.trace_view import trace_tree as trace_tree
 from prompt_registry_plugin.errors import InvalidTemplate
 from prompt_registry_plugin.evaluation.word_diff import word_changes
 from prompt_registry_plugin.masking import mask_secrets
@@ -23,13 +25,11 @@ from prompt_registry_plugin.masking.controls import control_places, visible
 from prompt_registry_plugin.optimize.report import RunReport
 from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import CoverageRow, Span
-from prompt_registry_plugin.tracing.trace import Trace
+from prompt_registry_plugin.records import CoverageRow
 from prompt_registry_plugin.transfer.formats.prompt_file import to_text
 
 _STATES = {"winner": "bold green", "checkpoint": "green", "committed": "green", "accepted": "cyan", "rejected": "red"}
 _WHOLE = 48  # cells up to which a name is never folded
-_COLOURS = {"prompt": "magenta", "llm": "cyan", "tool": "yellow", "agent": "blue", "chain": "white"}
 
 
 def console(at_least: int = 0) -> Console:
@@ -47,6 +47,21 @@ class SafeConsole(Console):
             renderable = _visible_text(renderable)
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def print_paged(*shown: RenderableType, width: int = 100) -> None:
+    """Print, through the pager if standard output is a terminal that is not high enough. `width` is for what is no terminal."""
+    terminal = console(width)
+    if not (terminal.is_terminal and sys.stdin.isatty()):
+        terminal.print(*shown, sep="\n")
+        return
+    with terminal.capture() as captured:
+        terminal.print(*shown, sep="\n")
+    text = captured.get()
+    if text.count("\n") < terminal.height:
+        click.echo(text, nl=False, color=not terminal.no_color)
+    else:
+        click.echo_via_pager(text, color=not terminal.no_color)
 
 
 def _visible_text(text: Text) -> Text:
@@ -192,17 +207,6 @@ def template_text(version: PromptVersion) -> str:
     return "\n".join(lines)
 
 
-def trace_tree(trace: Trace) -> Tree:
-    """A trace as a tree: prompts with their variables and rendered text, models with what they answered."""
-    tree = Tree(Text(f"trace {trace.name}", style="bold"))
-    nodes: list[Tree] = [tree]
-    known = {span.id: span for span in trace.spans}
-    for depth, span in trace.walk():
-        del nodes[depth + 1 :]
-        nodes.append(nodes[depth].add(_span_text(span, known)))
-    return tree
-
-
 def run_tree(report: RunReport, *, edits: bool) -> Tree:
     """A run's candidates, each under the one it came from; with `edits`, what each changed and the failures that caused it."""
     tree = Tree(Text(f"run {report.run.id}", style="bold"))
@@ -218,36 +222,6 @@ def run_tree(report: RunReport, *, edits: bool) -> Tree:
         del nodes[depth + 1 :]
         nodes.append(nodes[depth].add(Group(*parts)))
     return tree
-
-
-def _span_text(span: Span, known: Mapping[str, Span]) -> Text:
-    text = Text.assemble((f"{span.kind} ", _COLOURS[span.kind]), (span.name, "bold"))
-    if span.kind != "prompt":
-        text.append(f"  {span.seconds * 1000:.0f} ms", style="dim")
-    a = span.attributes
-    if span.kind == "prompt":
-        if a["prompt"] is not None:
-            text.append(f"  {'candidate ' + a['candidate'] if a['candidate'] else 'version ' + str(a['version'])}", style="green")
-        for name, value in a["variables"].items():
-            text.append(f"\n{name} = ", style="dim").append(_short(str(value)))
-        text.append(f"\n{mask_secrets(a['text'])}", style="italic")
-    elif span.kind == "llm":
-        text.append(f"  {a.get('input_tokens', 0)} → {a.get('output_tokens', 0)} tokens", style="dim")
-        if "cost" in a:
-            text.append(f"  ${a['cost']:.6f}", style="dim")
-        shown = [known[prompt_id] for prompt_id in a.get("prompts", ()) if prompt_id in known]
-        if shown:
-            text.append(f"  {', '.join(_which(prompt) for prompt in shown)}", style="green")
-        text.append(f"\n{_short(a.get('output', ''))}", style="cyan")
-    if span.error:
-        text.append(f"\n{mask_secrets(span.error)}", style="red")
-    return text
-
-
-def _which(prompt: Span) -> str:
-    """The prompt that a model was shown, with its version or candidate."""
-    a = prompt.attributes
-    return prompt.name if a["prompt"] is None else f"{a['prompt']}/{a['version'] or a['candidate']}"
 
 
 def _short(text: str) -> str:

@@ -126,7 +126,7 @@ class RecordingHandler(BaseCallbackHandler):
             kwargs.get("name") or (serialized or {}).get("name") or "tool",
             run_id,
             parent_run_id,
-            {"inputs": input_str},
+            {"inputs": kwargs.get("inputs") or input_str},
         )
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:

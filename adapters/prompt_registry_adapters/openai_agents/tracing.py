@@ -95,8 +95,11 @@ class RecordingProcessor(TracingProcessor):
         attributes: dict[str, Any] = {}
         if data.type in _MODELS:
             attributes = _model_attributes(recorder, span)
-        elif getattr(data, "output", None) is not None:
-            attributes = {"outputs": data.output}
+        else:  # a tool's input is not known when it begins, nor is where a handoff goes
+            told = {"inputs": getattr(data, "input", None), "outputs": getattr(data, "output", None)}
+            if data.type == "handoff":
+                told |= {"handoff_from": data.from_agent, "handoff_to": data.to_agent}
+            attributes = {key: value for key, value in told.items() if value is not None}
         span_id = recorder.span_id(span.span_id)
         if data.type == "agent" and (inputs := _inputs.get(recorder, {}).pop(span_id or "", None)):
             attributes["inputs"] = inputs
