@@ -14,6 +14,9 @@ class Parrot(BaseLLM):
     def call(self, messages: Any, *_args: Any, **_kwargs: Any) -> Any:
         return "Thought: I now can give a great answer\nFinal Answer: " + said(messages).replace("Final Answer:", "Answer:")
 
+    async def acall(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.call(messages, *args, **kwargs)
+
 
 def said(messages: Any) -> str:
     """The messages of a call as one text."""
@@ -23,7 +26,8 @@ def said(messages: Any) -> str:
 def agent(backstory: str, role: str = "clerk", llm: Any = None, **settings: Any) -> Agent:
     """An agent with a simulated model."""
     llm = llm or Parrot(model="parrot")
-    return Agent(role=role, goal="Serve the customers of the bank", backstory=backstory, llm=llm, **settings)
+    settings = {"goal": "Serve the customers of the bank", **settings}
+    return Agent(role=role, backstory=backstory, llm=llm, **settings)
 
 
 def crew_of(clerk: Agent, description: str = "Answer this: {input}", **settings: Any) -> Crew:

@@ -86,7 +86,7 @@ def serve_field(owner: Any, field: str, place: Place, inputs: Mapping[str, Any])
         return now
     described = describe(written, frozenset(inputs))
     values = {variable: str(inputs[name]) for variable, name in described.names.items()}
-    if described.fill(values) != now:
+    if _as_filled(written, described, inputs) != now:
         framework_prompts.record_discovered(described.template, now, values, unadoptable=_CHANGED, place=place)
         return now
     served = framework_prompts.serve(described.text_hash) if framework_prompts.has_adopted() else None
@@ -96,6 +96,18 @@ def serve_field(owner: Any, field: str, place: Place, inputs: Mapping[str, Any])
     sent = now if replaced == values else described.fill(replaced)
     framework_prompts.record_discovered(described.template, sent, replaced, place=place, text_hash=described.text_hash)
     return sent
+
+
+def _as_filled(written: str, described: Described, inputs: Mapping[str, Any]) -> str:
+    """Return what CrewAI makes of a template: it also fills slots in the inputs themselves, so it is asked."""
+    if not described.names:
+        return written
+    from crewai.utilities.string_utils import interpolate_only
+
+    try:
+        return str(interpolate_only(written, dict(inputs)))
+    except (KeyError, ValueError):
+        return described.fill({variable: str(inputs[name]) for variable, name in described.names.items()})
 
 
 def _render(served: PromptVersion, values: Mapping[str, Any], inputs: Mapping[str, Any], place: Place) -> str | None:

@@ -25,8 +25,7 @@ _usage: ContextVar[dict[str, int] | None] = ContextVar("prompt_registry_crewai_u
 
 
 def seams(patches: adapter.Patches) -> Iterable[adapter.Seam]:
-    """Return where models tell their tokens, and wrap the classes of models; those that come later when an agent first uses one."""
-    from crewai import Agent
+    """Return where models tell their tokens, and wrap the classes of models; those that come later before a crew or an agent runs."""
     from crewai.llms.base_llm import BaseLLM
 
     lock = Lock()
@@ -37,7 +36,8 @@ def seams(patches: adapter.Patches) -> Iterable[adapter.Seam]:
                 _wrap_class(model, patches)
 
     wrap_all()
-    found: list[adapter.Seam] = [(Agent, "create_agent_executor", _wrap_before(wrap_all))]
+    runs.state.before_run = wrap_all
+    found: list[adapter.Seam] = []
     if "_emit_call_completed_event" in BaseLLM.__dict__:
         found.append((BaseLLM, "_emit_call_completed_event", _wrap_completed))
     if "__init_subclass__" in BaseLLM.__dict__:
@@ -56,19 +56,6 @@ def _wrap_class(model: type[Any], patches: adapter.Patches) -> None:
         if method in model.__dict__ and not hasattr(model.__dict__[method], "__prompt_registry__"):
             with suppress(AttributeError, TypeError):  # a class that cannot be changed
                 patches.replace(model, method, wrap)
-
-
-def _wrap_before(wrap_all: Callable[[], None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(original)
-        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if runs.state.attached:
-                wrap_all()
-            return original(self, *args, **kwargs)
-
-        return method
-
-    return wrap
 
 
 def _wrap_call(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ from prompt_registry_plugin.tracing.recorder import inside
 
 class _State:
     attached = False
+    before_run: Callable[[], None] = staticmethod(lambda: None)  # called before a crew or an agent runs
 
 
 state = _State()
@@ -158,7 +159,10 @@ def _wrap_async(begin: Begin) -> Callable[[Callable[..., Awaitable[Any]]], Calla
 
 
 def _is_wanted() -> bool:
-    return state.attached and framework_prompts.is_active()
+    if not (state.attached and framework_prompts.is_active()):
+        return False
+    state.before_run()
+    return True
 
 
 def _in_loop() -> bool:
