@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -141,6 +143,32 @@ def test_a_server_that_falls_silent_is_given_up(direct: str, through: str, proxy
         until(lambda: fails_without_asking(registry, lambda: registry.load_prompt("q")))
         proxy.set("forward")
         until(lambda: registry.load_prompt("p").served_from == "registry")
+
+
+def test_reads_and_writes_go_on_when_all_connections_were_cut(direct: str) -> None:
+    """As a restart of the server does it. Each dead connection of the pool is passed over at once: the first call after the listener
+    is back succeeds, and asks for one connection more than there were dead ones at most."""
+    import psycopg
+
+    with pr.open_registry(re.sub(r"timeout=\d+", "timeout=10", direct) + "&application_name=cut") as registry:
+        registry.register_prompt("p", "one")
+        database: Any = registry.store.database  # type: ignore[attr-defined]
+        for number, call in enumerate(
+            [lambda: registry.register_prompt("p", "two").version, lambda: len(registry.store.prompts.versions("p"))]
+        ):
+            with contextlib.ExitStack() as opened:
+                for _ in range(8):
+                    opened.enter_context(database.write())
+            connected = database._stamp.connections
+            with psycopg.connect(POSTGRES, autocommit=True) as admin:
+                ended = admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut'"
+                ).fetchall()
+            assert len(ended) >= 9, number
+            until(lambda before=connected: database._stamp.connections > before)  # type: ignore[misc]
+            asked = connections_asked_for(registry)
+            assert call() == 2
+            assert connections_asked_for(registry) - asked <= 10
 
 
 def test_a_cached_load_does_no_io(through: str, proxy: Proxy) -> None:

@@ -159,7 +159,6 @@ class PostgresDatabase(ForkAware):
             max_size=_POOL,
             open=False,
             timeout=self._address.timeout,
-            check=self._check,
             reconnect_timeout=0,
             name="prompt-registry",
         )
@@ -173,11 +172,6 @@ class PostgresDatabase(ForkAware):
             "options": f"{self._address.options} -c search_path={self._address.schema}".strip(),
             **self._address.defaults,
         }
-
-    def _check(self, connection: Connection) -> None:
-        """Test an idle connection, in a quarter of the time-out, so that there is time left to make another one."""
-        connection.answer_within = self._address.timeout / 4
-        ConnectionPool.check_connection(connection)
 
     def after_fork_in_child(self) -> None:
         """Leave the parent's pool and thread alone; the child makes its own when it first needs them.
@@ -235,13 +229,38 @@ class PostgresDatabase(ForkAware):
             raise StoreUnavailable(f"the registry {self._address.place} does not answer")
         if self._error is not None:
             raise type(self._error)(str(self._error))
-        with self._pool.connection(timeout=self._address.timeout) as connection:
-            connection.answer_within = answer_within
+        connection = self._take_connection()
+        try:
+            with connection:
+                connection.answer_within = answer_within
+                try:
+                    yield connection
+                except psycopg.OperationalError:
+                    connection.close()  # it may be in the middle of something; the pool makes another one
+                    raise
+        finally:
+            self._pool.putconn(connection)
+
+    def _take_connection(self) -> Connection:
+        """Take a connection that answers from the pool. Cut ones are dropped, one after another.
+
+        The pool's own check waits longer after each one that it drops, and after a restart of the server all of them are cut.
+        """
+        deadline = time.monotonic() + self._address.timeout
+        while (left := deadline - time.monotonic()) > 0:
+            connection = self._pool.getconn(timeout=left)
             try:
-                yield connection
-            except psycopg.OperationalError:
-                connection.close()  # it may be in the middle of something; the pool makes another one
-                raise
+                # in a quarter of the time-out, so that there is time left to make another one
+                connection.answer_within = self._address.timeout / 4
+                ConnectionPool.check_connection(connection)
+            except BaseException as error:
+                connection.close()
+                self._pool.putconn(connection)  # which makes another one
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                return connection
+        raise PoolTimeout(f"no connection that answers was found in {self._address.timeout:g} seconds")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
