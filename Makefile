@@ -52,9 +52,9 @@ clean:
 .venv-lowest/installed: pyproject.toml tests/lowest.txt
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv-lowest && \
-	  uv pip install --quiet --python .venv-lowest/bin/python -e . -r tests/lowest.txt; \
+	  uv pip install --quiet --python .venv-lowest/bin/python -e '.[cli,jinja,schemas]' -r tests/lowest.txt; \
 	else \
 	  $(PYTHON) -m venv .venv-lowest && \
-	  .venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -e . -r tests/lowest.txt; \
+	  .venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[cli,jinja,schemas]' -r tests/lowest.txt; \
 	fi
 	@touch $@

@@ -32,7 +32,8 @@ A command line exits with 2 on a `UserError` and with 1 on a `RunError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -155,3 +156,19 @@ def did_you_mean(wanted: str, known: Iterable[str]) -> str:
     """`"; did you mean 'a' or 'b'?"` for near matches of `wanted`, otherwise an empty string."""
     near = get_close_matches(wanted, list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """A block that imports a package of an extra.
+
+    If the package is missing, raises `PluginError`, which begins with `what`, such as "Jinja templates need", and names the extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(__name__.partition(".")[0]):
+            raise  # a module of ours: no package can mend that
+        raise PluginError(
+            f"{what} {error.name}, which is not installed: pip install 'prompt-registry-plugin[{extra}]'"
+        ) from error

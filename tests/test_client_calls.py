@@ -261,7 +261,7 @@ def test_an_address_in_a_text_is_loaded(clients: Clients, registry: pr.PromptReg
     assert clients.server.last["tools"][0]["function"]["description"] == "I am by name."
 
 
-AGENT = '''
+AGENT = """
 RULES = "You advise {name} about the mooring fees of the old harbour."
 
 
@@ -273,7 +273,7 @@ def ask(client, name, text):
 def ask_unknown(client, rules):
     messages = [{"role": "system", "content": rules}, {"role": "user", "content": "hello"}]
     return client.chat.completions.create(model="m", messages=messages).choices[0].message.content
-'''
+"""
 
 
 @pytest.fixture

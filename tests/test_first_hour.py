@@ -249,3 +249,52 @@ def test_a_long_name_leaves_room_for_the_other_columns(run: Run, monkeypatch: py
     assert "production" in out
     lines = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
     assert "".join(lines) == name
+
+
+@pytest.mark.process
+def test_the_core_alone_works_and_names_the_extra_that_is_missing(tmp_path: Path) -> None:
+    """Without the packages of the extras, prompts are registered, loaded, rendered, adopted and traced; what needs more says so."""
+    hide = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"rich", "jinja2", "markupsafe", "jsonschema", "referencing", "pydantic"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+"""
+    code = (
+        hide
+        + """
+import prompt_registry_plugin as pr
+pr.register_prompt("a", "Hi {{name}}.")
+pr.set_prompt_alias("a", "production", 1)
+with pr.record() as trace:
+    print(pr.load_prompt("prompts:/a@production").format(name="Ann"))
+pr.current_registry().flush()
+print(len(pr.search_traces()), len(pr.prompt_history("a")))
+for register in (lambda: pr.register_prompt("b", "{% if x %}y{% endif %}", template_format="jinja2"),
+                 lambda: pr.register_prompt("c", "{{x}}", variables={"x": {"type": "string"}})):
+    try:
+        register()
+    except pr.errors.PluginError as error:
+        print(error)
+"""
+    )
+    environment = {**os.environ, "PROMPT_REGISTRY_URL": f"sqlite:///{tmp_path / 'light.db'}"}
+
+    def call(program: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+    done = call(code)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "Hi Ann.",
+        "1 2",
+        "Jinja templates need jinja2, which is not installed: pip install 'prompt-registry-plugin[jinja]'",
+        "variables with a schema need jsonschema, which is not installed: pip install 'prompt-registry-plugin[schemas]'",
+    ]
+    done = call(hide + "from prompt_registry_plugin.cli.main import main; main(['promote', 'a'])")
+    assert (done.returncode, done.stdout) == (0, "a@production is already version 1\n")
+    done = call(hide + "from prompt_registry_plugin.cli.main import main; main(['list'])")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: this command needs rich: pip install 'prompt-registry-plugin[cli]'\n"

@@ -54,6 +54,7 @@ from prompt_registry_plugin.cli.unalias import unalias
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 
 _SERVERS = ("offline-model",)  # which a built-in plugin brings
+_EXTRAS = {"rich": "cli", "jinja2": "jinja", "jsonschema": "schemas", "pydantic": "config"}  # packages by what installs them
 _WHOLE = 200  # characters of a summary: no summary is cut off
 
 
@@ -139,6 +140,12 @@ def main(arguments: list[str] | None = None) -> Any:
     except PromptRegistryError as error:
         echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UserError) else 1)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        echo(f"Error: this command needs {error.name}: pip install 'prompt-registry-plugin[{extra}]'", err=True)
+        sys.exit(2)
     except BrokenPipeError:  # `prompt-registry list | head`
         sys.stderr.close()
         sys.exit(0)

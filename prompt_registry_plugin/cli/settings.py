@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prompt_registry_plugin.cli.echo import echo
+from prompt_registry_plugin.cli.echo import echo, json_text
 from prompt_registry_plugin.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,10 +92,8 @@ def check_exists(url: str | None = None) -> None:
 
 def say(text: str, data: dict[str, Any], as_json: bool) -> None:
     """Tells what was done, as a sentence or as JSON."""
-    from prompt_registry_plugin.cli.display import print_json
-
     if as_json:
-        print_json(data)
+        click.echo(json_text(data, indent=2))
     else:
         echo(text)
 

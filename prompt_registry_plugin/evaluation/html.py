@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from prompt_registry_plugin.errors import needs_extra
 from prompt_registry_plugin.evaluation.word_diff import word_changes
 from prompt_registry_plugin.masking import clean
 from prompt_registry_plugin.masking.controls import visible
@@ -57,8 +58,9 @@ def line_chart(lines: Mapping[str, Points], *, title: str, x: str, y: str) -> st
 
 def page(template: str, **values: Any) -> str:
     """Return an HTML page from a template in `pages`; every value is escaped, and secrets in it are masked."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+    with needs_extra("jinja", "pages of results need"):
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("prompt_registry_plugin.evaluation", "pages"),

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from prompt_registry_plugin.evaluation.options import Event, OnEvent
@@ -24,7 +25,7 @@ def default_progress(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
     """
     if on_event is not None:
         yield _log_exceptions(on_event)
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and find_spec("rich") is not None:  # of the extra `cli`
         with live_progress() as show:
             yield show
     else:

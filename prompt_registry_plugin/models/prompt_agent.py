@@ -84,9 +84,7 @@ class PromptAgent:
 
     def replace(self, *, prompt: str | None = None, model: AnyModel | None = None) -> PromptAgent:
         """Return the same agent with another version of its prompt, or another model."""
-        return PromptAgent(
-            prompt or self.prompt, self._spec if model is None else model, **self._named_input, **self._params
-        )
+        return PromptAgent(prompt or self.prompt, self._spec if model is None else model, **self._named_input, **self._params)
 
     @property
     def _named_input(self) -> dict[str, Any]:

@@ -73,7 +73,11 @@ def response_format_of(found: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def tool_of(tool: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool as the chat protocol defines it, from its own form, that of the Responses API, or that of Anthropic."""
-    if isinstance(tool.get("function"), Mapping) or "name" not in tool or tool.get("type", "function") not in ("function", "custom"):
+    if (
+        isinstance(tool.get("function"), Mapping)
+        or "name" not in tool
+        or tool.get("type", "function") not in ("function", "custom")
+    ):
         return dict(_plain(tool))
     function = {key: value for key, value in tool.items() if key in ("name", "description", "parameters", "strict")}
     if "input_schema" in tool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
@@ -87,6 +88,8 @@ class MigrationResult:
     def __str__(self) -> str:
         from io import StringIO
 
+        if find_spec("rich") is None:  # of the extra `cli`
+            return "\n".join([self.optimization.registered_because, *("\t".join(row) for row in self.rows())])
         from rich.console import Console
         from rich.table import Table
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from prompt_registry_plugin.errors import InvalidExample, InvalidScore, NotPlainData, PluginError, UserError
+from prompt_registry_plugin.errors import InvalidExample, InvalidScore, NotPlainData, PluginError, UserError, needs_extra
 from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.plain.answers import answer_data
@@ -194,8 +194,9 @@ class JSONSchema:
     """Scores 1 if the answer is valid by a JSON Schema. A string is parsed first. Each violation is an item."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        from jsonschema import SchemaError
-        from jsonschema.validators import validator_for
+        with needs_extra("schemas", "the scorer JSONSchema needs"):
+            from jsonschema import SchemaError
+            from jsonschema.validators import validator_for
 
         kind = validator_for(dict(schema))
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from prompt_registry_plugin.errors import InvalidTemplate
+from prompt_registry_plugin.errors import InvalidTemplate, needs_extra
 from prompt_registry_plugin.records import Template, TemplateFormat
 from prompt_registry_plugin.templates.chat import ChatTemplate, compile_chat
 from prompt_registry_plugin.templates.text import TextTemplate, compile_text
@@ -23,7 +23,8 @@ def compile_template(template: Template, where: str, template_format: TemplateFo
     """
     compile_one = compile_text
     if template_format == "jinja2":
-        from prompt_registry_plugin.templates.jinja import compile_jinja
+        with needs_extra("jinja", "Jinja templates need"):
+            from prompt_registry_plugin.templates.jinja import compile_jinja
 
         compile_one = compile_jinja
     elif template_format != "double_brace":

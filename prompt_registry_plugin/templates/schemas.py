@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from prompt_registry_plugin.errors import InvalidTemplate, InvalidVariable, did_you_mean
+from prompt_registry_plugin.errors import InvalidTemplate, InvalidVariable, did_you_mean, needs_extra
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
+_NEEDS = partial(needs_extra, "schemas", "variables with a schema need")
 _SHOWN = 200  # characters of a message, which quotes the value; values can be long
 
 
 def check_schemas(schemas: object, names: Collection[str], where: str) -> None:
     """Raise `InvalidTemplate` unless `schemas` maps variables in `names` to JSON Schemas."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    with _NEEDS():
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
 
     if not isinstance(schemas, Mapping):
         raise InvalidTemplate(f"the variables of {where} are a mapping of names to JSON Schemas, not {type(schemas).__name__}")
@@ -54,8 +57,9 @@ def _check_references(schema: Any, part: Any, where: str) -> None:
 
 def make_validators(schemas: Mapping[str, Any]) -> dict[str, Validator]:
     """Return a validator for each variable. It fetches nothing: references outside the schema fail."""
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
+    with _NEEDS():
+        from jsonschema import Draft202012Validator
+        from referencing import Registry
 
     return {name: Draft202012Validator(schema, registry=Registry()) for name, schema in schemas.items()}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.errors import UserError, needs_extra
 from prompt_registry_plugin.protocols import ImportedPrompt, LeftOut, NewVersion
 from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.transfer.formats import prompt_file
@@ -166,8 +166,9 @@ class _Settings:
         return schema if isinstance(schema, dict) else None
 
     def _checked(self, schema: Any, where: str) -> dict[str, Any] | None:
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError
+        with needs_extra("schemas", "a dotprompt file with an output schema needs"):
+            from jsonschema import Draft202012Validator
+            from jsonschema.exceptions import SchemaError
 
         try:
             Draft202012Validator.check_schema(schema)

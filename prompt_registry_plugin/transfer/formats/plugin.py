@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from prompt_registry_plugin.errors import needs_extra
 from prompt_registry_plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ _NAMES = ("dotprompt", "langfuse", "langsmith", "mlflow", "openai", "promptfoo",
 
 def _lazy(name: str) -> Importer:
     def read(source: str) -> Iterable[ImportedPrompt]:
-        found: Iterable[ImportedPrompt] = import_module(f"prompt_registry_plugin.transfer.formats.{name}").read(source)
+        with needs_extra("jinja", f"importing from {name} needs"):
+            module = import_module(f"prompt_registry_plugin.transfer.formats.{name}")
+        found: Iterable[ImportedPrompt] = module.read(source)
         return found
 
     return read
