@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -53,7 +54,9 @@ def init(folder: Path, as_json: bool) -> None:
     )
     if not as_json:
         echo("\nnext:")
-        for what, line in (*([("go there", f"cd {shlex.quote(str(folder))}")] if folder != Path() else []), *_NEXT):
+        there = [("go there", f"cd {shlex.quote(str(folder))}")] if folder != Path() else []
+        tables = [] if find_spec("rich") else [("for the tables of these commands", "pip install 'prompt-registry-plugin[cli]'")]
+        for what, line in (*there, *tables, *_NEXT):
             echo(f"  {line}    # {what}")
 
 
