@@ -19,7 +19,6 @@ from .evaluation.evaluate import aevaluate as aevaluate
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.options import RunOptions as RunOptions
 from .evaluation.playground import atry_prompts as atry_prompts
-from .evaluation.playground import load_table as load_table
 from .evaluation.playground import try_prompts as try_prompts
 from .frameworks.enabling import disable as disable
 from .frameworks.enabling import enable as enable
@@ -37,6 +36,7 @@ from .optimize.optimize import aoptimize_prompts as aoptimize_prompts
 from .optimize.optimize import aresume_run as aresume_run
 from .optimize.optimize import optimize_prompts as optimize_prompts
 from .optimize.optimize import resume_run as resume_run
+from .optimize.planning import plan_optimization as plan_optimization
 from .prompts.context import in_context as in_context
 from .prompts.context import override_prompts as override_prompts
 from .prompts.version import PromptVersion as PromptVersion

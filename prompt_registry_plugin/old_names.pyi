@@ -26,6 +26,7 @@ from .errors import StoreUnavailable as StoreUnavailable
 from .errors import TargetFailed as TargetFailed
 from .evaluation.options import Event as Event
 from .evaluation.playground import Trial as Trial
+from .evaluation.playground import load_table as load_table
 from .evaluation.variant import Variant as Variant
 from .optimize import ParetoPoint as ParetoPoint
 from .optimize import Problem as Problem

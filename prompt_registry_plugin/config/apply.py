@@ -10,6 +10,8 @@ from prompt_registry_plugin.config.models import AppConfig, DatasetModel, Prompt
 from prompt_registry_plugin.datasets.examples import unique
 from prompt_registry_plugin.errors import DatasetNotFound, PromptRegistryError, UserError, did_you_mean
 from prompt_registry_plugin.optimize.engine.budget import Budget
+from prompt_registry_plugin.optimize.engine.plan import provable_gain
+from prompt_registry_plugin.optimize.engine.plan_warnings import warn_of_rows
 from prompt_registry_plugin.optimize.engine.splits import held_out_sizes
 from prompt_registry_plugin.prompts.messages import readable_text
 from prompt_registry_plugin.protocols import NewVersion
@@ -155,6 +157,9 @@ def _price(optimization: PromptOptimizationModel, data: Sequence[Example]) -> st
     train, held_out = held_out_sizes(data, budget=budget)
     rollouts = optimization.rollouts(len(data)) + 2 * held_out
     said = f"at most {rollouts} rollouts on {train} training rows{f' and {held_out} held out' if held_out else ''}"
+    provable = provable_gain(held_out)
+    said += ", so no gain can be proven" if provable is None else f", so gains above {provable:.2f} can be proven"
+    said += "".join(f"; warning: {text}" for text in warn_of_rows(data, ()))
     model = optimization.agent.model
     if model is None:
         return said

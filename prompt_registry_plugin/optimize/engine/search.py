@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from prompt_registry_plugin.errors import BudgetExhausted, UserError
 from prompt_registry_plugin.evaluation.options import OnEvent
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.ledger import Ledger
+from prompt_registry_plugin.optimize.engine.plan import (
+    Costs,
+    OptimizationPlan,
+    estimate_costs,
+    estimate_reflections,
+    make_plan,
+    measure_costs,
+)
+from prompt_registry_plugin.optimize.engine.plan_warnings import warn_of_proof, warn_of_rows, warn_of_scores
 from prompt_registry_plugin.optimize.engine.probe import probe_baseline
 from prompt_registry_plugin.optimize.engine.problem import Problem
 from prompt_registry_plugin.optimize.engine.reflections import Reflections
@@ -64,6 +74,7 @@ class Search:
         if optimizer.reflects:
             self._reflections.check_budget()
         await probe_baseline(self._job, problem, self.ledger)
+        self._announce_costs()
         try:
             found = await optimizer.optimize(problem)
         except BudgetExhausted as error:
@@ -96,10 +107,42 @@ class Search:
         """Report what the search may spend, and what will not work."""
         problem, config = self.problem, self._job.config
         problem.tell("started", f"optimization run {self._job.id}: at most {config.budget}")
+        train, held_out = self._job.splits.get("train", ()), self._job.held_out
+        plan = self._plan(estimate_costs(self._job.baseline.templates, train))
+        problem.tell("message", "; ".join(f"{heading}: {text}" for heading, text in plan.lines(config.concurrency)))
+        self._warn([*warn_of_rows(train, held_out), *(warn_of_proof(plan) if held_out else [])])
         if not self._job.held_out and config.register == "if_proven":
             problem.tell("message", "there are no held-out examples, so no gain can be proven and nothing will be registered")
         if parts := config.not_importable():
             problem.tell("message", f"if it is stopped it cannot be resumed: its {parts}")
+
+    def _announce_costs(self) -> None:
+        """Report what the search will take, as its first rollouts show, and what these say against it."""
+        problem = self.problem
+        rollouts = [problem.result(problem.baseline, example) for example in problem.train]
+        done = [rollout for rollout in rollouts if rollout is not None]
+        if not done or problem.status(problem.baseline) != "baseline" or len(problem.history) > 1:
+            return  # resumed: it was said before
+        plan = self._plan(measure_costs(done, estimate_costs(problem.baseline.templates, problem.train)))
+        problem.tell("message", "; ".join(f"{heading}: {text}" for heading, text in plan.lines(problem.concurrency)[-1:]))
+        self._warn(warn_of_scores(done), plan.advice)
+
+    def _plan(self, costs: Costs) -> OptimizationPlan:
+        job = self._job
+        reflecting = estimate_reflections(
+            job.config.budget, job.sources, self._reflection_name, job.config.prices, job.registry.plugins
+        )
+        return make_plan(job.sources, job.optimizer, len(job.splits.get("train", ())), job.config.budget, costs, reflecting)
+
+    @property
+    def _reflection_name(self) -> str | None:
+        return self._job.reflection_model.name if self._job.optimizer.reflects else None
+
+    def _warn(self, warnings: Sequence[str], advice: Sequence[str] = ()) -> None:
+        for text in warnings:
+            self.problem.tell("message", f"warning: {text}")
+        for text in advice:
+            self.problem.tell("message", f"advice: {text}")
 
     def _last_accepted(self) -> Candidate:
         """Return the candidate that an optimizer which ran into its budget had accepted last."""

@@ -81,11 +81,16 @@ def _share_held_out(rows: int, budget: Budget) -> float:
     return min(_HELD_OUT_SHARE, proof_rows(budget) / rows)
 
 
+def validation_rows(train: int) -> int:
+    """Return how many of `train` rows are kept for comparing candidates; 0 if all of them are for both."""
+    return round(train * _VALIDATION_SHARE) if train >= _ENOUGH_FOR_VALIDATION else 0
+
+
 def split_validation(examples: Sequence[Example], rng: random.Random) -> tuple[list[Example], list[Example]]:
     """Return (examples to learn from, examples to compare on), both in a random order; the same twice if there are fewer than 30."""
     order = list(examples)
     rng.shuffle(order)
-    n = round(len(order) * _VALIDATION_SHARE) if len(order) >= _ENOUGH_FOR_VALIDATION else 0
+    n = validation_rows(len(order))
     return order[n:], order[:n] or order
 
 
