@@ -34,6 +34,7 @@ from prompt_registry_plugin.optimize.prepare import (
     refuse_to_reflect,
     runner_maker,
 )
+from prompt_registry_plugin.optimize.proving import Afterwards
 from prompt_registry_plugin.protocols import AnyModel, Optimizer
 from prompt_registry_plugin.registry.current import current_registry
 
@@ -121,7 +122,18 @@ async def aoptimize_prompts(
         )
         record = registry.store.runs.create(config.to_json(), splits)
         return await carry_out(
-            Job(registry, record, config, sources, splits, chosen, model, runner, options.on_event, make_runner)
+            Job(
+                registry,
+                record,
+                config,
+                sources,
+                splits,
+                chosen,
+                model,
+                runner,
+                options.on_event,
+                Afterwards(registry, make_runner),
+            )
         )
 
 
@@ -148,7 +160,9 @@ async def aresume_run(run_id: str, *, on_event: OnEvent | None = None, trust: bo
         named = import_object(config.optimizer_reference) if config.optimizer_reference is not None else config.optimizer
         optimizer = resolve_optimizer(named, registry.plugins)
         splits = registry.store.runs.examples(run_id)
-        return await carry_out(Job(registry, record, config, sources, splits, optimizer, model, runner, on_event, make_runner))
+        return await carry_out(
+            Job(registry, record, config, sources, splits, optimizer, model, runner, on_event, Afterwards(registry, make_runner))
+        )
 
 
 resume_run = blocking(aresume_run)

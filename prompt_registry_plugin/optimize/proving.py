@@ -13,26 +13,31 @@ from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.frameworks import enabling
 from prompt_registry_plugin.optimize.engine.continued import conclude, prove_more, register_kept, untouched, usable
-from prompt_registry_plugin.optimize.engine.evidence import Evidence
+from prompt_registry_plugin.optimize.engine.evidence import Proven
 from prompt_registry_plugin.optimize.engine.winner import Winner, load_winner
 from prompt_registry_plugin.optimize.prepare import check_code, runner_maker
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.registry.functions import examples_of
+from prompt_registry_plugin.registry.registry import PromptRegistry
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """The outcome of continuing a held-out test."""
+class Afterwards:
+    """What a result can still do with its winner. Results get it when they are made, since they are made below this module."""
 
-    evidence: Evidence
-    """What all examples say, those of the run and of every call since."""
-    registered: Sequence[PromptVersion]
-    """The versions that are registered for the run now; empty if none are."""
-    because: str
-    """Why they are registered, or why not, and how to continue."""
-    skipped: int
-    """Rows of this call that were not run, since the search or the test had used their inputs, or because they came twice."""
+    registry: PromptRegistry
+    """Where the optimization run is stored."""
+    make_runner: Callable[[], Runner]
+    """Makes a runner for its target and scorers."""
+
+    async def prove(self, run_id: str, data: Data | None, budget: int | None, on_event: OnEvent | None) -> Proven:
+        """Continue the held-out test of a run of this registry."""
+        return await prove_winner(load_winner(self.registry, run_id), self.make_runner, data, budget=budget, on_event=on_event)
+
+    def register(self, run_id: str, alias: str | None) -> tuple[Sequence[PromptVersion], str]:
+        """Register the winner of a run of this registry whatever its grade."""
+        return register_kept(load_winner(self.registry, run_id), alias)
 
 
 async def aprove_run(

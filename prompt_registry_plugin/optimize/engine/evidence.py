@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
+from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.evaluation.eprocess import ENOUGH, anytime_interval, e_value
 from prompt_registry_plugin.evaluation.grades import LIKELY, Grade, describe_evidence, gain_of, grade_of, probability
+from prompt_registry_plugin.evaluation.options import OnEvent
 from prompt_registry_plugin.evaluation.statistics import PairedDifference, paired_difference
+from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Interval
 
 TAGS = ("held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better")
@@ -73,6 +76,30 @@ class Evidence:
             "examples": self.difference.n,
             "e_value": self.e_value,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The outcome of continuing a held-out test."""
+
+    evidence: Evidence
+    """What all examples say, those of the run and of every call since."""
+    registered: Sequence[PromptVersion]
+    """The versions that are registered for the run now; empty if none are."""
+    because: str
+    """Why they are registered, or why not, and how to continue."""
+    skipped: int
+    """Rows of this call that were not run, since the search or the test had used their inputs, or because they came twice."""
+
+
+class Afterwards(Protocol):
+    """What can still be done with the winner of a finished optimization run (`optimize.proving`)."""
+
+    async def prove(self, run_id: str, data: Data | None, budget: int | None, on_event: OnEvent | None) -> Proven:
+        """Continue the held-out test with more examples."""
+
+    def register(self, run_id: str, alias: str | None) -> tuple[Sequence[PromptVersion], str]:
+        """Register the winner whatever its grade; return its versions and the reason."""
 
 
 def of_test(before: Sequence[float], after: Sequence[float]) -> Evidence:

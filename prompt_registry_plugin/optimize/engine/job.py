@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prompt_registry_plugin.evaluation.options import OnEvent
 from prompt_registry_plugin.evaluation.runner import Runner
+from prompt_registry_plugin.optimize.engine.evidence import Afterwards
 from prompt_registry_plugin.optimize.engine.run_config import RunConfig
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import Model, Optimizer, RunRecord, RunTable
@@ -36,8 +37,8 @@ class Job:
     """Runs and scores the target."""
     on_event: OnEvent | None
     """The caller's listener; None for the progress bar."""
-    make_runner: Callable[[], Runner] | None = None
-    """Makes another runner like `runner`, for a test that is continued after the run."""
+    afterwards: Afterwards | None = None
+    """What the result can do with the winner after the run."""
 
     @property
     def id(self) -> str:

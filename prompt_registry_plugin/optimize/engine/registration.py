@@ -63,7 +63,7 @@ def finish(
         unreadable_example=f"{unread[0].detail['unreadable']}: {mask_secrets(unread[0].answer)[:_SHOWN]!r}" if unread else None,
         _registry=job.registry,
         _register=job.config.register,
-        _make_runner=job.make_runner,
+        _afterwards=job.afterwards,
     )
     if job.record.status != "finished":
         job.runs.update(job.id, "finished", result=_summary(result))

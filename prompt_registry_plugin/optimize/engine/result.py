@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prompt_registry_plugin.concurrency import blocking
@@ -11,13 +11,11 @@ from prompt_registry_plugin.datasets.examples import Data
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.grades import Grade
 from prompt_registry_plugin.evaluation.options import OnEvent
-from prompt_registry_plugin.evaluation.runner import Runner
 from prompt_registry_plugin.evaluation.scoring import mean_score
-from prompt_registry_plugin.optimize.engine.evidence import Evidence
+from prompt_registry_plugin.optimize.engine.evidence import Afterwards, Evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
 from prompt_registry_plugin.optimize.engine.run_config import Register
-from prompt_registry_plugin.optimize.engine.winner import load_winner
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import CandidateRecord
 from prompt_registry_plugin.records import Candidate, Usage
@@ -67,7 +65,7 @@ class PromptOptimizationResult:
     _registry: PromptRegistry = field(repr=False)
     _validation: frozenset[str] = field(repr=False, default=frozenset())
     _register: Register = field(repr=False, default="if_proven")
-    _make_runner: Callable[[], Runner] | None = field(repr=False, default=None)
+    _afterwards: Afterwards | None = field(repr=False, default=None)
 
     @property
     def grade(self) -> Grade | None:
@@ -142,12 +140,7 @@ class PromptOptimizationResult:
 
         Raises `UserError` if there are no such rows, and `InvalidScore` for scores that are not from 0 to 1.
         """
-        from prompt_registry_plugin.optimize.proving import prove_winner
-
-        winner = load_winner(self._registry, self.run_id)
-        if self._make_runner is None:
-            raise UserError(f"This result has no target. Use: prompt-registry runs prove {self.run_id} --data more.jsonl")
-        proven = await prove_winner(winner, self._make_runner, data, budget=budget, on_event=on_event)
+        proven = await self._known_afterwards.prove(self.run_id, data, budget, on_event)
         return replace(self, evidence=proven.evidence, optimized_prompts=proven.registered, registered_because=proven.because)
 
     prove = blocking(aprove)
@@ -157,10 +150,14 @@ class PromptOptimizationResult:
 
         The versions are tagged with the evidence. `promote` then promotes them. Raises `UserError` if the baseline won.
         """
-        from prompt_registry_plugin.optimize.engine.continued import register_kept
-
-        registered, because = register_kept(load_winner(self._registry, self.run_id), alias)
+        registered, because = self._known_afterwards.register(self.run_id, alias)
         return replace(self, optimized_prompts=registered, registered_because=because, _register="always")
+
+    @property
+    def _known_afterwards(self) -> Afterwards:
+        if self._afterwards is None:
+            raise UserError(f"This result has no target. Use: prompt-registry runs prove {self.run_id} --data more.jsonl")
+        return self._afterwards
 
     def __repr__(self) -> str:
         versions = ", ".join(version.uri for version in self.optimized_prompts) or "none"
