@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from prompt_registry_plugin.cli.echo import echo
-from prompt_registry_plugin.cli.settings import json_option, registry_option, registry_to_look_at
+from prompt_registry_plugin.cli.settings import adapters_of, json_option, registry_option, registry_to_look_at
 from prompt_registry_plugin.errors import UserError
 
 
@@ -25,7 +25,7 @@ from prompt_registry_plugin.errors import UserError
 def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], schema: bool, as_json: bool) -> None:
     """Register what a configuration FILE names: prompts with their default templates, and data sets. What is there is kept.
 
-    Optimizations cost money, and are run when they are named.
+    Optimizations cost money, and are run when they are named. The adapters of the frameworks that they use are enabled, as `run` does.
     """
     from prompt_registry_plugin.cli.display import print_json, print_table
     from prompt_registry_plugin.config.apply import apply as carry_out
@@ -39,7 +39,7 @@ def apply(file: Path | None, dry_run: bool, optimizations: tuple[str, ...], sche
     if file is None:
         raise UserError("name the file: prompt-registry apply config.yaml")
     config = AppConfig.from_file(file)
-    with registry_to_look_at() if dry_run else nullcontext():
+    with registry_to_look_at() if dry_run else adapters_of() if optimizations else nullcontext():
         steps = (plan if dry_run else carry_out)(config, optimizations)
     if as_json:
         print_json({"file": str(file), "dry_run": dry_run, "steps": data_of(steps)})

@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from prompt_registry_plugin.cli.echo import echo
-from prompt_registry_plugin.cli.settings import json_option, registry_option, writable
+from prompt_registry_plugin.cli.settings import adapters_of, json_option, registry_option, writable
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.uri import as_uri
 
 
 @click.command("eval")
-@click.option("--target", required=True, help="What is evaluated, as 'package.module:name'.")
+@click.option(
+    "--target", required=True, help="Function, graph or agent: 'package.module:name', or 'folder/file.py:name' for a file."
+)
 @click.option("--data", required=True, help="A .jsonl, .csv or .parquet file of rows, or datasets:/NAME.")
 @click.option(
     "--scorer", "scorers", multiple=True, required=True, help="A scorer's name, or 'package.module:name'; may be repeated."
@@ -30,6 +32,7 @@ from prompt_registry_plugin.uri import as_uri
 @click.option("--html", type=click.Path(dir_okay=False), callback=writable, help="Write a page with every row.")
 @click.option("--junit", type=click.Path(dir_okay=False), callback=writable, help="Write JUnit XML.")
 @click.option("--cache", help="Keep rollouts under this name, and run none again that is kept: a stopped evaluation goes on.")
+@click.option("--enable", "names", help="Adapters to enable, with commas; 'none' for none. Default: all that the target imports.")
 @click.option("--concurrency", default=16, show_default=True, help="Rollouts at once.")
 @json_option
 @registry_option
@@ -44,10 +47,18 @@ def evaluate_command(
     html: str | None,
     junit: str | None,
     cache: str | None,
+    names: str | None,
     concurrency: int,
     as_json: bool,
 ) -> int:
-    """Evaluate a target on a file of rows, with versions of a prompt side by side, and pass or fail a gate."""
+    """Compare prompt versions on a dataset.
+
+    Enables the adapters of the frameworks that the target uses, as `run` does. Says first how a row becomes the call of the target. With
+    --gate, exits with 1 if the gate fails.
+
+    \b
+      prompt-registry eval --target agent.py:answer --data rows.csv --scorer exact_match --prompt support/2
+    """
     from prompt_registry_plugin.cli.display import console, make_table, print_json
     from prompt_registry_plugin.evaluation.compare import compare
     from prompt_registry_plugin.evaluation.gate import parse_gate
@@ -61,17 +72,19 @@ def evaluate_command(
     if baseline and not prompts:
         raise UserError("--baseline needs a --prompt to compare with it")
     if gate is not None:  # what is wrong with it is told before anything is spent
-        known = [scorer.name for scorer in resolve_scorers(scorers, default_plugin_manager())]
+        with adapters_of(names):  # a scorer may be in the target's module
+            known = [scorer.name for scorer in resolve_scorers(scorers, default_plugin_manager())]
         parse_gate(gate, known, max(1, len(variants)) * max(1, len(models)))
     try:
-        found = compare(
-            predict_fn=target,
-            data=data,
-            scorers=scorers,
-            prompts=variants,
-            models=models,
-            options=RunOptions(concurrency=concurrency, cache=cache),
-        )
+        with adapters_of(names):
+            found = compare(
+                predict_fn=target,
+                data=data,
+                scorers=scorers,
+                prompts=variants,
+                models=models,
+                options=RunOptions(concurrency=concurrency, cache=cache),
+            )
     except KeyboardInterrupt:
         if cache:
             echo(f"what was finished is kept as {cache!r}: the same command goes on from there", err=True)

@@ -61,6 +61,18 @@ def open_existing() -> PromptRegistry:
 
 
 @contextmanager
+def adapters_of(names: str | None = None) -> Iterator[None]:
+    """Run a block in which adapters are enabled when their framework is imported: all, those in `names` (with commas), or `none`."""
+    from prompt_registry_plugin.frameworks.lazy import enabling_what_is_imported
+
+    if names == "none":
+        yield
+        return
+    with enabling_what_is_imported([name.strip() for name in names.split(",")] if names and names != "all" else ()):
+        yield
+
+
+@contextmanager
 def registry_to_look_at() -> Iterator[None]:
     """Run a block that only reads; where there is no registry yet, it reads an empty one in a temporary folder."""
     from prompt_registry_plugin.errors import InvalidStore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model", "models", multiple=True, help="Such as openai:gpt-…; may be repeated. Default: the prompt's model_config."
 )
+@click.option("--input", "said", metavar="TEXT", help="The user's message; @FILE reads a file. The prompt is then the system message.")
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="A variable's value; NAME=@FILE reads a file.")
 @click.option("--temperature", type=click.FloatRange(0), help="As the model knows it.")
 @click.option("--max-tokens", type=click.IntRange(1), help="How long an answer may be.")
@@ -33,36 +35,56 @@ if TYPE_CHECKING:
 def try_(
     prompts: tuple[str, ...],
     models: tuple[str, ...],
+    said: str | None,
     values: tuple[str, ...],
     temperature: float | None,
     max_tokens: int | None,
     save: bool,
     as_json: bool,
 ) -> int:
-    """Ask models with versions of a prompt, side by side, and see the answers come in."""
+    """Try prompt versions and models.
+
+    Streams the answers side by side. With --input, a text prompt is sent as the system message, and TEXT as the user's. Without it, a text
+    prompt is the user's message, except beside a value that is one: `--set question="…"`, if the prompt has no variable of that name.
+    A prompt with a variable `input` gets TEXT there. Chat prompts are sent with their own roles.
+
+    The prompt's settings, tools and response format are sent too; what a model does not take is listed.
+
+    \b
+      prompt-registry try support@production --model openai:gpt-… --input "Where is my card?"
+    """
     from prompt_registry_plugin.cli.display import console, print_json
     from prompt_registry_plugin.evaluation.playground import try_prompts
 
     given = {"temperature": temperature, "max_tokens": max_tokens}
     params = {name: value for name, value in given.items() if value is not None}
-    uris, said = [as_uri(prompt) for prompt in prompts], dict(map(_value, values))
+    uris, given_values = [as_uri(prompt) for prompt in prompts], dict(map(_value, values))
+    message = None if said is None else _text(said)
     labels = [f"{uri.removeprefix('prompts:/')}{f' · {model}' if model else ''}" for uri in uris for model in models or ("",)]
     terminal = console()
+    logging.getLogger("prompt_registry_plugin.models.settings").setLevel(logging.ERROR)  # notes are part of the output
     if as_json or not terminal.is_terminal:
-        trials = try_prompts(uris, said, models=models, params=params, save=save)
+        trials = try_prompts(uris, given_values, models=models, params=params, input=message, save=save)
     else:
         trials = _live(
-            labels, lambda on_piece: try_prompts(uris, said, models=models, params=params, save=save, on_piece=on_piece)
+            labels,
+            lambda on_piece: try_prompts(
+                uris, given_values, models=models, params=params, input=message, save=save, on_piece=on_piece
+            ),
         )
     if as_json:
         print_json([
             {"prompt": t.prompt, "model": t.model, "simulated": t.simulated, "output": t.output, "seconds": t.seconds, "error": t.error,
-             "input_tokens": t.usage.input_tokens, "output_tokens": t.usage.output_tokens, "cost": t.cost, "trace_id": t.trace_id}
+             "input_tokens": t.usage.input_tokens, "output_tokens": t.usage.output_tokens, "cost": t.cost, "trace_id": t.trace_id,
+             "answer": t.answer, "notes": list(t.notes)}
             for t in trials
         ])  # fmt: skip
     elif not terminal.is_terminal:
         for trial in trials:
             terminal.print(_panel(_title(trial), trial.output, trial))
+    if not as_json:
+        for note in dict.fromkeys(note for trial in trials for note in trial.notes):
+            echo(note)
     if save and not as_json:
         echo(f"saved {len(trials)} rows: load_table() reads them, `prompt-registry annotate --name try` corrects them")
     return int(any(trial.error for trial in trials))
@@ -72,10 +94,15 @@ def _value(said: str) -> tuple[str, str]:
     name, equals, value = said.partition("=")
     if not equals or not name:
         raise UserError(f"cannot read --set {said!r}: write NAME=VALUE, or NAME=@FILE")
+    return name, _text(value)
+
+
+def _text(value: str) -> str:
+    """A value as it is, or what the file holds that `@FILE` names."""
     if not value.startswith("@"):
-        return name, value
+        return value
     try:
-        return name, Path(value[1:]).read_text(encoding="utf-8")
+        return Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {value[1:]}: {error}") from error
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -33,6 +34,20 @@ def enable_when_imported(names: Sequence[str] = ()) -> None:
     watcher = _ImportWatcher(names)
     sys.meta_path.insert(0, watcher)
     watcher.find_adapters()
+
+
+@contextmanager
+def enabling_what_is_imported(names: Sequence[str] = ()) -> Iterator[None]:
+    """A block in which the named adapters, or all, are enabled as soon as their framework is imported. They stay enabled.
+
+    Raises `PluginError` for an unknown name.
+    """
+    before = list(sys.meta_path)
+    enable_when_imported(names)
+    try:
+        yield
+    finally:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before or not isinstance(finder, _ImportWatcher)]
 
 
 def from_environment() -> None:
