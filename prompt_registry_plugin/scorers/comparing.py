@@ -77,10 +77,11 @@ def _same(wanted: Any, got: Any) -> bool:
     for one, other in ((wanted, got), (got, wanted)):
         if isinstance(one, NamedFields) and isinstance(other, list):
             return _same_items(list(one.values()), other)
-    if isinstance(wanted, Mapping) and isinstance(got, list):
-        return len(got) == 1 and named_call(wanted) is not None and _same(wanted, got[0])
-    if isinstance(wanted, list) and isinstance(got, Mapping):
-        return got.keys() == {"tool_calls"} and _same(wanted, got["tool_calls"])
+    for one, other in ((wanted, got), (got, wanted)):
+        if isinstance(one, Mapping) and isinstance(other, list):
+            if one.keys() == {"tool_calls"}:
+                return _same(one["tool_calls"], other)
+            return len(other) == 1 and named_call(one) is not None and _same(one, other[0])
     if isinstance(wanted, list | tuple) and isinstance(got, list | tuple):
         return _same_items(wanted, got)
     return _same_scalars(wanted, got)
@@ -98,8 +99,10 @@ def _same_fields(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> bool:
     ours, theirs = named_call(wanted), named_call(got)
     if ours is not None and theirs is not None:
         wanted, got = ours, theirs
-    if ours is not None and theirs is None and got.keys() == {"tool_calls"}:
+    if ours is not None and got.keys() == {"tool_calls"}:
         return _same([wanted], got["tool_calls"])
+    if theirs is not None and wanted.keys() == {"tool_calls"}:
+        return _same(wanted["tool_calls"], [got])
     return all(_same(wanted.get(key), got.get(key)) for key in wanted.keys() | got.keys())
 
 
