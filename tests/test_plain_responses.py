@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ from pydantic_ai.models.test import TestModel
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.plain.streams import joined
-from tests.model_server import model_server
+from tests.model_server import ModelServer, model_server
 
 pytestmark = pytest.mark.server
 QUIET = pr.RunOptions(on_event=lambda _event: None)
@@ -37,13 +39,28 @@ class Label(BaseModel):
     label: str
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(autouse=True)
+def collect() -> Iterator[None]:
+    """Collect the loops and connections that frameworks leave open, while nobody is warned of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[ModelServer]:
+    """One server for all: frameworks keep their clients, and connections to a server that is gone."""
     with model_server() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-simulated-key-000000000000")
-        set_tracing_disabled(True)
         yield running
+
+
+@pytest.fixture
+def server(shared_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
+    monkeypatch.setenv("OPENAI_BASE_URL", shared_server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-simulated-key-000000000000")
+    set_tracing_disabled(True)
+    return shared_server
 
 
 def outputs_of(predict_fn: Any, expected: Any, **inputs: Any) -> Any:
@@ -54,8 +71,10 @@ def outputs_of(predict_fn: Any, expected: Any, **inputs: Any) -> Any:
     return result.rollouts[0].outputs
 
 
-async def streamed(q: str) -> Any:
-    return await AsyncOpenAI().chat.completions.create(model="m", messages=ASKED, stream=True)
+async def streamed(q: str) -> AsyncIterator[Any]:
+    async with AsyncOpenAI() as client:
+        async for chunk in await client.chat.completions.create(model="m", messages=ASKED, stream=True):
+            yield chunk
 
 
 STYLES: dict[str, tuple[Callable[[str], Any], Any]] = {
