@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -119,17 +121,34 @@ ALL = ("langchain", "langgraph", "pydantic_ai", "openai_agents", "openai", "anth
 CLIENTS = ("openai", "anthropic", "google_genai")
 
 
-def answer(style: Callable[[], Any]) -> str:
-    """The answer of a style, sync or async."""
-    result = style()
-    return str(asyncio.run(result) if asyncio.iscoroutine(result) else result)
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One loop for all: frameworks keep async clients, which die with theirs."""
+    with asyncio.Runner() as runner:
+        yield runner.get_loop()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def leaves_connections_open() -> Iterator[None]:
+    """What frameworks keep is collected while warnings about it are off."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("adapters", [ALL, CLIENTS], ids=["all", "clients"])
 @pytest.mark.parametrize("name", STYLES)
-def test_one_call_is_one_span(server: ClientServer, registry: pr.PromptRegistry, name: str, adapters: tuple[str, ...]) -> None:
+def test_one_call_is_one_span(
+    server: ClientServer, registry: pr.PromptRegistry, loop: asyncio.AbstractEventLoop, name: str, adapters: tuple[str, ...]
+) -> None:
     """With the tokens and the answer, and the adopted prompt rendered once."""
+
+    def answer(style: Callable[[], Any]) -> str:
+        result = style()
+        return str(loop.run_until_complete(result) if asyncio.iscoroutine(result) else result)
+
     agents.set_tracing_disabled(True)
     pr.enable(*adapters)
     style = styles(server.url)[name]
@@ -143,7 +162,8 @@ def test_one_call_is_one_span(server: ClientServer, registry: pr.PromptRegistry,
         assert answer(style) == OTHER
     [model] = [span for span in trace.spans if span.kind == "llm"]
     assert model.attributes["output"] == OTHER
-    assert model.attributes["input_tokens"] == (0 if "stream" in name and "input_tokens" not in model.attributes else 11)
+    if "stream" not in name:  # those of a stream come if the framework asks for them
+        assert model.attributes["input_tokens"] == 11
     assert [span.attributes["version"] for span in trace.spans if span.kind == "prompt"] == [version]
     assert len(model.attributes["prompts"]) == 1
     assert answer(style) == OTHER, "not recorded"
