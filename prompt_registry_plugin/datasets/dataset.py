@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import Any, Literal, get_args, overload
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.datasets.examples import split_examples, step_of
+from prompt_registry_plugin.datasets.examples import split_examples
 from prompt_registry_plugin.datasets.feedback import corrections, group_by_trace, is_rejected, read_feedback
+from prompt_registry_plugin.datasets.steps import Continued, Step, find_step
 from prompt_registry_plugin.errors import InvalidExample, InvalidURI, UserError
 from prompt_registry_plugin.frozen import freeze
 from prompt_registry_plugin.masking import has_mask
@@ -39,13 +40,16 @@ class Dataset(Sequence[Example]):
     ) -> Dataset:
         """Return an example for each trace: the inputs of its outermost step, and its output as the `expected_response`.
 
+        That is a function with `@trace`, a chain, a graph, an agent or a single model call. What a user says to an agent is the input
+        `input`, so the row can be given to the same agent again.
+
         Human feedback (`log_feedback`) counts: corrections replace the recorded output, and a trace that was rejected or failed
         is left out unless it was corrected. `only="reviewed"` leaves out traces without feedback, `"corrected"` all but
         corrections. Of traces with the same inputs the newest correction is used, else the newest answer.
 
         `feedback` is the feedback on these traces, oldest first. Without it, the current registry is asked; for traces of
-        another one, pass `feedback=registry.load_feedback(traces)`. Traces in which a secret was masked are left out with a
-        warning in the log. Raises `InvalidExample` when no example is left.
+        another one, pass `feedback=registry.load_feedback(traces)`. Traces in which a secret was masked, and those that continue a
+        conversation, are left out with a warning in the log. Raises `InvalidExample` when no example is left.
         """
         if only not in get_args(Only):
             raise UserError(f"only is one of {', '.join(get_args(Only))}, not {only!r}")
@@ -54,10 +58,13 @@ class Dataset(Sequence[Example]):
         recorded: list[Example] = []
         corrected: list[tuple[datetime, Example]] = []
         masked: list[str] = []
+        continued: list[str] = []
         for trace in traces:
             verdicts = by_trace.get(trace.id, [])
-            step, expectations = step_of(trace), corrections(verdicts)
-            if step is None:
+            step, expectations = find_step(trace), corrections(verdicts)
+            if isinstance(step, Continued):
+                continued.append(trace.id)
+            if not isinstance(step, Step):
                 continue
             if has_mask((step[0], expectations or step[1])):
                 masked.append(trace.id)
@@ -72,10 +79,15 @@ class Dataset(Sequence[Example]):
                 "Left out %d of %d traces, because a secret was masked in their inputs or outputs, such as trace %s. "
                 "To use them, add rows written by hand.", len(masked), len(traces), masked[0],
             )  # fmt: skip
+        if continued:
+            logger.warning(
+                "Left out %d of %d traces, because they continue a conversation, such as trace %s: what was said before is not in their "
+                "inputs.", len(continued), len(traces), continued[0],
+            )  # fmt: skip
         if not examples:
             raise InvalidExample(
-                f"{len(traces)} traces make no row: each needs a step whose inputs are known (record a run of a function with @trace), "
-                f"and an answer that was {only}"
+                f"{len(traces)} traces make no row: each needs a step whose inputs are known (record a run of an agent, or of a function "
+                f"with @trace), and an answer that was {only}"
             )
         return cls(examples)
 

@@ -12,6 +12,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from prompt_registry_plugin.datasets.steps import Continued, find_step
+from prompt_registry_plugin.datasets.steps import step_of as step_of
 from prompt_registry_plugin.errors import InvalidExample, NotPlainData
 from prompt_registry_plugin.frozen import canonical_json, freeze
 from prompt_registry_plugin.masking import has_mask
@@ -162,18 +164,14 @@ def _plain_part(part: Any, where: str, name: str) -> Any:
         raise InvalidExample(f"{where} is not JSON data: {error}") from error
 
 
-def step_of(trace: Trace) -> tuple[Mapping[str, Any], Any] | None:
-    """Return (inputs, output) of the outermost span of a trace that has inputs; the output is None if it failed."""
-    for _, span in trace.walk():
-        if isinstance(inputs := span.attributes.get("inputs"), Mapping) and inputs:
-            output = span.attributes.get("output", span.attributes.get("outputs"))
-            return inputs, output if span.error is None else None
-    return None
-
-
 def _row_from_trace(trace: Trace, where: str) -> dict[str, Any]:
-    found = step_of(trace)
-    if found is not None and has_mask(found):
+    found = find_step(trace)
+    if isinstance(found, Continued):
+        raise InvalidExample(
+            f"{where} is a trace ({trace.name}) that continues a conversation, and its inputs are not all that the agent was given. Leave "
+            "it out, or write its inputs and expectations as a row."
+        )
+    if found is not None and has_mask(tuple(found)):
         raise InvalidExample(
             f"{where} is a trace ({trace.name}) in which a secret was masked: {MARK} is not what the agent got. Leave it out, or write "
             "its inputs and expectations as a row."

@@ -7,6 +7,10 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import fields as fields_of_dataclass
+from dataclasses import is_dataclass
+from datetime import date
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -159,7 +163,22 @@ def _copy_object(value: Any, inside: frozenset[int]) -> Any:
     content = getattr(value, "content", None)
     if isinstance(content, str | list):
         return {"role": str(getattr(value, "type", "message")), "content": json_copy(content, inside)}
-    return repr(value)
+    if isinstance(value, Enum):
+        return json_copy(value.value, inside)
+    if isinstance(value, date):
+        return value.isoformat()
+    fields = _field_values(value)
+    return repr(value) if fields is None else {name: json_copy(item, inside) for name, item in fields.items()}
+
+
+def _field_values(value: Any) -> dict[str, Any] | None:
+    """Return the fields of a dataclass or a model of pydantic, or None: an agent's answer has to be readable as a row."""
+    kind = type(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields_of_dataclass(value) if field.repr}
+    if isinstance(getattr(kind, "model_fields", None), dict) and not isinstance(value, type):
+        return {name: item for name, item in vars(value).items() if getattr(kind.model_fields.get(name), "repr", True)}
+    return None
 
 
 @lru_cache(maxsize=4096)

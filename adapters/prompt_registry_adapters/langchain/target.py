@@ -27,7 +27,7 @@ class RunnableTarget:
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The chain's answer."""
-        takes_input = self._settings.input is not None or self._begins_with_model
+        takes_input = self._settings.input is not None or self._takes_text
         given = await self._settings.input_of(inputs) if takes_input else dict(inputs)
         config: Any = await self._settings.config_of(inputs)
         return await self._runnable.ainvoke(given, config or None)
@@ -36,7 +36,7 @@ class RunnableTarget:
         """Why the chain cannot take these inputs, or None."""
         if problem := self._settings.check(inputs):
             return problem
-        if self._settings.input is None and self._begins_with_model and self._settings.key_of(inputs) is None:
+        if self._settings.input is None and self._takes_text and self._settings.key_of(inputs) is None:
             return f"{self.name} needs a text: a row with one value, or 'input'; or pass target(model, input='…')"
         if self._settings.input is None and (missing := sorted(self._needs - inputs.keys())):
             return f"{self.name} needs {missing[0]!r}"
@@ -44,7 +44,7 @@ class RunnableTarget:
 
     def describe(self, inputs: Mapping[str, Any]) -> str:
         """How a row becomes the call."""
-        takes_input = self._settings.input is not None or self._begins_with_model
+        takes_input = self._settings.input is not None or self._takes_text
         given = self._settings.describe_input(inputs) if takes_input else f"{{{', '.join(inputs)}}}"
         return f"calls {self.name}.ainvoke({given}){' with config' if self._settings.config is not None else ''}"
 
@@ -55,16 +55,20 @@ class RunnableTarget:
         return RunnableTarget(self._runnable, settings)
 
     @cached_property
-    def _begins_with_model(self) -> bool:
-        """Whether what gets the input is a model."""
+    def _takes_text(self) -> bool:
+        """Whether what gets the input is a model, or says that it takes a text."""
         first: Any = self._runnable
         while (inner := getattr(first, "first", None) or getattr(first, "bound", None)) is not None:
             first = inner
-        return isinstance(first, BaseLanguageModel)
+        return isinstance(first, BaseLanguageModel) or self._schema.get("type") == "string"
+
+    @cached_property
+    def _schema(self) -> Mapping[str, Any]:
+        return self._runnable.get_input_jsonschema()
 
     @cached_property
     def _needs(self) -> frozenset[str]:
-        schema = self._runnable.get_input_jsonschema()
+        schema = self._schema
         return frozenset(schema.get("required", ())) if schema.get("type") == "object" else frozenset()
 
 

@@ -97,6 +97,8 @@ class RecordingProcessor(TracingProcessor):
             attributes = _model_attributes(recorder, span)
         else:  # a tool's input is not known when it begins, nor is where a handoff goes
             told = {"inputs": getattr(data, "input", None), "outputs": getattr(data, "output", None)}
+            if data.type == "agent":
+                told["output_type"] = getattr(data, "output_type", None)
             if data.type == "handoff":
                 told |= {"handoff_from": data.from_agent, "handoff_to": data.to_agent}
             attributes = {key: value for key, value in told.items() if value is not None}
