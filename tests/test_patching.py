@@ -226,3 +226,30 @@ def test_an_adapter_works_on_a_method_that_was_wrapped_before(foreign_wrapper: l
         assert template.format(name="Ann") == "Hi Ann."
     assert foreign_wrapper == [template]
     assert [span.attributes["text"] for span in trace.spans] == ["Hi Ann."]
+
+
+def test_the_getter_of_a_property_is_wrapped_and_restored() -> None:
+    """What is read through it is what the wrapper returns; its setter stays."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self._text = "hi"
+
+        @property
+        def text(self) -> str:
+            """The text."""
+            return self._text
+
+        @text.setter
+        def text(self, text: str) -> None:
+            self._text = text
+
+    before = Owner.__dict__["text"]
+    patches = Patches()
+    patches.replace(Owner, "text", lambda original: lambda self: original(self).upper())
+    owner = Owner()
+    owner.text = "hello"
+    assert owner.text == "HELLO"
+    assert Owner.text.__doc__ == "The text."
+    patches.restore()
+    assert Owner.__dict__["text"] is before

@@ -27,13 +27,17 @@ class Patches:
         """Replace a method of a class, or a function of a module, by what `wrap` makes of it.
 
         `wrap` gets a function that takes `self` first (`cls` for a class method), whatever the attribute is: a function, a class
-        method, a static method, a `partialmethod`, or another library's wrapper. It returns a function of the same form.
+        method, a static method, a `partialmethod`, a property's getter, or another library's wrapper. It returns a function of the
+        same form.
         """
         kept = owner.__dict__[method]
         if (left := _left_behind.pop((owner, method), None)) is not None and _is_inside(left[1], kept):
             self._made.append((owner, method, *left))
             return
-        replacement = wrap(_callable_of(owner, method, kept))
+        if isinstance(kept, property) and kept.fget is not None:
+            replacement: Any = kept.getter(wrap(kept.fget))
+        else:
+            replacement = wrap(_callable_of(owner, method, kept))
         if isinstance(owner, type) and (kind := _kind_of(kept)) is not None:
             replacement = kind(replacement)
         setattr(owner, method, replacement)

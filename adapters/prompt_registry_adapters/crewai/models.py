@@ -149,13 +149,13 @@ _TOKENS = {
 }
 
 
-def _wrap_init_subclass(original: Any, wrap_all: Callable[[], None]) -> Any:
+def _wrap_init_subclass(original: Callable[..., None], wrap_all: Callable[[], None]) -> Callable[..., None]:
     """Wrap the classes of models that are defined later."""
-    function = getattr(original, "__func__", original)
 
+    @wraps(original)
     def init_subclass(cls: type[Any], /, **kwargs: Any) -> None:
-        function(cls, **kwargs)
+        original(cls, **kwargs)
         if runs.state.attached:
             wrap_all()
 
-    return classmethod(init_subclass)
+    return init_subclass

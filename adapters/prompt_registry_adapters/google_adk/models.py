@@ -24,19 +24,20 @@ _calling: ContextVar[bool] = ContextVar("prompt_registry_adk_calling", default=F
 _METHOD = "generate_content_async"
 
 
-def wrap_canonical_model(patches: adapter.Patches) -> Callable[[property], property]:
+def wrap_canonical_model(patches: adapter.Patches) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     """Wrap the class of every model that an agent takes."""
     lock = Lock()
 
-    def wrap(original: property) -> property:
+    def wrap(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @wraps(original)
         def canonical_model(self: Any) -> Any:
-            model = original.__get__(self, type(self))
+            model = original(self)
             if runs.state.attached:  # looked at each time: what somebody else put in a method's place takes ours away with it
                 with lock:
                     _wrap_class(type(model), patches)
             return model
 
-        return property(canonical_model, doc=original.__doc__)
+        return canonical_model
 
     return wrap
 
