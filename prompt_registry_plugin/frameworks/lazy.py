@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # thirty modules, at each start of Python
 # Python asks for the first two when it starts, whether they exist or not.
 _NO_FRAMEWORK = frozenset({"sitecustomize", "usercustomize", "prompt_registry_plugin"}) | sys.stdlib_module_names
 
+_reported: set[str] = set()  # `run` looks for the adapters besides the start-up hook
+
 
 def enable_when_imported(names: Sequence[str] = ()) -> None:
     """Enable the named adapters, or all, each as soon as its framework is imported. Raises `PluginError` for an unknown name."""
@@ -98,6 +100,8 @@ class _ImportWatcher:
         if self._waiting is None:
             if fullname.partition(".")[0] in _NO_FRAMEWORK or _find_behind(self, fullname, path, target) is None:
                 return None  # `copy`, which `dataclasses` imports, tries a package of Jython: plugins could not be loaded there
+            if _is_loading_itself():
+                return None  # nor here: the next import looks, and finds what was imported meanwhile
             self.find_adapters()
             if fullname in sys.modules:
                 # A plugin imports the framework that it connects. To load the module a second time would make classes that no
@@ -170,6 +174,12 @@ def _spec_of_loaded(module: ModuleType) -> ModuleSpec:
     return spec
 
 
+def _is_loading_itself() -> bool:
+    """Return whether a module of this package is being imported right now: what it holds is not there yet."""
+    loaded = [module for name, module in list(sys.modules.items()) if name.startswith("prompt_registry_plugin")]
+    return any(getattr(getattr(module, "__spec__", None), "_initializing", False) for module in loaded)
+
+
 def _find_behind(watcher: _ImportWatcher | _OneModule, fullname: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
     """Return what the finders behind this one find. One in front may be another watcher, which asks this one."""
     finders = list(sys.meta_path)
@@ -211,5 +221,7 @@ def _enable(name: str, *, by_name: bool) -> None:
 
 
 def _report(message: str) -> None:
-    """Write a line to standard error: logging may not be set up yet, and the program may not log at all."""
-    sys.stderr.write(f"prompt-registry: {message}\n")
+    """Write a line to standard error, once: logging may not be set up yet, and the program may not log at all."""
+    if message not in _reported:
+        _reported.add(message)
+        sys.stderr.write(f"prompt-registry: {message}\n")
