@@ -288,7 +288,7 @@ prompts: {j: {name: j, default_template: "{% if x %}yes{% endif %}"}, k: {name: 
         (
             "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
             + "".join(f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n" for p, n in zip("bcdef", "cdefg", strict=True)),
-            "too large",
+            "over 50,000 values",
         ),
         ("a: \x07", "no YAML"),
         ("- 1", "1: a configuration is a mapping"),

@@ -258,6 +258,29 @@ def test_an_export_and_back_loses_nothing(registry: pr.PromptRegistry, tmp_path:
             restore_registry(back, path)
 
 
+@pytest.mark.parametrize("lost", ["inputs", "row", "order"])
+def test_a_dataset_that_lost_something_is_not_restored(registry: pr.PromptRegistry, tmp_path: Path, lost: str) -> None:
+    """Characters of a row, a row, or the order of rows: content is compared with its hash."""
+    registry.register_dataset("d", [{"inputs": {"q": f"Grüße {i}", "n": 1.5}, "expectations": {"a": [i]}} for i in range(3)])
+    with (tmp_path / "all.jsonl").open("w", encoding="utf-8") as file:
+        export_registry(registry, file)
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()]
+    members = [row for row in rows if row.get("table") == "dataset_members"]
+    if lost == "inputs":
+        next(row for row in rows if row.get("table") == "dataset_rows")["row"]["inputs"] = '{"q": "Gr??e 0", "n": 1.5}'
+    elif lost == "row":
+        rows.remove(members[1])
+        rows[-1]["rows"] -= 1
+    else:
+        members[0]["row"]["row_id"], members[1]["row"]["row_id"] = members[1]["row"]["row_id"], members[0]["row"]["row_id"]
+    (tmp_path / "lost.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pr.PromptRegistry(f"sqlite:///{tmp_path / 'new.db'}") as new:
+        with pytest.raises(pr.errors.InvalidStore, match="Nothing was restored"):
+            restore_registry(new, tmp_path / "lost.jsonl")
+        restore_registry(new, tmp_path / "all.jsonl")
+        assert [dict(row.inputs) for row in new.load_dataset("d")] == [{"q": f"Grüße {i}", "n": 1.5} for i in range(3)]
+
+
 def test_a_registry_is_copied_to_postgresql_and_back(
     registry: pr.PromptRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.transfer.formats.reading import check_yaml
 
 Path_ = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|\$\$(?=\{)")
@@ -74,6 +75,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Source:
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not UTF-8 text: {error}") from error
     try:
+        check_yaml(text, file, _Loader)
         loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Path_, int] = {}

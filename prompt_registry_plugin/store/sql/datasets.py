@@ -29,7 +29,7 @@ class SQLDatasets:
         commit_message: str | None = None,
         expected: int | Literal["any"] = "any",
     ) -> DatasetSummary | None:
-        rows = [(_id(e), canonical_json(e.inputs), canonical_json(e.expectations)) for e in examples]
+        rows = [(row_id(e), canonical_json(e.inputs), canonical_json(e.expectations)) for e in examples]
         content_hash = digest([row[0] for row in rows])
         with self._database.change() as transaction:  # one writer at a time, so that version numbers have no gaps
             newest = _newest(transaction, name)
@@ -67,7 +67,7 @@ class SQLDatasets:
         return [_summary(row) for row in rows]
 
 
-def _id(example: Example) -> str:
+def row_id(example: Example) -> str:
     """Return the hash of the content, also for an example with an id of another kind: it is stored once."""
     return digest([example.inputs, example.expectations])
 

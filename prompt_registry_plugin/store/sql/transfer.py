@@ -9,8 +9,9 @@ from typing import Any, get_args
 from prompt_registry_plugin.errors import InvalidStore, UserError
 from prompt_registry_plugin.frozen import freeze
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import TemplateFormat
-from prompt_registry_plugin.store.sql.database import Database, IntegrityError
+from prompt_registry_plugin.records import Example, TemplateFormat, digest
+from prompt_registry_plugin.store.sql.database import Database, IntegrityError, Transaction
+from prompt_registry_plugin.store.sql.datasets import row_id
 from prompt_registry_plugin.store.sql.versions import load, words_of
 from prompt_registry_plugin.uri import check_alias, check_name
 
@@ -93,6 +94,32 @@ def _check_content(row: Mapping[str, Any]) -> None:
         )
 
 
+def _check_example(row: Mapping[str, Any]) -> None:
+    """Raise `InvalidStore` if a dataset's row is not what its id, a hash of its content, says."""
+    try:
+        found = row_id(Example(json.loads(row["inputs"]), json.loads(row["expectations"])))
+    except (UserError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidStore(f"a row of a dataset cannot be read: {error}; nothing was restored") from error
+    if found != row.get("id"):
+        raise InvalidStore(
+            f"Row {row.get('id')} of a dataset is not what was exported: its content does not have its hash. The file was changed, or "
+            "written in another encoding. Nothing was restored."
+        )
+
+
+def _check_datasets(transaction: Transaction) -> None:
+    """Raise `InvalidStore` if a version of a dataset is not the rows that its hash says."""
+    for name, version, expected in transaction.execute("SELECT name, version, content_hash FROM datasets"):
+        members = transaction.execute(
+            "SELECT row_id FROM dataset_members WHERE name = ? AND version = ? ORDER BY position", (name, version)
+        )
+        if digest([member[0] for member in members]) != expected:
+            raise InvalidStore(
+                f"Version {version} of dataset {name!r} is not what was exported: rows are missing, or in another order. "
+                "Nothing was restored."
+            )
+
+
 def _mark_imported(run: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the row of an optimization run marked as imported, so that the code it names is not called without consent."""
     try:
@@ -127,6 +154,8 @@ def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) 
             _check(row)
             if table == "prompt_versions":
                 _check_content(row)
+            if table == "dataset_rows":
+                _check_example(row)
             if table == "runs":
                 row = _mark_imported(row)
             kind = (table, tuple(sorted(row)))
@@ -136,6 +165,7 @@ def _restore(database: Database, rows: Iterable[tuple[str, Mapping[str, Any]]]) 
             pending.append(row)
             count += 1
         flush()
+        _check_datasets(transaction)
         texts = transaction.execute(
             "SELECT p.number, v.template FROM prompts p JOIN prompt_versions v ON v.name = p.name AND v.version = p.latest_version"
         )

@@ -34,7 +34,7 @@ def read_text(path: str | Path, *, keep_line_ends: bool = False) -> str:
     path = Path(path).expanduser()
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} has over {MAX_BYTES // 1_000_000} MB, which is more than an import reads")
+            raise UserError(f"{path} has over {MAX_BYTES // 1_000_000} MB, which is more than is read")
         data = path.read_bytes()
         mark = next((mark for mark in _ENCODINGS if data.startswith(mark)), b"")
         text = data[len(mark) :].decode(_ENCODINGS.get(mark, "utf-8"))
@@ -53,7 +53,7 @@ def read_json(path: str | Path) -> Any:
 def parse_json(text: str, where: str | Path) -> Any:
     """Return the data in a JSON text. Raises `UserError` with the place of the error, and for a document over the limits."""
     if len(text) > MAX_BYTES or text.count(",") + text.count("[") + text.count("{") > MAX_VALUES:
-        raise UserError(f"{where} holds over {MAX_VALUES:,} values, which is more than an import reads")
+        raise UserError(f"{where} holds over {MAX_VALUES:,} values, which is more than is read")
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -75,16 +75,26 @@ def parse_yaml(text: str, where: str | Path, *, version: str = "1.1") -> Any:
     from prompt_registry_plugin.transfer.formats.yaml_loaders import LOADERS
 
     loader = LOADERS[version]
-    if len(text) > MAX_YAML:
-        raise UserError(f"the YAML in {where} has over {MAX_YAML:,} characters, which is more than an import reads")
     try:
-        _check_events(yaml.parse(text, Loader=loader), where)
+        check_yaml(text, where, loader)
         return _as_json(yaml.load(text, Loader=loader), where)  # noqa: S506  both loaders are safe ones
     except RecursionError:
         raise UserError(_too_deep(where)) from None
     except (yaml.YAMLError, ValueError) as error:
         shown = " ".join(str(error).split())
         raise UserError(f"{where} is not readable YAML: {shown}") from error
+
+
+def check_yaml(text: str, where: str | Path, loader: Any) -> None:
+    """Raise `UserError` for a YAML text over the limits: too long, too deep, or too large with what its aliases stand for.
+
+    Builds nothing. `loader` is the class that reads it afterwards. Raises the errors of the package yaml for what is no YAML.
+    """
+    import yaml
+
+    if len(text) > MAX_YAML:
+        raise UserError(f"the YAML in {where} has over {MAX_YAML:,} characters, which is more than is read")
+    _check_events(yaml.parse(text, Loader=loader), where)
 
 
 def front_matter(text: str, where: str | Path, *, version: str = "1.1") -> tuple[dict[str, Any] | None, str]:
@@ -125,9 +135,7 @@ def _check_events(events: Iterator[Any], where: str | Path) -> None:
             if anchor:
                 sizes[anchor] = total - before
         if total > MAX_YAML_VALUES:
-            raise UserError(
-                f"{where} holds over {MAX_YAML_VALUES:,} values, aliases included, which is more than an import reads"
-            )
+            raise UserError(f"{where} holds over {MAX_YAML_VALUES:,} values, aliases included, which is more than is read")
 
 
 def _as_json(value: Any, where: str | Path, depth: int = 0) -> Any:
@@ -160,7 +168,7 @@ def _check_depth(data: Any, where: str | Path) -> None:
 
 
 def _too_deep(where: str | Path) -> str:
-    return f"{where} is nested more than {MAX_DEPTH} deep, which is more than an import reads"
+    return f"{where} is nested more than {MAX_DEPTH} deep, which is more than is read"
 
 
 def _refuse_constant(name: str) -> NoReturn:
