@@ -54,9 +54,12 @@ def init(folder: Path, as_json: bool) -> None:
     )
     if not as_json:
         echo("\nnext:")
-        there = [("go there", f"cd {shlex.quote(str(folder))}")] if folder != Path() else []
-        tables = [] if find_spec("rich") else [("for the tables of these commands", "pip install 'prompt-registry-plugin[cli]'")]
-        for what, line in (*there, *tables, *_NEXT):
+        lines = list(_NEXT)
+        if find_spec("rich") is None:
+            lines.insert(0, ("for the tables of these commands", "pip install 'prompt-registry-plugin[cli]'"))
+        if folder != Path():
+            lines.insert(0, ("go there", f"cd {shlex.quote(str(folder))}"))
+        for what, line in lines:
             echo(f"  {line}    # {what}")
 
 
