@@ -116,7 +116,7 @@ def _promote_and_roll_back(result: Any, model: str) -> None:
     rows = []
     if any("production" in pr.load_prompt(v.uri).aliases for v in result.optimized_prompts):
         console.print("production points at the new versions already: this run was promoted before.")
-    elif result.optimized_prompts:
+    elif result.promotable:
         example = _changed_example(result)
         rows.append(("before", *_ask(example)))
         result.promote("production")
@@ -157,6 +157,7 @@ def _before_and_after(result: Any) -> dict[str, Any]:
         "before": {"score": held_out.before.score.mean, **{n: s.mean for n, s in held_out.before.scores.items()}},
         "after": {"score": held_out.after.score.mean, **{n: s.mean for n, s in held_out.after.scores.items()}},
         "difference": {"mean": d.mean, "low": d.low, "high": d.high, "p_value": held_out.paired.p_value},
+        "grade": held_out.grade,
         "proven": held_out.proven,
         "search_score": result.search_score,
         "rollouts": result.rollouts,
@@ -178,7 +179,7 @@ def _show_proof(result: Any) -> None:
     estimate = "unknown" if result.search_score is None else f"{result.search_score:.3f}"
     console.print(f"The search spent {result.rollouts} rollouts; its own estimate, which flatters: {estimate}")
     if result.held_out is not None:
-        console.print(f"Paired difference: {result.held_out.difference}, p = {result.held_out.paired.p_value:.4f}")
+        console.print(f"Paired difference: {result.held_out.evidence}, p = {result.held_out.paired.p_value:.4f}")
     console.print(Text(result.registered_because, style="bold"))
     for version in result.optimized_prompts:
         console.print(diff_panel(pr.load_prompt(version.name, version.parent), version))
