@@ -143,7 +143,9 @@ ANSWERS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "plain"), ANSWERS, ids=[f"{i}-{type(answer).__name__}" for i, (answer, _) in enumerate(ANSWERS)])
+@pytest.mark.parametrize(
+    ("answer", "plain"), ANSWERS, ids=[f"{i}-{type(answer).__name__}" for i, (answer, _) in enumerate(ANSWERS)]
+)
 def test_an_answer_is_plain_data_before_a_scorer_sees_it(answer: Any, plain: Any) -> None:
     """And `exact_match` scores 1 with the same value as expectation: as an object, as plain data, and through JSON."""
     seen: list[Any] = []
@@ -421,7 +423,14 @@ def test_inputs_and_expectations_of_any_type() -> None:
     ]
     with pytest.raises(InvalidExample, match=r"row 1 of data is not JSON data: inputs\.lock is of the type asyncio\.locks\.Lock"):
         pr.evaluate(predict_fn=lambda lock: 1, data=[{"inputs": {"lock": asyncio.Lock()}}], scorers=["length"])
-    frame = pd.DataFrame({"q": ["a", "b"], "day": [pd.Timestamp("2026-11-25"), pd.NaT], "tags": [np.array([1, 2]), None], "n": pd.array([1, pd.NA])})
+    frame = pd.DataFrame(
+        {
+            "q": ["a", "b"],
+            "day": [pd.Timestamp("2026-11-25"), pd.NaT],
+            "tags": [np.array([1, 2]), None],
+            "n": pd.array([1, pd.NA]),
+        }
+    )
     seen: list[dict[str, Any]] = []
     pr.evaluate(predict_fn=lambda **row: seen.append(row) or "x", data=frame, scorers=["length"], options=pr.RunOptions(1))
     assert seen[1] == {"q": "b"}
@@ -433,7 +442,9 @@ def test_messages_as_inputs_keep_what_a_framework_needs() -> None:
     from langchain_core.messages import convert_to_messages
 
     history = [
-        HumanMessage([{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]),
+        HumanMessage(
+            [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+        ),
         AIMessage("", tool_calls=[{"name": "find", "args": {"q": 1}, "id": "x1"}]),
         ToolMessage("found", tool_call_id="x1"),
     ]

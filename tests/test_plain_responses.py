@@ -30,7 +30,10 @@ from tests.model_server import ModelServer, model_server
 
 pytestmark = pytest.mark.server
 QUIET = pr.RunOptions(on_event=lambda _event: None)
-TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "find", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}},
+}
 CALL = {"tool_calls": [{"name": "find", "arguments": {"q": "x"}}]}
 ASKED: list[Any] = [{"role": "user", "content": "hi"}]
 
@@ -167,7 +170,9 @@ def test_chains_and_graphs(server: Any) -> None:
     assert outputs_of(chain, "done") == "done"
     assert outputs_of(lambda q: chain.stream({"q": q}), "done") == "done"
     model = FakeListChatModel(responses=["done"])
-    graph = StateGraph(MessagesState).add_node("say", lambda s: {"messages": [model.invoke(s["messages"])]}).add_edge(START, "say")
+    graph = (
+        StateGraph(MessagesState).add_node("say", lambda s: {"messages": [model.invoke(s["messages"])]}).add_edge(START, "say")
+    )
     compiled = graph.compile()
     assert outputs_of(compiled, "done") == "done"
     assert outputs_of(compiled, "done", messages=[{"role": "user", "content": "hi"}]) == "done"
@@ -177,5 +182,7 @@ def test_chains_and_graphs(server: Any) -> None:
     assert outputs_of(lambda q: agent.invoke({"messages": [("user", q)]}), {"label": "x"}) == {"label": "x"}
     bound = ChatOpenAI(model="gpt-test").bind_tools([TOOL])
     assert outputs_of(bound, CALL) == CALL
-    assert outputs_of(lambda q: bound.invoke(q).tool_calls, CALL) != CALL  # LangChain's mappings are plain data, and stay as they are
+    assert (
+        outputs_of(lambda q: bound.invoke(q).tool_calls, CALL) != CALL
+    )  # LangChain's mappings are plain data, and stay as they are
     assert outputs_of(ChatOpenAI(model="gpt-test").with_structured_output(Label), {"label": "x"}) == {"label": "x"}

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--model", "models", multiple=True, help="Such as openai:gpt-…; may be repeated. Default: the prompt's model_config."
 )
-@click.option("--input", "said", metavar="TEXT", help="The user's message; @FILE reads a file. The prompt is then the system message.")
+@click.option(
+    "--input", "said", metavar="TEXT", help="The user's message; @FILE reads a file. The prompt is then the system message."
+)
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="A variable's value; NAME=@FILE reads a file.")
 @click.option("--temperature", type=click.FloatRange(0), help="As the model knows it.")
 @click.option("--max-tokens", type=click.IntRange(1), help="How long an answer may be.")

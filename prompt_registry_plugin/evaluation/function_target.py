@@ -106,7 +106,7 @@ class FunctionTarget:
         if self._settings.input is not None:
             key = self._settings.key_of(given)
             positional = [rest.pop(key)] if key is not None else [None]
-            rest = {name: value for name, value in rest.items() if name in self._signature.parameters or self._takes_all}
+        rest = {name: value for name, value in rest.items() if not self._is_left_out(name, given)}
         missing = self._missing_objects(rest, positional)
         named = {
             name: build(self._hints.get(name), value) for name, value in rest.items() if name not in self._moved(rest, missing)
@@ -116,6 +116,12 @@ class FunctionTarget:
             assert fields is not None
             named[name] = build(kind, {field: value for field, value in given.items() if field in fields.names})
         return positional, named
+
+    def _is_left_out(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Return whether a value is not passed: the function does not take it, and `target(…)` says what else happens with the row."""
+        if self._signature is None or self._takes_all or name in self._signature.parameters:
+            return False
+        return self._settings.input is not None or name in self._settings.names_used(given)
 
     def _missing_objects(self, given: Mapping[str, Any], positional: list[Any]) -> dict[str, Any]:
         """Return the type by name of the parameters that the row does not name, but has the fields of."""
@@ -146,11 +152,9 @@ class FunctionTarget:
         if self._signature is None:
             return positional, {name: name for name in given}
         key = self._settings.key_of(given) if positional else None
-        rest = {name: value for name, value in given.items() if name != key}
+        rest = {name: value for name, value in given.items() if name != key and not self._is_left_out(name, given)}
         missing = self._missing_objects(rest, positional)
         named = {name: self._shown(name) for name in rest if name not in self._moved(rest, missing)}
-        if positional:
-            named = {name: shown for name, shown in named.items() if name in self._signature.parameters or self._takes_all}
         for name, kind in missing.items():
             named[name] = f"{kind.__name__}({', '.join(field for field in given if field in _field_names(kind))})"
         if self._deps_name is not None and self._settings.deps is not None:
