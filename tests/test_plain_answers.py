@@ -40,7 +40,7 @@ class Color(enum.Enum):
     RED = "red"
 
 
-class Team(str, enum.Enum):
+class Team(str, enum.Enum):  # noqa: UP042  programs have both forms
     CARD = "card"
 
 
@@ -484,3 +484,21 @@ def test_typed_objects_from_plain_data() -> None:
     assert build(Attrs, {"label": "x", "more": 1}) == Attrs("x")
     with pytest.raises(ValueError, match="blue"):
         build(Color, "blue")
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(label="card", day=DAY), Reply("card", {"a"}), Color.RED, DAY, Point(1, 2), Attrs("x"), Decimal("1.5")]
+)
+def test_rows_from_traces_have_the_form_of_answers(answer: Any) -> None:
+    """What a traced function took and returned, as objects, is a row on which the same agent scores 1."""
+
+    @pr.trace
+    def agent(q: str) -> Any:
+        return answer
+
+    with pr.record("production"):
+        agent("x")
+    pr.current_registry().flush()
+    rows = pr.Dataset.from_traces(pr.search_traces(name="production"))
+    result = pr.evaluate(predict_fn=agent, data=rows, scorers=["exact_match"], options=QUIET)
+    assert result.score.mean == 1.0, result.rollouts[0]

@@ -1,4 +1,4 @@
-"""Responses of models' SDKs and results of agents' runs as answers, made by the real packages over a server on loopback or from their types."""
+"""Responses of models' SDKs and results of agents' runs as answers: over a server on loopback, or made from the packages' own types."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ TOOL = {
     "type": "function",
     "function": {"name": "find", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}},
 }
+FLAT_TOOL: Any = {"type": "function", "strict": False, **TOOL["function"]}  # type: ignore[dict-item]
 CALL = {"tool_calls": [{"name": "find", "arguments": {"q": "x"}}]}
 ASKED: list[Any] = [{"role": "user", "content": "hi"}]
 
@@ -94,7 +95,7 @@ STYLES: dict[str, tuple[Callable[[str], Any], Any]] = {
     "streamed async": (streamed, "done"),
     "responses": (lambda q: OpenAI().responses.create(model="m", input="hi"), "done"),
     "responses parsed": (lambda q: OpenAI().responses.parse(model="m", input="hi", text_format=Label), {"label": "x"}),
-    "responses tools": (lambda q: OpenAI().responses.create(model="m", input="hi", tools=[{"type": "function", "strict": False, **TOOL["function"]}]), CALL),  # type: ignore[dict-item]
+    "responses tools": (lambda q: OpenAI().responses.create(model="m", input="hi", tools=[FLAT_TOOL]), CALL),
     "responses streamed": (lambda q: OpenAI().responses.create(model="m", input="hi", stream=True), "done"),
 }  # fmt: skip
 

@@ -23,6 +23,8 @@ from tests.test_trying import ask, serve
 pytestmark = pytest.mark.server
 TOOL = {"name": "find", "description": "Find a card", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}
 SCHEMA = {"title": "Label", "type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
+STRICT = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {}}}
+BARE = {"type": "object", "properties": {}}
 
 
 @pytest.fixture
@@ -91,8 +93,8 @@ def test_settings_tools_and_format_reach_the_model(server: ModelServer, caplog: 
     ("given", "sent"),
     [
         ({"type": "json_object"}, {"type": "json_object"}),
-        ({"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {}}}, {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {}}}),
-        ({"type": "object", "properties": {}}, {"type": "json_schema", "json_schema": {"name": "team_p", "schema": {"type": "object", "properties": {}}}}),
+        (STRICT, STRICT),
+        (BARE, {"type": "json_schema", "json_schema": {"name": "team_p", "schema": BARE}}),
     ],
 )  # fmt: skip
 def test_forms_of_a_response_format(server: ModelServer, given: dict[str, Any], sent: dict[str, Any]) -> None:
@@ -149,7 +151,7 @@ def test_answers_in_json_are_data(server: ModelServer) -> None:
         ("Answer {{input}}", {"input": "Hi?"}, {"input": "input"}, [("user", "Answer Hi?")]),
         ([("system", "Be kind.")], {"question": "Hi?"}, {}, [("system", "Be kind."), ("user", "Hi?")]),
         ([("system", "Be kind."), ("user", "{{q}}")], {"q": "Hi?", "text": "no"}, {}, [("system", "Be kind."), ("user", "Hi?")]),
-        ([("user", "{{q}}"), ("assistant", "Yes?")], {"q": "a", "b": "Hi?"}, {"input": "b"}, [("user", "a"), ("assistant", "Yes?"), ("user", "Hi?")]),
+        ([("user", "{{q}}"), ("assistant", "?")], {"q": "a", "b": "x"}, {"input": "b"}, [("user", "a"), ("assistant", "?"), ("user", "x")]),
     ],
 )  # fmt: skip
 def test_instructions_are_the_system_message(

@@ -295,7 +295,12 @@ def named_deps(question: str, context: Deps) -> str:
     ("target", "row", "answer", "line"),
     [
         (typed, ROW, "q Deps(customer='Ann', plan='gold')", "calls typed(question, deps=Deps(customer, plan))"),
-        (whole, {"question": "q", "customer": "Ann"}, "Request(question='q', customer='Ann')", "calls whole(request=Request(question, customer))"),
+        (
+            whole,
+            {"question": "q", "customer": "Ann"},
+            "Request(question='q', customer='Ann')",
+            "calls whole(request=Request(question, customer))",
+        ),
         (
             nested,
             {"question": "q", "deps": {"customer": "Eve"}, "day": "2026-11-25", "kind": "card"},

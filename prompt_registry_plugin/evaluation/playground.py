@@ -77,9 +77,10 @@ async def atry_prompts(
 
     `values` are the prompts' variables, `params` (such as `temperature`) go to the models, with the settings of each version. With
     `input`, the user's text, a text prompt is sent as the system message and `input` as the user's; a prompt with a variable `input`
-    gets it there. Without it, a text prompt is the user's message, unless `values` hold the user's (see `PromptAgent`). With `save`, each answer is stored as a trace,
-    which `load_table`, `search_traces` and `Dataset.from_traces` return. `on_piece` receives (index of the trial, text) as answers
-    arrive. A model that fails gives a trial with an error.
+    gets it there. Without it, a text prompt is the user's message, unless `values` hold the user's (see `PromptAgent`).
+
+    With `save`, each answer is stored as a trace, which `load_table`, `search_traces` and `Dataset.from_traces` return. `on_piece`
+    receives (index of the trial, text) as answers arrive. A model that fails gives a trial with an error.
 
     Raises `UserError`, before any model is asked, for missing values and unknown models.
     """

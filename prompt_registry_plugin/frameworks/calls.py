@@ -114,7 +114,7 @@ class CallSettings:
 
     def describe_input(self, inputs: Mapping[str, Any]) -> str:
         """Return where the user's input comes from: the name of a value, or the call of a function."""
-        if callable(self.input):
+        if not isinstance(self.input, str | None):
             return f"{name_of(self.input)}({', '.join(_argument_names(self.input, inputs))})"
         return self.key_of(inputs) or ""
 

@@ -7,9 +7,6 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields as fields_of_dataclass
-from dataclasses import is_dataclass
-from datetime import date
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -152,6 +149,8 @@ def json_copy(value: Any, inside: frozenset[int] = frozenset()) -> Any:
 
 
 def _copy_object(value: Any, inside: frozenset[int]) -> Any:
+    if isinstance(value, Enum):
+        return json_copy(value.value, inside)
     if isinstance(value, str | int):
         return value
     if isinstance(value, float):
@@ -161,24 +160,12 @@ def _copy_object(value: Any, inside: frozenset[int]) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [json_copy(item, inside) for item in list(value)]
     content = getattr(value, "content", None)
-    if isinstance(content, str | list):
+    if isinstance(content, str | list) and (hasattr(value, "type") or hasattr(value, "role")):
         return {"role": str(getattr(value, "type", "message")), "content": json_copy(content, inside)}
-    if isinstance(value, Enum):
-        return json_copy(value.value, inside)
-    if isinstance(value, date):
-        return value.isoformat()
-    fields = _field_values(value)
-    return repr(value) if fields is None else {name: json_copy(item, inside) for name, item in fields.items()}
+    from prompt_registry_plugin.plain.recorded import recorded_form  # only now: most of what is recorded is JSON data
 
-
-def _field_values(value: Any) -> dict[str, Any] | None:
-    """Return the fields of a dataclass or a model of pydantic, or None: an agent's answer has to be readable as a row."""
-    kind = type(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields_of_dataclass(value) if field.repr}
-    if isinstance(getattr(kind, "model_fields", None), dict) and not isinstance(value, type):
-        return {name: item for name, item in vars(value).items() if getattr(kind.model_fields.get(name), "repr", True)}
-    return None
+    found = recorded_form(value)
+    return repr(value) if found is None else json_copy(found[0], inside)
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,7 @@ from prompt_registry_plugin.evaluation.targets import check_reference, import_ob
 from prompt_registry_plugin.mlflow import runs
 from prompt_registry_plugin.mlflow.absent import missing
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
+from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.protocols import Target
 from prompt_registry_plugin.registry import tracked_runs as tracked
 from prompt_registry_plugin.registry.current import current_registry
@@ -25,7 +26,7 @@ class PyFuncModel:
         self._target: Target = resolve_target(target, pool or ContextPool(1), current_registry().plugins)
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> list[Any]:
-        """The answers: one for a mapping of values, one a row for a list of them or a pandas frame."""
+        """The answers, as JSON data: one for a mapping of values, one a row for a list of them or a pandas frame."""
         rows = [data] if isinstance(data, Mapping) else data.to_dict("records") if hasattr(data, "to_dict") else data
         if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
             raise UserError(f"predict takes the prompt's variables as a mapping, a list of them or a frame, not {data!r:.80}")
@@ -64,7 +65,7 @@ def load_model(model_uri: str) -> PyFuncModel:
 
 
 async def _answer(target: Target, inputs: Mapping[str, Any]) -> Any:
-    return await target(inputs)
+    return answer_data(await target(inputs))
 
 
 def agent_of(model_uri: str) -> PromptAgent:

@@ -25,10 +25,10 @@ class PromptAgent:
     `model` and `params`, such as `temperature=0`, override those in the prompt's `model_config`. Its tools and its response format are
     sent too. Settings that the model does not take are left out, and the log says so once. It is a target: pass it as `predict_fn`.
 
-    `input` is the name of the value that is the user's message; the prompt then is the system message. Without it, that is the value
-    `input`, `prompt`, `message`, `question`, `query`, `text` or `user_prompt`, if the prompt has no variable of that name; or the only value, if the
-    prompt has no variables. A text without such a value is sent as the user's message. Chat prompts are sent as they are, with the
-    user's message at their end if they have none.
+    `input` is the name of the value that is the user's message; the prompt then is the system message. Without it, that is a value named
+    `input`, `prompt`, `message`, `question`, `query`, `text` or `user_prompt`, if the prompt has no variable of that name. If the prompt
+    has no variables, it is the only value. A text without such a value is sent as the user's message. Chat prompts are sent as they are,
+    with the user's message at their end if they have none.
 
     Raises `UserError` for an unknown model.
     """

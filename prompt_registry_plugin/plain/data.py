@@ -93,7 +93,7 @@ def _plain(value: Any, place: str, inside: tuple[int, ...], steps: Steps) -> Any
         raise NotPlainData(
             f"{place} is of the type {_type_name(value)}, and cannot be read: {type(error).__name__}: {error}"
         ) from error
-    if found is _NOTHING:
+    if found is NOTHING:
         raise NotPlainData(f"{place} is of the type {_type_name(value)}, which has no plain form.")
     inside = (*inside, id(value))
     if isinstance(found, dict):
@@ -114,18 +114,20 @@ def _plain_mapping(found: dict[Any, Any], place: str, inside: tuple[int, ...], s
     return made
 
 
-_NOTHING: Any = object()
+NOTHING: Any = object()
+"""What a form is if there is none."""
 
 
 def _converted(value: Any, steps: Steps) -> Any:
-    """Return `value` one step nearer to plain data; a mapping or list may hold objects still. Return `_NOTHING` if there is no way."""
+    """Return `value` one step nearer to plain data; a mapping or list may hold objects still. Return `NOTHING` if there is no way."""
     for convert in steps:
-        if (found := convert(value)) is not _NOTHING:
+        if (found := convert(value)) is not NOTHING:
             return found
-    return _NOTHING
+    return NOTHING
 
 
-def _scalar(value: Any) -> Any:
+def scalar_form(value: Any) -> Any:
+    """Return the plain form of an enum, text, number or bytes, or `NOTHING`."""
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, str):
@@ -142,7 +144,7 @@ def _scalar(value: Any) -> Any:
             return base64.b64encode(content).decode()
     if isinstance(value, decimal.Decimal | fractions.Fraction):
         return _number(value)
-    return _NOTHING
+    return NOTHING
 
 
 def _number(value: decimal.Decimal | fractions.Fraction) -> int | float | str:
@@ -157,7 +159,8 @@ def _number(value: decimal.Decimal | fractions.Fraction) -> int | float | str:
     return near if is_exact else str(value)
 
 
-def _time_or_text(value: Any) -> Any:
+def time_or_text_form(value: Any) -> Any:
+    """Return the plain form of a date, a time, or an object that is known by its text, or `NOTHING`."""
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat() if value == value else None  # a missing time of pandas is not equal to itself
     if isinstance(value, datetime.timedelta):
@@ -171,22 +174,22 @@ def _time_or_text(value: Any) -> Any:
         return value.pattern
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
-    return _NOTHING
+    return NOTHING
 
 
 def _message(value: Any) -> Any:
     """Return the content of a message, a tool call, a model's response, or the result of an agent's run."""
     if isinstance(value, type):
-        return _NOTHING
+        return NOTHING
     for read in (message_data, tool_call_data, inner_answer):
         if (found := read(value)) is not None:
             return found[0]
-    return _NOTHING
+    return NOTHING
 
 
 def _input_message(value: Any) -> Any:
     found = protocol_message(value)
-    return _NOTHING if found is None else found[0]
+    return NOTHING if found is None else found[0]
 
 
 def _container(value: Any) -> Any:
@@ -198,13 +201,13 @@ def _container(value: Any) -> Any:
         return UnorderedList(value)
     if isinstance(value, Sequence) or type(value).__name__ == "deque":
         return list(value)
-    return _NOTHING
+    return NOTHING
 
 
 def _array(value: Any) -> Any:
     """Return the data of numpy, pandas, polars or torch, known by their methods."""
     if isinstance(value, type):
-        return _NOTHING
+        return NOTHING
     if type(value).__name__ == "NAType":
         return None
     if callable(getattr(value, "to_dicts", None)):
@@ -214,8 +217,8 @@ def _array(value: Any) -> Any:
     for method in ("tolist", "to_list"):
         if callable(getattr(value, method, None)):
             found = getattr(value, method)()
-            return _NOTHING if found is value else found
-    return _NOTHING
+            return NOTHING if found is value else found
+    return NOTHING
 
 
 def _fields(value: Any) -> Any:
@@ -224,28 +227,28 @@ def _fields(value: Any) -> Any:
     if getattr(type(value), "__pydantic_root_model__", False):
         return value.root
     found = field_values(value)
-    return _NOTHING if found is None else found
+    return NOTHING if found is None else found
 
 
 def _by_method(value: Any) -> Any:
     """Return what an object's own method for plain data returns."""
     if isinstance(value, type | types.ModuleType | types.FunctionType | types.MethodType):
-        return _NOTHING
+        return NOTHING
     for method in ("model_dump", "to_dict", "as_dict", "_asdict", "toDict", "dict", "__json__"):
         made = getattr(type(value), method, None)
         if callable(made):
             found = made(value)
-            return _NOTHING if found is value else found
+            return NOTHING if found is value else found
     if callable(getattr(type(value), "keys", None)) and hasattr(type(value), "__getitem__"):  # a row of a database
         return {key: value[key] for key in value.keys()}  # noqa: SIM118  such a row iterates over its values
     if _TEXT_NAMES.search(type(value).__name__) and "__str__" in {
         name for base in type(value).__mro__[:-1] for name in vars(base)
     }:
         return str(value)
-    return _NOTHING
+    return NOTHING
 
 
-_STEPS: Steps = (_scalar, _time_or_text, _message, _container, _array, _fields, _by_method)
+_STEPS: Steps = (scalar_form, time_or_text_form, _message, _container, _array, _fields, _by_method)
 
 
 def _key(key: Any, place: str) -> str:

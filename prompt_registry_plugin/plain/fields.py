@@ -28,11 +28,19 @@ class FieldNames(NamedTuple):
 def field_values(value: Any) -> dict[str, Any] | None:
     """Return the fields of an object by name, which may be objects themselves; None for an object of another kind."""
     kind = type(value)
+    if not isinstance(value, type) and _is_pydantic(kind) and _dumps_otherwise(kind):
+        found = value.model_dump()
+        return found if isinstance(found, dict) else {"value": found}
+    return stored_fields(value)
+
+
+def stored_fields(value: Any) -> dict[str, Any] | None:
+    """Return the same without calling anything: fields as an object holds them, not as its model writes them."""
+    kind = type(value)
     if isinstance(value, type):
         return None
     if _is_pydantic(kind):
-        found = value.model_dump() if _dumps_otherwise(kind) else _model_fields(value)
-        return found if isinstance(found, dict) else {"value": found}
+        return _model_fields(value)
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if hasattr(value, field.name)}
     if hasattr(kind, "__attrs_attrs__"):
@@ -40,6 +48,15 @@ def field_values(value: Any) -> dict[str, Any] | None:
     if hasattr(kind, "__struct_fields__"):
         return {name: getattr(value, name) for name in kind.__struct_fields__}
     return dict(vars(value)) if isinstance(value, types.SimpleNamespace) else None
+
+
+def hidden_fields(value: Any) -> frozenset[str]:
+    """Return the fields that an object's `repr` leaves out, such as a key."""
+    if _is_pydantic(type(value)):
+        return frozenset(name for name, field in type(value).model_fields.items() if not getattr(field, "repr", True))
+    if dataclasses.is_dataclass(value):
+        return frozenset(field.name for field in dataclasses.fields(value) if not field.repr)
+    return frozenset(field.name for field in getattr(type(value), "__attrs_attrs__", ()) if not field.repr)
 
 
 def fields_of(kind: Any) -> FieldNames | None:
