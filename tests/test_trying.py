@@ -21,6 +21,7 @@ import pytest
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.main import main
+from prompt_registry_plugin.evaluation.playground import load_table
 from tests.conftest import ROOT
 from tests.waiting import HANG
 
@@ -107,7 +108,7 @@ def test_what_is_saved_comes_back_as_rows(prompt: pr.PromptVersion) -> None:
     pytest.importorskip("pandas")
     for text in ("my plastic", "interest"):
         pr.try_prompts("prompts:/p@production", {"text": text}, models=["offline:task"], params={"temperature": 0}, save=True)
-    frame = pr.load_table()
+    frame = load_table()
     assert list(frame["output"]) == ["loan", "card"]
     assert list(frame["text"]) == ["interest", "my plastic"]
     assert set(frame["prompt"]) == {"prompts:/p/1"}
@@ -134,7 +135,7 @@ def test_prompts_without_variables_and_models_that_raise(prompt: pr.PromptVersio
 
     pr.register_prompt("fixed", "Which is it: card or loan? Answer with the label only.\n\n- card: plastic\n\nText: plastic")
     pr.try_prompts("fixed", {}, models=["offline:task"], save=True)
-    assert list(pr.load_table()["output"]) == ["card"]
+    assert list(load_table()["output"]) == ["card"]
     [trial] = pr.try_prompts("fixed", {}, models=[Broken()])
     assert "ConnectionError: away" in (trial.error or "")
 
