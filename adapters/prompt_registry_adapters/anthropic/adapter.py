@@ -24,4 +24,4 @@ class AnthropicAdapter(ClientAdapter):
         from prompt_registry_adapters.clients.anthropic_messages import Messages
         from prompt_registry_adapters.clients.requests import client_seams
 
-        return client_seams(_base_client, {"/messages": Messages()}, self._switch)
+        return client_seams(_base_client, {"/messages": Messages()}, self.switch)

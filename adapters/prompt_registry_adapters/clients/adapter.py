@@ -14,9 +14,14 @@ from prompt_registry_plugin.frameworks.notices import warn_once
 class ClientAdapter(FrameworkAdapter):
     """Attaches when the client is imported; now, if it is."""
 
+    switch: Switch
+    """One for the class: what a library wrapped while an earlier adapter object was on serves the next one too."""
+
+    def __init_subclass__(cls) -> None:
+        cls.switch = Switch()
+
     def __init__(self) -> None:
         super().__init__()
-        self._switch = Switch()
         self._waits = False
 
     def enable(self) -> None:
@@ -36,11 +41,11 @@ class ClientAdapter(FrameworkAdapter):
 
     def attach(self) -> None:
         """Switch the wrappers on: no client has an official place that reaches every object."""
-        self._switch.on = True
+        self.switch.on = True
 
     def detach(self) -> None:
         """Make wrappers that could not be taken away do nothing."""
-        self._switch.on = False
+        self.switch.on = False
 
     def _enable_imported(self) -> None:
         if self._waits:

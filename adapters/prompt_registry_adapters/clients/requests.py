@@ -51,8 +51,12 @@ def client_seams(base: Any, shapes: Shapes, switch: Switch) -> Iterator[Seam]:
 
 
 def _wrapped_copies(owner: type[Any], original: Any) -> Iterable[type[Any]]:
-    """Return the subclasses that hold a wrapper around the original itself: they never ask the base for its method."""
-    return [each for each in _subclasses(owner) if getattr(each.__dict__.get("request"), "__wrapped__", None) is original]
+    """Return the subclasses that hold the original, or a wrapper around it: they never ask the base for its method."""
+    for each in _subclasses(owner):
+        held = each.__dict__.get("request")
+        if held is not None and not hasattr(held, "__prompt_registry__"):
+            if held is original or getattr(held, "__wrapped__", None) is original:
+                yield each
 
 
 def _subclasses(owner: type[Any]) -> Iterator[type[Any]]:
@@ -77,6 +81,7 @@ def wrap_request(original: Callable[..., Any], shapes: Shapes, switch: Switch) -
         watch_answer(answer, call)
         return answer
 
+    request.__prompt_registry__ = True  # type: ignore[attr-defined]
     return request
 
 
@@ -96,6 +101,7 @@ def wrap_async_request(original: Callable[..., Awaitable[Any]], shapes: Shapes, 
         watch_answer(answer, call)
         return answer
 
+    request.__prompt_registry__ = True  # type: ignore[attr-defined]
     return request
 
 

@@ -20,4 +20,4 @@ class GoogleGenAIAdapter(ClientAdapter):
 
         from prompt_registry_adapters.google_genai import transport
 
-        return [(BaseApiClient, method, wrap(self._switch)) for method, wrap in transport.WRAPPED]
+        return [(BaseApiClient, method, wrap(self.switch)) for method, wrap in transport.WRAPPED]

@@ -22,4 +22,4 @@ class OpenAIAdapter(ClientAdapter):
         from prompt_registry_adapters.clients.requests import client_seams
         from prompt_registry_adapters.clients.responses import Responses
 
-        return client_seams(_base_client, {"/chat/completions": Chat(), "/responses": Responses()}, self._switch)
+        return client_seams(_base_client, {"/chat/completions": Chat(), "/responses": Responses()}, self.switch)
