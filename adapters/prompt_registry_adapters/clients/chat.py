@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,5 +85,5 @@ class Chat(Shape):
         return [
             {"role": message.get("role"), "content": message.get("content")}
             for _, message in items(body.get("messages"))
-            if isinstance(message, Mapping)
+            if isinstance(message, dict)
         ]

@@ -65,6 +65,6 @@ def serve_body(shape: Shape, body: Body) -> ServedBody:
 def replaced(holder: Any, path: Sequence[str | int], value: Any) -> Any:
     """Return a copy of nested dictionaries and lists with another value at a path. What does not lie on the path is shared."""
     key, *rest = path
-    copied: Any = dict(holder) if isinstance(holder, Mapping) else list(holder)
+    copied: Any = dict(holder) if isinstance(holder, dict) else list(holder)
     copied[key] = replaced(holder[key], rest, value) if rest else value
     return copied

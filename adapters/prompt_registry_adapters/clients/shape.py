@@ -99,7 +99,7 @@ class Shape(ABC):
 
 def get(value: Any, name: str) -> Any:
     """Return an item of JSON data or an attribute of a client's object, or None."""
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
 def items(value: Any) -> Iterator[tuple[int, Any]]:
