@@ -26,7 +26,9 @@ from benchmarks.adapters import State, nothing, record_run, sample
 
 CLIENTS = ("openai", "anthropic", "google_genai")
 RULES = "You are the clerk of the harbour, and answer in one sentence."
-HISTORY = [{"role": role, "content": f"This is message {i} of the conversation."} for i in range(10) for role in ("user", "assistant")]
+HISTORY = [
+    {"role": role, "content": f"This is message {i} of the conversation."} for i in range(10) for role in ("user", "assistant")
+]
 
 CHAT = {
     "id": "c",
@@ -72,7 +74,9 @@ def workloads() -> dict[str, Callable[[], Any]]:
         told: Any = [*past, user]
         given: Any = [{"role": "model" if m["role"] == "assistant" else "user", "parts": [{"text": m["content"]}]} for m in told]
         found |= {
-            f"openai chat, {len(told) + 1}": lambda told=told: open_ai.chat.completions.create(model="m", messages=[system, *told]),
+            f"openai chat, {len(told) + 1}": lambda told=told: open_ai.chat.completions.create(
+                model="m", messages=[system, *told]
+            ),
             f"anthropic, {len(told) + 1}": lambda told=told: claude.messages.create(
                 model="m", max_tokens=9, system=RULES, messages=told
             ),
@@ -148,7 +152,9 @@ def measure(works: dict[str, Callable[[], Any]], states: dict[str, State], round
         bare = found.pop("bare")
         cells = [f"{statistics.median(run for run, _ in bare):,.0f} µs"]
         for times in found.values():
-            run, whole = (statistics.median(mine[i] / theirs[i] for mine, theirs in zip(times, bare, strict=True)) for i in (0, 1))
+            run, whole = (
+                statistics.median(mine[i] / theirs[i] for mine, theirs in zip(times, bare, strict=True)) for i in (0, 1)
+            )
             cells.append(f"{run:.2f} ({whole:.2f})")
         table.add_row(name, *cells)
     return table

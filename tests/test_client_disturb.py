@@ -10,9 +10,9 @@ from typing import Any
 
 import openai
 import pytest
+from prompt_registry_adapters.openai.adapter import OpenAIAdapter
 
 import prompt_registry_plugin as pr
-from prompt_registry_adapters.openai.adapter import OpenAIAdapter
 from prompt_registry_plugin.frameworks import notices
 from tests.client_server import ClientServer, client_server
 from tests.conftest import run_python
@@ -145,7 +145,9 @@ def test_an_answer_that_nobody_expected(body: Any, caplog: pytest.LogCaptureFixt
         assert all(span.ended_at is not None for span in trace.spans)
 
 
-@pytest.mark.parametrize("messages", [[], ["text"], [{"role": "user"}], [{"role": "system", "content": [None, 3, "x"]}], "text", [None]])
+@pytest.mark.parametrize(
+    "messages", [[], ["text"], [{"role": "user"}], [{"role": "system", "content": [None, 3, "x"]}], "text", [None]]
+)
 def test_a_body_that_nobody_expected(messages: Any) -> None:
     """It is sent as it is."""
     sent: list[bytes] = []
@@ -155,7 +157,9 @@ def test_a_body_that_nobody_expected(messages: Any) -> None:
         sent.append(request.content)
         return http.Response(200, json={"choices": [{"message": {"content": "fine"}}]})
 
-    with openai.OpenAI(api_key="k", base_url="http://mock/v1", http_client=http.Client(transport=http.MockTransport(keep))) as client:
+    with openai.OpenAI(
+        api_key="k", base_url="http://mock/v1", http_client=http.Client(transport=http.MockTransport(keep))
+    ) as client:
 
         def ask() -> Any:
             return client.post("/chat/completions", body={"model": "m", "messages": messages}, cast_to=object)

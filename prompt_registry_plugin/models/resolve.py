@@ -35,7 +35,7 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
         return FunctionModel(spec)
     raise UserError(
         f"no installed plugin knows the model {spec!r}; write 'openai:<name>', or 'offline:task', 'offline:judge' or "
-        "'offline:reflection' (simulated), or pass a function of the messages"
+        "'offline:reflection' (simulated), or pass a function of the messages, or a client with a name: (client, 'gpt-…')"
     )
 
 

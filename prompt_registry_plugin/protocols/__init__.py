@@ -202,8 +202,8 @@ class Executor(Protocol):
         """Release its connections and processes."""
 
 
-AnyModel = Model | str | Callable[..., Awaitable[Any]] | Callable[..., Any]
-"""Whatever names a model: a `Model`, a string such as `"openai:gpt-…"`, or a function of the messages."""
+AnyModel = Model | str | tuple[Any, str] | Callable[..., Awaitable[Any]] | Callable[..., Any]
+"""Whatever names a model: a `Model`, a string such as `"openai:gpt-…"`, a client with a name, or a function of the messages."""
 
 __all__ = [
     "Adapter",

@@ -54,9 +54,10 @@ def _wrapped_copies(owner: type[Any], original: Any) -> Iterable[type[Any]]:
     """Return the subclasses that hold the original, or a wrapper around it: they never ask the base for its method."""
     for each in _subclasses(owner):
         held = each.__dict__.get("request")
-        if held is not None and not hasattr(held, "__prompt_registry__"):
-            if held is original or getattr(held, "__wrapped__", None) is original:
-                yield each
+        if held is None or hasattr(held, "__prompt_registry__"):
+            continue
+        if held is original or getattr(held, "__wrapped__", None) is original:
+            yield each
 
 
 def _subclasses(owner: type[Any]) -> Iterator[type[Any]]:
