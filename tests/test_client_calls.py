@@ -270,6 +270,10 @@ def ask(client, name, text):
     return client.chat.completions.create(model="m", messages=messages).choices[0].message.content
 
 
+def ask_question(client, name):
+    return ask(client, name, "How much is a night?")
+
+
 def ask_unknown(client, rules):
     messages = [{"role": "system", "content": rules}, {"role": "user", "content": "hello"}]
     return client.chat.completions.create(model="m", messages=messages).choices[0].message.content
@@ -311,6 +315,17 @@ def test_a_text_without_a_template_is_listed_with_the_reason(
     rows = [row for row in registry.coverage(trace) if row.role == "system"]
     assert [(row.place, row.state) for row in rows] == [("harbour_agent/ask_unknown", "not adoptable")]
     assert "gives this text exactly" in rows[0].detail
+
+
+def test_a_question_is_no_prompt(clients: Clients, registry: pr.PromptRegistry, agent: ModuleType) -> None:
+    """A short message of a user's that stands in the program: nothing tells it from a prompt, so it is adopted by name only."""
+    with pr.record() as trace:
+        agent.ask_question(clients.openai, "Ann")
+    assert len(registry.adopt(trace)) == 1
+    [row] = [row for row in registry.coverage(trace) if row.role == "user"]
+    assert (row.state, row.template) == ("not adoptable", "How much is a night?")
+    assert "adopt it by name" in row.detail
+    assert len(registry.adopt(trace, names={row.name: "question"})) == 2
 
 
 def test_clients_of_clouds(clients: Clients) -> None:

@@ -207,10 +207,14 @@ class Findings:
         template = found["template"]
         source = f"{found['file']}:{found['line']}" if found["line"] else found["file"]
         bound = self._texts.find_template(digest(template), role)
+        is_question = role == "user" and not found["variables"] and not any(self._inputs) and _is_line(template)
         name = bound.name if bound else self._unique(found["name"])
         state: CoverageState = "adopted" if bound else "adoptable"
         finding = Finding(role, name, state, _words(template), template=template, shown_place=shown, source=source)
         finding.is_strict = finding.is_nested = is_nested
+        if is_question and not bound:  # an agent without a framework has no inputs to compare it with
+            finding.state, finding.needs_name = "not adoptable", True
+            finding.detail = "it may be what a user asked. If it is a prompt, adopt it by name."
         return finding
 
     def _add_ambiguous(self, found: Explanation, slot: Slot) -> bool:
@@ -341,6 +345,11 @@ def _is_typed(text: str, found: Explanation) -> bool:
     """Whether a user message that no template gives looks typed: a line that is short. Code that builds a prompt writes more."""
     if "template" in found or found.get("candidates") or found.get("is_near"):
         return False
+    return _is_line(text)
+
+
+def _is_line(text: str) -> bool:
+    """Whether a text is as long as one that somebody types."""
     return len(text) <= _MAX_TYPED and "\n" not in text.strip()
 
 
