@@ -6,11 +6,15 @@ processes that know nothing of each other, and a thread is gone. `concurrency` r
 
 from __future__ import annotations
 
+import threading
 from weakref import WeakSet
 
 
 class ForkAware:
     """Something that holds locks, threads or connections, which a forked child must not share."""
+
+    waits_for_work = False
+    """Whether `before_fork` waits for a thread that may need what others hold: it is called before theirs."""
 
     def before_fork(self) -> None:
         """Called in the parent right before a fork: take the locks, so that none is copied in the hands of another thread."""
@@ -29,6 +33,24 @@ _aware: WeakSet[ForkAware] = WeakSet()
 _called: list[ForkAware] = []
 
 
+class ForkLock(ForkAware):
+    """A lock that a forked child finds open, whichever thread held it in the parent: for data that is whole at every moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        watch_forks(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Make a new lock. The thread that forks holds none."""
+        self._lock = threading.Lock()
+
+
 def watch_forks(thing: ForkAware) -> None:
     """Call `thing` before and after every fork, as long as it lives."""
     _aware.add(thing)
@@ -36,7 +58,9 @@ def watch_forks(thing: ForkAware) -> None:
 
 def call_before_fork() -> None:
     """Call everything that watches forks, right before one."""
-    for thing in list(_aware):
+    # The references at once, since other threads add to the set meanwhile: an iteration would fail.
+    things = [thing for reference in list(_aware.data) if (thing := reference()) is not None]
+    for thing in sorted(things, key=lambda thing: not thing.waits_for_work):
         thing.before_fork()
         _called.append(thing)
 

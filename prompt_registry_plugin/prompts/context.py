@@ -15,7 +15,6 @@ Both end with their block: a thread or task that outlives it sees neither (`scop
 from __future__ import annotations
 
 import contextvars
-import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from prompt_registry_plugin.errors import PromptNotRendered
+from prompt_registry_plugin.forks import ForkLock
 from prompt_registry_plugin.prompts import lost_contexts
 from prompt_registry_plugin.records import EMPTY, SpanKind, Template, TemplateFormat
 from prompt_registry_plugin.scopes import ScopedVar
@@ -142,6 +142,9 @@ class Recorder(Protocol):
         """Return the name of the outermost span above a span, or None for an unknown one."""
 
 
+_counting = ForkLock()
+
+
 @dataclass(slots=True)
 class Override:
     """The templates of an `override_prompts` block, and how often each was rendered in it."""
@@ -155,12 +158,11 @@ class Override:
     is_over: bool = False
     """Whether its block has ended. A block inside of it that lives on, in a thread or task of its own, no longer sees it."""
     _renders: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def renders(self) -> dict[str, int]:
         """The number of renders so far, for each overridden prompt; 0 if it was not rendered."""
-        with self._lock:
+        with _counting:
             return {name: self._renders[name] for name in self.templates}
 
     def find(self, name: str) -> CompiledTemplate | None:
@@ -173,7 +175,7 @@ class Override:
     def count(self, name: str) -> None:
         """Count a render, also in the enclosing overrides of that prompt: it was reached, and an inner override is intended."""
         if name in self.templates and not self.is_over:
-            with self._lock:
+            with _counting:
                 self._renders[name] += 1
             if self.watch is not None:
                 self.watch.report_render(name)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import linecache
 import logging
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from prompt_registry_plugin.forks import ForkLock
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import Span, digest
 from prompt_registry_plugin.tracing.slots import Slot, prompt_texts, slots_of
@@ -40,7 +40,7 @@ class _Program:
     """The sources of this process, read again when modules were loaded, and the texts that were looked up in them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._stamp: tuple[int, str, int] = (0, "", 0)
         self._until = 0.0
         self._sources: Sources | None = None

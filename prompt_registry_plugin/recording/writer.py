@@ -24,14 +24,18 @@ from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import TraceTable
 from prompt_registry_plugin.recording.costs import with_costs
 from prompt_registry_plugin.recording.explain import explain
+from prompt_registry_plugin.recording.leaving import store_before_exit
+from prompt_registry_plugin.recording.unfinished import Unfinished
 from prompt_registry_plugin.records import TraceFeedback, TraceFilter, TraceSummary
 from prompt_registry_plugin.threads import threads_apart
+from prompt_registry_plugin.tracing.recorder import TraceRecorder
 from prompt_registry_plugin.tracing.trace import Trace
 
 R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 _WAITING = 1000  # traces in the queue; a bound on memory if a server is slow
+_FORK_PATIENCE = 5.0  # seconds that a fork waits for the thread; a server that hangs must not stop the program
 _REST = 0.1  # seconds to wait for more traces: one transaction for many, and a short delay for readers
 
 
@@ -88,20 +92,57 @@ def _attempt(trace: Trace, what: str, step: Callable[[], R]) -> R | None:
 class BackgroundTraces(ForkAware):
     """A `TraceTable` that stores through another one, in a background thread, and calls the plugins with each stored trace."""
 
+    waits_for_work = True
+
     def __init__(self, traces: TraceTable, plugins: PluginManager) -> None:
         self._traces = traces
         self._finish = _Finishing(traces, plugins)
+        self._unfinished = Unfinished()
         self.after_fork_in_child()
         watch_forks(self)
-        self._at_exit = partial(_flush, ref(self))
+        self._at_exit = partial(_store_all, ref(self))
         atexit.register(self._at_exit)
+
+    def before_fork(self) -> None:
+        """Wait until the thread is not at work: a child that is forked meanwhile would find its locks held, of imports too."""
+        self._is_waiting = self._thread is not threading.current_thread() and self._working.acquire(timeout=_FORK_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Let the thread work."""
+        if self._is_waiting:
+            self._working.release()
 
     def after_fork_in_child(self) -> None:
         """Start afresh in a forked child: it has no thread, and the traces in the queue are stored by the parent."""
+        self._working = threading.Lock()
+        self._is_waiting = False
         self._queue: queue.Queue[Trace | threading.Event | None] = queue.Queue(_WAITING)
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+
+    def begin(self, trace: TraceRecorder) -> None:
+        """Note that a recording began, so that it is stored even if `os._exit` ends the process in it."""
+        self._unfinished.begin(trace)
+        store_before_exit(self)
+
+    def end(self, trace: TraceRecorder) -> None:
+        """Queue a recording whose block has ended. With streams that are still read, that is done when the last of them has ended."""
+        self._unfinished.end(trace)
+        if trace.is_held:
+            trace.on_release = partial(_store_ended, ref(self))
+        self.store_ended()  # in any case: the last stream may have ended just now
+
+    def store_ended(self) -> None:
+        """Queue the recordings that have ended with all their streams."""
+        if ended := self._unfinished.take_ended():
+            self.add(*ended)
+
+    def store_all(self) -> None:
+        """Store every recording as it is, also one whose block is open: the process ends."""
+        if rest := self._unfinished.take_all():
+            self.add(*rest)
+        self.flush()
 
     def add(self, *traces: Trace) -> None:
         """Queue a snapshot of each trace. A trace that cannot be stored is logged. Never raises.
@@ -115,7 +156,9 @@ class BackgroundTraces(ForkAware):
         if self._thread is None:
             with self._lock:
                 if self._thread is None:  # again, now that no other thread can start one
-                    self._thread = threading.Thread(target=_work, args=(self._queue, self._hurry, self._finish), daemon=True)
+                    self._thread = threading.Thread(
+                        target=_work, args=(self._queue, self._hurry, self._working, self._finish), daemon=True
+                    )
                     self._thread.name = "prompt-registry-traces"
                     with threads_apart():
                         self._thread.start()
@@ -151,6 +194,7 @@ class BackgroundTraces(ForkAware):
 
         A hook that calls it gets no wait, since it would wait for itself.
         """
+        self.store_ended()
         if self._thread is not None and self._thread is not threading.current_thread():
             reached = threading.Event()
             self._hurry.set()
@@ -158,7 +202,9 @@ class BackgroundTraces(ForkAware):
             reached.wait()
 
     def close(self) -> None:
-        """Flush, and end the thread."""
+        """Flush, and end the thread. Recordings whose streams are still read are stored as they are."""
+        if held := self._unfinished.take_held():
+            self.add(*held)
         self.flush()
         with self._lock:
             thread, self._thread = self._thread, None
@@ -169,17 +215,27 @@ class BackgroundTraces(ForkAware):
         atexit.unregister(self._at_exit)
 
 
-def _flush(traces: ref[BackgroundTraces]) -> None:
-    """Flush at exit. Takes a weak reference, so that the exit handler keeps no closed registry alive."""
+def _store_all(traces: ref[BackgroundTraces]) -> None:
+    """Store everything at exit. Takes a weak reference, so that the exit handler keeps no closed registry alive."""
     alive = traces()
     if alive is not None:
-        alive.flush()
+        alive.store_all()
+
+
+def _store_ended(traces: ref[BackgroundTraces]) -> None:
+    """Store what has ended, when a stream ends. It may live longer than the registry."""
+    alive = traces()
+    if alive is not None:
+        alive.store_ended()
 
 
 def _work(
-    waiting: queue.Queue[Trace | threading.Event | None], hurry: threading.Event, finish: Callable[[Sequence[Trace]], None]
+    waiting: queue.Queue[Trace | threading.Event | None],
+    hurry: threading.Event,
+    working: threading.Lock,
+    finish: Callable[[Sequence[Trace]], None],
 ) -> None:
-    """Store traces from `waiting` with `finish`, many at a time, until None comes.
+    """Store traces from `waiting` with `finish`, many at a time, until None comes. Holds `working` meanwhile.
 
     An `Event` in the queue is set once all traces before it are stored. `hurry` ends the wait for more: a reader is waiting.
     """
@@ -194,7 +250,8 @@ def _work(
                 break
         try:
             if recorded := [item for item in items if isinstance(item, Trace)]:
-                finish(recorded)
+                with working:
+                    finish(recorded)
             del recorded  # or they would stay in memory until the next trace comes
         finally:
             for item in items:

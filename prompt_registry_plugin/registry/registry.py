@@ -116,14 +116,17 @@ class PromptRegistry(RegistryBase):
         It is stored in the background (`flush` waits for that). One that cannot be stored is logged and stays usable: recording
         never breaks the agent. If the registry's store keeps no traces, a warning is logged once.
         """
-        with recording(TraceRecorder(name, run_id=current_run_id())) as trace:
-            try:
+        trace = TraceRecorder(name, run_id=current_run_id())
+        if self._background is not None:
+            self._background.begin(trace)
+        try:
+            with recording(trace):
                 yield trace
-            except BaseException as error:
-                trace.error = error_text(error)
-                raise
-            finally:
-                self._store_trace(trace)
+        except BaseException as error:
+            trace.error = error_text(error)
+            raise
+        finally:
+            self._end_recording(trace)
 
     coverage = adoption.coverage
     acoverage = async_twin(adoption.coverage)
@@ -181,9 +184,9 @@ class PromptRegistry(RegistryBase):
             self._look_again = now + _LOOK_SECONDS
         return self._adopted
 
-    def _store_trace(self, trace: Trace) -> None:
-        if self.keeps_traces:
-            self.store.traces.add(trace)
+    def _end_recording(self, trace: TraceRecorder) -> None:
+        if self._background is not None:
+            self._background.end(trace)
         elif "traces" not in self._warned:  # once for each registry, not for each call of an agent
             self._warned.add("traces")
             logger.warning("trace %r is not stored: the store of %s keeps no traces", trace.name, self.place)

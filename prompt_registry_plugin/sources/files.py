@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import tomllib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from prompt_registry_plugin.forks import ForkLock
 from prompt_registry_plugin.sources.fields import readings
 from prompt_registry_plugin.sources.naming import prompt_name, template_of
 from prompt_registry_plugin.sources.source_template import SourceTemplate
@@ -42,7 +42,7 @@ class DataFiles:
     files: int
 
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _kept: dict[str, tuple[tuple[int, int], list[SourceTemplate], str | None]] = {}  # by file
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
-import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from prompt_registry_plugin.forks import ForkLock
 from prompt_registry_plugin.sources.modules import SourceModule
 from prompt_registry_plugin.sources.naming import name_templates
 from prompt_registry_plugin.sources.places import FoundText
@@ -47,7 +47,7 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _kept: dict[str, _Reading] = {}  # by file
 _last: tuple[_Stamp, Program] | None = None
 

@@ -14,13 +14,14 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
+from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.masking import json_copy
 from prompt_registry_plugin.prompts.context import Place, current_recorder
 from prompt_registry_plugin.prompts.messages import blocks_of, content_of, readable_text, role_of
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, digest
 from prompt_registry_plugin.scopes import carry, reset
 from prompt_registry_plugin.tracing.call_site import places_here, propose_name
-from prompt_registry_plugin.tracing.ids import first_span_number
+from prompt_registry_plugin.tracing.ids import first_span_number, trace_id
 from prompt_registry_plugin.tracing.trace import Trace, error_text
 
 # The span that the current code runs in. A ContextVar, so that parallel tasks of one recording each have their own.
@@ -66,14 +67,23 @@ class _Step:
         return Span(self.id, self.kind, self.name, self.started_at, self.ended_at, self.parent_id, attributes, self.error)
 
 
-class TraceRecorder(Trace):
+class TraceRecorder(Trace, ForkAware):
     """A trace that grows while the agent runs. Implements `prompts.context.Recorder`; any thread may call its methods."""
 
     loaded: dict[str, int]
     """The version of each prompt that was loaded, by name; 0 for a prompt that does not exist. Included prompts count."""
+    on_release: Callable[[], None] | None
+    """Called when the last stream has ended that held the recording open, or None."""
 
     def __init__(self, name: str = "recording", *, run_id: str | None = None) -> None:
         super().__init__(name, run_id=run_id)
+        self.on_release = None
+        self._holds = 0
+        self._is_ended = False
+        self._clear()
+        watch_forks(self)
+
+    def _clear(self) -> None:
         self.loaded = {}
         # Reentrant: the garbage collector may finish an abandoned generator's span in a thread that holds the lock.
         self._lock = threading.RLock()
@@ -84,6 +94,38 @@ class TraceRecorder(Trace):
         self._by_key: dict[Hashable, _Step | None] = {}
         self._own_keys: set[Hashable] = set()
         self._numbers = count(first_span_number())
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a stream that began in the recording is still read."""
+        return self._holds > 0
+
+    def hold(self) -> None:
+        """Keep the recording open after its block, for a stream that began in it. Each call needs one of `release`."""
+        with self._lock:
+            self._holds += 1
+
+    def release(self, *, quietly: bool = False) -> None:
+        """Note that a stream has ended. With `quietly`, as the garbage collector calls it, nothing is stored now: it must not wait."""
+        with self._lock:
+            self._holds -= 1
+        if not self.is_held and not quietly and self.on_release is not None:
+            self.on_release()
+
+    def end(self) -> None:
+        """Record nothing more: the trace is stored."""
+        self._is_ended = True
+
+    def start_again(self) -> None:
+        """Become a new recording, in a forked child: what was recorded so far is the parent's."""
+        self.id = trace_id()
+        self.started_at = time.time()
+        self._holds = 0
+        self._clear()
+
+    def after_fork_in_child(self) -> None:
+        """Make a new lock: another thread of the parent may have held it."""
+        self._lock = threading.RLock()
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -118,6 +160,8 @@ class TraceRecorder(Trace):
         # Frameworks do not know each other's spans. The innermost open one joins a mixed workflow into one tree.
         span_ids = [parent_id] if parent_id else [place.parent_id for place in places_here(self)]
         step = _Step(next(self._numbers), kind, name, self._innermost(span_ids) or parent_id, dict(attributes))
+        if self._is_ended:
+            return step.id
         with self._lock:
             self._steps[step.id] = step
             if kind == "llm":
@@ -196,7 +240,7 @@ class TraceRecorder(Trace):
         message = None if error is None else error_text(error)  # outside the lock: it runs the user's `__str__`
         with self._lock:
             step = self._steps.get(span_id) if span_id else None
-            if step is None or step.ended_at is not None:
+            if step is None or step.ended_at is not None or self._is_ended:
                 return
             step.attributes.update(attributes)
             step.error = message
@@ -219,6 +263,8 @@ class TraceRecorder(Trace):
         template_hash: str | None = None,
     ) -> None:
         """Record that a prompt was rendered here. `name` is None for one that the registry does not know."""
+        if self._is_ended:
+            return
         places = places_here(self)
         place = place or (places[0] if places else Place())
         texts = [rendered] if isinstance(rendered, str) else [content_of(message) for message in rendered]

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
-from threading import Lock
 from typing import Any
 
 from prompt_registry_adapters.openai_agents.calls import ServedCall, serve_call
 from prompt_registry_adapters.openai_agents.tracing import item_text, keep_inputs, messages_of, state, tokens_of, tool_calls_of
+from prompt_registry_plugin.forks import ForkLock
 from prompt_registry_plugin.frameworks import adapter
 from prompt_registry_plugin.frameworks.patching import Patches
 from prompt_registry_plugin.prompts.context import Recorder, current_recorder
@@ -27,7 +27,7 @@ _agent: ContextVar[str | None] = ContextVar("prompt_registry_openai_agent", defa
 
 def wrap_get_model(patches: Patches) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Wrap every model that a run uses."""
-    lock = Lock()
+    lock = ForkLock()
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
