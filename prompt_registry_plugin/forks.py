@@ -7,7 +7,7 @@ processes that know nothing of each other, and a thread is gone. `concurrency` r
 from __future__ import annotations
 
 import threading
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 
 class ForkAware:
@@ -27,6 +27,7 @@ class ForkAware:
 
 
 _aware: WeakSet[ForkAware] = WeakSet()
+_references: set[ref[ForkAware]] = vars(_aware)["data"]
 
 # In the order in which they were called before the fork, so that afterwards locks are released in the opposite order. What was
 # added in between, by another thread, was not called before and must not be called after.
@@ -59,7 +60,7 @@ def watch_forks(thing: ForkAware) -> None:
 def call_before_fork() -> None:
     """Call everything that watches forks, right before one."""
     # The references at once, since other threads add to the set meanwhile: an iteration would fail.
-    things = [thing for reference in list(_aware.data) if (thing := reference()) is not None]
+    things = [thing for reference in list(_references) if (thing := reference()) is not None]
     for thing in sorted(things, key=lambda thing: not thing.waits_for_work):
         thing.before_fork()
         _called.append(thing)

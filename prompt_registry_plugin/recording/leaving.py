@@ -55,9 +55,12 @@ def _replace_exit() -> None:
 
 def _store_all() -> None:
     """Store what is there, in a thread: a signal handler may leave in the middle of anything, with a lock in its hands."""
-    storing = threading.Thread(
-        target=lambda: [thing.store_all() for thing in list(_watched)], name="prompt-registry-leaving", daemon=True
-    )
+
+    def store() -> None:
+        for thing in list(_watched):
+            thing.store_all()
+
+    storing = threading.Thread(target=store, name="prompt-registry-leaving", daemon=True)
     with threads_apart():
         storing.start()
     storing.join(_PATIENCE)
