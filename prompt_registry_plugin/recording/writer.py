@@ -25,6 +25,7 @@ from prompt_registry_plugin.protocols import TraceTable
 from prompt_registry_plugin.recording.costs import with_costs
 from prompt_registry_plugin.recording.explain import explain
 from prompt_registry_plugin.recording.leaving import store_before_exit
+from prompt_registry_plugin.recording.recovered import mark_recovered
 from prompt_registry_plugin.recording.unfinished import Unfinished
 from prompt_registry_plugin.records import TraceFeedback, TraceFilter, TraceSummary
 from prompt_registry_plugin.threads import threads_apart
@@ -52,7 +53,7 @@ class _Finishing:
     def __call__(self, recorded: Sequence[Trace]) -> None:
         finished = []
         for trace in recorded:
-            masked = _attempt(trace, "stored", explain(trace).masked)
+            masked = _attempt(trace, "stored", explain(mark_recovered(trace)).masked)
             if masked is not None:
                 finished.append(_attempt(trace, "priced", partial(with_costs, masked, self.plugins)) or masked)
         for trace in self._store_all(finished):

@@ -20,7 +20,7 @@ from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.registry import adoption, aliases, datasets, history, serving, tags, traces, versions
 from prompt_registry_plugin.registry.base import RegistryBase
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
-from prompt_registry_plugin.tracing.trace import Trace, error_text
+from prompt_registry_plugin.tracing.trace import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class PromptRegistry(RegistryBase):
             with recording(trace):
                 yield trace
         except BaseException as error:
-            trace.error = error_text(error)
+            trace.fail(error)
             raise
         finally:
             self._end_recording(trace)

@@ -22,6 +22,7 @@ from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, dige
 from prompt_registry_plugin.scopes import carry, reset
 from prompt_registry_plugin.tracing.call_site import places_here, propose_name
 from prompt_registry_plugin.tracing.ids import first_span_number, trace_id
+from prompt_registry_plugin.tracing.signals import signal_attributes
 from prompt_registry_plugin.tracing.trace import Trace, error_text
 
 # The span that the current code runs in. A ContextVar, so that parallel tasks of one recording each have their own.
@@ -111,6 +112,11 @@ class TraceRecorder(Trace, ForkAware):
             self._holds -= 1
         if not self.is_held and not quietly and self.on_release is not None:
             self.on_release()
+
+    def fail(self, error: BaseException) -> None:
+        """Note the error that ended the block, unless it is no failure."""
+        if signal_attributes(error) is None:
+            self.error = error_text(error)
 
     def end(self) -> None:
         """Record nothing more: the trace is stored."""
@@ -236,7 +242,10 @@ class TraceRecorder(Trace, ForkAware):
         return attributes
 
     def finish(self, span_id: str | None, *, attributes: Mapping[str, Any] = EMPTY, error: BaseException | None = None) -> None:
-        """End a span. Unknown and ended ones are ignored."""
+        """End a span. Unknown and ended ones are ignored. An exception that is no failure (`signals`) leaves it without an error."""
+        signal = None if error is None else signal_attributes(error)
+        if signal is not None:
+            error, attributes = None, {**attributes, **signal}
         message = None if error is None else error_text(error)  # outside the lock: it runs the user's `__str__`
         with self._lock:
             step = self._steps.get(span_id) if span_id else None

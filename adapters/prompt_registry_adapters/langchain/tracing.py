@@ -63,8 +63,12 @@ class RecordingHandler(BaseCallbackHandler):
         if kwargs.get("run_type") in _PASS_THROUGH or _HIDDEN in (tags or ()) or (parent_run_id and name in _SEQUENCES):
             self._trace.alias_key(run_id, parent_run_id)
             return
-        node = (metadata or {}).get("langgraph_node")
-        self._start("chain", name, run_id, parent_run_id, {"inputs": inputs, **({"node": node} if node else {})})
+        attributes = {"inputs": inputs}
+        if node := (metadata or {}).get("langgraph_node"):
+            attributes["node"] = node
+        if parent_run_id is None and (thread := (metadata or {}).get("thread_id")):
+            attributes["thread"] = str(thread)  # by which the runs of one conversation, or of one interrupted run, are found
+        self._start("chain", name, run_id, parent_run_id, attributes)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain, graph or node ended."""
@@ -145,7 +149,7 @@ class RecordingHandler(BaseCallbackHandler):
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain, graph or node raised."""
-        self._finish(run_id, {}, None if isinstance(error, GeneratorExit) else error)  # whoever used the stream had enough
+        self._finish(run_id, {}, error)
 
     on_llm_error = on_tool_error = on_retriever_error = on_chain_error
 

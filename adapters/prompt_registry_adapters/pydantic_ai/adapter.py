@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prompt_registry_plugin.frameworks.adapter import Framework, FrameworkAdapter, Seam
+from prompt_registry_plugin.tracing.signals import add_signal, remove_signal
 
 
 class PydanticAIAdapter(FrameworkAdapter):
@@ -20,15 +21,17 @@ class PydanticAIAdapter(FrameworkAdapter):
 
     def attach(self) -> None:
         """Switch the wrappers on: there is no official hook that reaches every agent."""
-        from prompt_registry_adapters.pydantic_ai import tracing
+        from prompt_registry_adapters.pydantic_ai import signals, tracing
 
         tracing.state.attached = True
+        add_signal(signals.signal)
 
     def detach(self) -> None:
         """Makes wrappers that could not be taken away do nothing."""
-        from prompt_registry_adapters.pydantic_ai import tracing
+        from prompt_registry_adapters.pydantic_ai import signals, tracing
 
         tracing.state.attached = False
+        remove_signal(signals.signal)
 
     def seams(self) -> Iterable[Seam]:
         """Return the container's hooks, and where an agent without a name gets one."""
