@@ -296,6 +296,33 @@ def test_a_worker_that_was_started_earlier_loses_the_context() -> None:
     assert [rollout.error is not None for rollout in result.rollouts] == expected
 
 
+async def test_a_task_that_an_earlier_row_started_loses_the_context() -> None:
+    """It was started with the first row's candidate, which ended with that row."""
+    version = pr.register_prompt("refunds", "The stored one refunds.")
+    jobs: asyncio.Queue[Any] = asyncio.Queue()
+    workers: list[asyncio.Task[None]] = []
+
+    async def work() -> None:
+        while True:
+            (await jobs.get()).set_result(version.format())
+
+    async def route(text: str) -> str:
+        if "refund" not in text:
+            return "Sunny."
+        if not workers:
+            workers.append(asyncio.create_task(work()))
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        jobs.put_nowait(done)
+        return await done
+
+    options = pr.RunOptions(1, on_event=lambda event: None)
+    result = await pr.aevaluate(
+        predict_fn=route, data=ROWS[:9], scorers=[right], prompts={"refunds": CANDIDATE}, options=options
+    )
+    workers[0].cancel()
+    assert [rollout.error is not None for rollout in result.rollouts] == [n % 3 > 0 and n != 1 for n in range(9)]
+
+
 def test_a_lost_context_is_found_for_adopted_texts_and_templates() -> None:
     """A template object and a text, each in a thread; with the version of the code, which is served without a change."""
     pr.enable("langchain", **BARE_THREADS)

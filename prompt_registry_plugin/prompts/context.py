@@ -183,8 +183,9 @@ class Override:
             self.outer.count(name)
 
     def is_in_rollout(self) -> bool:
-        """Return whether this block or an enclosing one is a rollout."""
-        return self.watch is not None or (self.outer is not None and self.outer.is_in_rollout())
+        """Return whether this block or an enclosing one is a rollout that has not ended."""
+        is_rollout = self.watch is not None and not self.is_over
+        return is_rollout or (self.outer is not None and self.outer.is_in_rollout())
 
 
 # Scoped variables rather than globals or thread-locals: each asyncio task has its own value, tasks started in it inherit that, and
