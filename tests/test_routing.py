@@ -316,9 +316,7 @@ async def test_a_task_that_an_earlier_row_started_loses_the_context() -> None:
         return await done
 
     options = pr.RunOptions(1, on_event=lambda event: None)
-    result = await pr.aevaluate(
-        predict_fn=route, data=ROWS[:9], scorers=[right], prompts={"refunds": CANDIDATE}, options=options
-    )
+    result = await pr.aevaluate(predict_fn=route, data=ROWS[:9], scorers=[right], prompts={"refunds": CANDIDATE}, options=options)
     workers[0].cancel()
     assert [rollout.error is not None for rollout in result.rollouts] == [n % 3 > 0 and n != 1 for n in range(9)]
 

@@ -256,3 +256,26 @@ def test_a_call_that_failed_is_no_accepted_answer() -> None:
         create_agent(Broken(), tools=[], name="desk").invoke({"messages": [("user", "Hi")]})
     with pytest.raises(pr.errors.InvalidExample, match="make no row"):
         rows_of_last()
+
+
+def test_the_command_line_makes_a_dataset_of_traces() -> None:
+    """And says how many traces were used."""
+    from click.testing import CliRunner
+
+    from prompt_registry_plugin.cli.main import cli
+
+    @pr.trace
+    def answer(question: str) -> str:
+        return question.upper()
+
+    for text in ("one", "two", "two"):
+        with pr.record("asked"):
+            answer(text)
+    with pr.record("other"):
+        pass
+    pr.current_registry().flush()
+    done = CliRunner().invoke(cli, ["datasets", "from-traces", "asked"])
+    assert "datasets:/asked/1 has 2 rows; 2 of them from 4 traces" in done.output
+    assert [dict(row.inputs) for row in pr.load_dataset("asked")] == [{"question": "one"}, {"question": "two"}]
+    done = CliRunner().invoke(cli, ["annotate", "--name", "other"])
+    assert "left out, since their inputs are not known or continue a conversation: 1" in done.output

@@ -71,7 +71,6 @@ def test_an_agent_of_langchain() -> None:
     full = run("show", "last", "--full")
     assert full.count("chain model") == 2
     assert full.count("You are the desk.") == 2
-    assert "tools/search: Search the help pages." in full
 
 
 def test_steps_of_a_chain_are_folded_and_counted() -> None:

@@ -38,14 +38,18 @@ def annotate(name: str | None, prompt: str | None, every: bool, dataset: str | N
     if prompt and ("@" in prompt or prompt.rpartition("/")[2].isdigit()):
         prompt = as_uri(prompt)
     open_existing()
-    every_one = [t for t in search_traces(name=name, prompt=prompt, max_results=1_000_000) if step_of(t) is not None]
+    found = search_traces(name=name, prompt=prompt, max_results=1_000_000)
+    every_one = [trace for trace in found if step_of(trace) is not None]
     reviewed = {feedback.trace_id for feedback in load_feedback(every_one)}
     waiting = [trace for trace in every_one if every or trace.id not in reviewed][:limit]
     if waiting and not sys.stdin.isatty():
         raise UserError("annotate is worked with the keyboard and needs a terminal; from programs: log_feedback(trace_id, …)")
     done = _go_through(waiting, as_json) if waiting else {}
-    told: dict[str, Any] = {"annotated": len(done), "left": len(waiting) - len(done)}
+    unusable = len(found) - len(every_one)
+    told: dict[str, Any] = {"annotated": len(done), "left": len(waiting) - len(done), "without_step": unusable}
     text = f"{len(done)} annotated, {len(waiting) - len(done)} left" if waiting else "there is nothing to annotate"
+    if unusable:
+        text += f"; left out, since their inputs are not known or continue a conversation: {unusable}"
     if dataset and (reviewed | done.keys()):
         try:
             kept = merge_records(dataset, Dataset.from_traces(every_one, only="reviewed"), commit_message="annotated")

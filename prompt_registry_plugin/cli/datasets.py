@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -67,3 +68,36 @@ def add(name: str, file: str, replace: bool, message: str | None, as_json: bool)
 
     dataset = (register_dataset if replace else merge_records)(name, file, commit_message=message)
     say(f"{dataset.uri} has {len(dataset)} rows", {"uri": dataset.uri, "rows": len(dataset)}, as_json)
+
+
+@datasets.command("from-traces")
+@click.argument("name")
+@click.option("--name", "trace_name", help="Use traces of this name only.")
+@click.option("--prompt", help="Use traces that rendered this prompt only, or this version of it (prompts:/NAME/3).")
+@click.option("--only", type=click.Choice(["accepted", "reviewed", "corrected"]), default="accepted", show_default=True,
+              help="Answers to use: all that were not rejected, those with feedback, or those with a correction.")  # fmt: skip
+@click.option(
+    "--max", "limit", type=click.IntRange(1), default=1000, show_default=True, help="Use at most N of the newest traces."
+)
+@json_option
+@registry_option
+def from_traces(name: str, trace_name: str | None, prompt: str | None, only: Any, limit: int, as_json: bool) -> None:
+    """Add rows from recorded traces.
+
+    Writes the next version of NAME with a row for each trace: what went into the agent, and its answer or the correction.
+
+    \b
+    Example: prompt-registry datasets from-traces support --prompt support --only reviewed
+    """
+    from prompt_registry_plugin.datasets.dataset import Dataset
+    from prompt_registry_plugin.registry.functions import merge_records, search_traces
+    from prompt_registry_plugin.uri import as_uri
+
+    open_existing()
+    if prompt and ("@" in prompt or prompt.rpartition("/")[2].isdigit()):
+        prompt = as_uri(prompt)
+    found = search_traces(name=trace_name, prompt=prompt, max_results=limit)
+    rows = Dataset.from_traces(found, only=only)
+    dataset = merge_records(name, rows, commit_message=f"from {len(found)} traces")
+    told = {"uri": dataset.uri, "rows": len(dataset), "traces": len(found), "used": len(rows)}
+    say(f"{dataset.uri} has {len(dataset)} rows; {len(rows)} of them from {len(found)} traces", told, as_json)
