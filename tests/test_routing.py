@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from langchain_core.prompts import ChatPromptTemplate
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.evaluation.compare_report import table_columns
 from prompt_registry_plugin.evaluation.remote import perform
 from prompt_registry_plugin.optimize.engine.stale import fail_if_stale
 from prompt_registry_plugin.plugins import create_plugin_manager
@@ -47,6 +48,7 @@ def evaluate(predict_fn: Any, prompts: dict[str, Any] | None = None, rows: list[
 def check_that_all_count(result: Any) -> None:
     """20 rows reach the prompt, 10 go elsewhere, and all of them are scored."""
     assert (result.failures, result.score.mean) == ([], 1.0)
+    assert "'refunds' on 20 rows" in repr(result)
     assert [rollout.renders["refunds"] > 0 for rollout in result.rollouts] == ["refund" in row["inputs"]["text"] for row in ROWS]
 
 
@@ -485,3 +487,20 @@ def test_a_cache_of_the_agent_is_told_in_an_optimization() -> None:
     rollouts = pr.current_registry().store.runs.rollouts(result.run_id, "train")
     assert [r for r in rollouts if r.error and "cache" in r.error], "told in the rollouts"
     assert asked
+
+
+def test_a_comparison_says_how_many_rows_reached_the_prompt() -> None:
+    """Where some did not: a difference on few rows is a small one."""
+    pr.register_prompt("refunds", "The stored one refunds.")
+    pr.register_prompt("refunds", CANDIDATE)
+
+    def route(text: str) -> str:
+        return str(pr.load_prompt("refunds").format()) if "refund" in text else "Sunny."
+
+    options = pr.RunOptions(1, on_event=lambda event: None)
+    found = pr.compare(
+        predict_fn=route, data=ROWS, scorers=[right], prompts=["prompts:/refunds/1", "prompts:/refunds/2"], options=options
+    )
+    columns = {heading: [show(variant) for variant in found.variants] for heading, show in table_columns(found.variants)}
+    assert columns["rows with the prompt"] == ["20", "20"]
+    assert found.variants[1].result.score.mean == 1.0

@@ -38,6 +38,7 @@ def table_columns(variants: Sequence[Variant]) -> list[Column]:
         ("than the first", lambda v: "" if v.difference is None else gain_of(v.difference), several),
         ("p", lambda v: "" if v.p_value is None else f"{v.p_value:.4f}", several),
         ("grade", _show_grade, several),
+        ("rows with the prompt", _show_reached, any(_show_reached(variant) for variant in variants)),
         ("failures", lambda v: str(len(v.result.failures)), any(result.failures for result in results)),
         ("no score", lambda v: str(len(v.result.unscored)), any(result.unscored for result in results)),
         ("seconds", lambda v: f"{v.result.seconds.mean:.2f}", True),
@@ -52,6 +53,14 @@ def _show_grade(variant: Variant) -> str:
         return ""
     is_settled = variant.grade in ("proven", "worse")
     return variant.grade if is_settled else f"{variant.grade} ({probability(variant.difference.p_better)})"
+
+
+def _show_reached(variant: Variant) -> str:
+    """Return on how many rows the prompts were rendered, if some rows were routed elsewhere."""
+    reached, rows = variant.result.reached, len(variant.result.rollouts)
+    if all(count == rows for count in reached.values()):
+        return ""
+    return ", ".join(str(count) if len(reached) == 1 else f"{name} {count}" for name, count in reached.items())
 
 
 def _show_scorer(name: str) -> Callable[[Variant], str]:

@@ -39,7 +39,10 @@ class EvaluationResult:
     def __repr__(self) -> str:
         each = ", ".join(f"{name} {score}" for name, score in self.scores.items())
         unscored = f"; {len(self.unscored)} without a score, such as: {self.unscored[0].unscored}" if self.unscored else ""
-        return f"<evaluation of {len(self.rollouts)} rows: score {self.score}; {each}; {len(self.failures)} failed{unscored}>"
+        some = "".join(f"; {name!r} on {count} rows" for name, count in self.reached.items() if count < len(self.rollouts))
+        return (
+            f"<evaluation of {len(self.rollouts)} rows: score {self.score}; {each}; {len(self.failures)} failed{some}{unscored}>"
+        )
 
     @property
     def score(self) -> Interval:

@@ -133,8 +133,9 @@ def watch_rollout(names: Iterable[str], inputs: Any, on_render: Callable[[str], 
         reports = _open_reports()
         watch._begin(reports)
     with _lock:
+        if not _watches:
+            os.environ[_VARIABLE] = reports.path
         _watches, watching = (*_watches, watch), True
-        os.environ[_VARIABLE] = reports.path
     try:
         yield watch
     finally:
