@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -108,6 +109,8 @@ def test_blame_goes_to_steps_that_ran() -> None:
     ]
     assert list(blame.failures(make_rollout({"triage": 1, "refunds": 0, "weather": 2}, named))) == [("weather#2", "rude")]
     assert not blame.failures(make_rollout({"triage": 0, "refunds": 0, "weather": 0}, named, item))
+    lost = replace(make_rollout({"triage": 1, "refunds": 0}, item), error="'refunds' never rendered while overridden, so …")
+    assert not blame.failures(lost), "no edit of a prompt mends that it was not used"
     assert len(blame.failures(make_rollout({}, item))) == 3, "a rollout of an earlier version does not tell"
 
 

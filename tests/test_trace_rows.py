@@ -134,6 +134,29 @@ def test_a_thread_that_goes_on_makes_no_row(caplog: pytest.LogCaptureFixture) ->
         pr.evaluate(predict_fn=agent, data=pr.search_traces(name="Money back?"), scorers=["exact_match"], options=QUIET)
 
 
+def test_a_resumed_graph_makes_no_row() -> None:
+    """What a person answered is not what the agent was asked."""
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph import END, START, StateGraph
+    from langgraph.types import Command, interrupt
+    from typing_extensions import TypedDict
+
+    class State(TypedDict, total=False):
+        text: str
+
+    pr.enable("langgraph")
+    graph = (
+        StateGraph(State).add_node("ask", lambda state: {"text": interrupt("Sure?")}).add_edge(START, "ask").add_edge("ask", END)
+    )
+    workflow = graph.compile(name="workflow", checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    workflow.invoke({"text": "hello"}, config)
+    with pr.record():
+        workflow.invoke(Command(resume="yes"), config)
+    with pytest.raises(pr.errors.InvalidExample):
+        rows_of_last()
+
+
 async def test_agents_of_pydantic_ai() -> None:
     """A text, a model as the answer; a tool that asks another agent is no row; a history makes none."""
     from pydantic_ai import Agent

@@ -100,6 +100,8 @@ class _Tree:
 
 
 def _from_mapping(span: Span, inputs: Mapping[str, Any]) -> Step | Continued:
+    if inputs.keys() >= {"resume", "goto", "update"}:
+        return Continued()  # the `Command` that resumes a graph of LangGraph
     output = span.attributes.get("output", span.attributes.get("outputs"))
     messages = inputs.get("messages")
     if not isinstance(messages, list | tuple) or not messages:

@@ -12,6 +12,7 @@ from prompt_registry_plugin.records import Item, Rollout
 
 SCORE = "score of "  # the beginning of a kind of failure that is a low number and nothing more
 _TRANSIENT = re.compile(r"(?i)time.?out|timed out|connect|rate.?limit|overload|unavailable|\b(429|5\d\d)\b")
+_UNUSED = " never rendered"  # in the errors for a lost context and for an answer from a cache
 
 ClusterKey = tuple[str, str]
 """A component and a kind of failure: what the search groups failures by."""
@@ -40,8 +41,8 @@ class Blame:
         if rollout.error is None:
             return self._checks(rollout, ok=False)
         found: Checks = defaultdict(list)
-        # No prompt causes a transient error: an edit aimed at it would be wasted.
-        if not _TRANSIENT.search(rollout.error):
+        # No prompt causes a transient error, or that it was not used: an edit aimed at it would be wasted.
+        if not _TRANSIENT.search(rollout.error) and _UNUSED not in rollout.error:
             kind = rollout.error.partition(":")[0]
             for component in self.reached(rollout):
                 found[component, kind].append(Item(f"the run failed: {rollout.error}", False, key=kind))
