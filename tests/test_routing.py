@@ -349,6 +349,56 @@ def test_a_lost_context_is_found_for_adopted_texts_and_templates() -> None:
         assert [rollout.error is not None for rollout in result.rollouts] == [n == 7 for n in range(9)], name
 
 
+def make_openai_agent(instructions: str) -> Any:
+    from agents import Agent, Runner
+
+    agent = Agent(name="refunds", instructions=instructions, model=openai_agents_model())
+    return lambda: asyncio.run(Runner.run(agent, "go")).final_output
+
+
+def make_pydantic_agent(instructions: str) -> Any:
+    from pydantic_ai import Agent
+    from pydantic_ai.messages import ModelResponse, TextPart
+    from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+    def say(messages: list[Any], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart(str(info.instructions))])
+
+    agent = Agent(FunctionModel(say), instructions=instructions, name="refunds")
+    return lambda: asyncio.run(agent.run("go")).output
+
+
+def make_graph(instructions: str) -> Any:
+    from langchain.agents import create_agent
+
+    agent = create_agent(Parrot(), tools=[], system_prompt=instructions, name="refunds")
+    return lambda: agent.invoke({"messages": [("user", "go")]})["messages"][-1].content
+
+
+@pytest.mark.parametrize("adopted", [True, False], ids=["adopted", "address"])
+@pytest.mark.parametrize("make", [make_openai_agent, make_pydantic_agent, make_graph])
+def test_a_lost_context_is_found_in_every_framework(make: Any, adopted: bool) -> None:
+    """With an adopted text whose version is the code's own, and with an address."""
+    pr.enable("openai_agents", "pydantic_ai", "langgraph", **BARE_THREADS)
+    if adopted:
+        call = make("The code refunds.")
+        with pr.record() as trace:
+            call()
+        [name] = [row.name for row in pr.coverage(trace) if row.state == "adoptable" and row.role == "system"]
+        pr.adopt(trace, names={name: "refunds"})
+    else:
+        pr.register_prompt("refunds", "The stored one refunds.")
+        call = make("prompts:/refunds")
+
+    def route(text: str) -> str:
+        return "Sunny." if "refund" not in text else str(in_a_thread(call) if "4" in text else call())
+
+    options = pr.RunOptions(1, on_event=lambda event: None)
+    result = pr.evaluate(predict_fn=route, data=ROWS[:6], scorers=[right], prompts={"refunds": CANDIDATE}, options=options)
+    assert [rollout.error is not None for rollout in result.rollouts] == [n == 4 for n in range(6)]
+    assert result.score.mean == pytest.approx(5 / 6)
+
+
 def test_a_scorer_may_use_the_prompt() -> None:
     """It runs beside other rollouts, and none of them has lost its context by that."""
     pr.register_prompt("refunds", "The stored one refunds.")

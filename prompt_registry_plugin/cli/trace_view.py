@@ -156,7 +156,7 @@ def _add_tool(text: Text, node: Node, view: View) -> None:
 def _add_values(text: Text, node: Node, known: Mapping[str, Span], view: View) -> None:
     """Add the inputs and the output of a step of the user's own, and of an outermost step that called no model."""
     a = node.span.attributes
-    is_own = "output" in a
+    is_own = "output" in a or (node.shows_error and node.span.error is not None)
     calls_model = any(inner.span.kind == "llm" for inner in node.walk())
     if not (is_own or view.full or (node.span.parent_id not in known and not calls_model)):
         return
