@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # A worker for each processor, but no more than four: PostgreSQL has a hundred connections for all of them.
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+AT_ONCE := -n logical --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/python -m pytest $(AT_ONCE)
 
-.PHONY: demo check test style lowest upstream format clean
+.PHONY: demo check test style lowest frameworks frameworks-lowest upstream format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the main job, end to end, with the simulated model
@@ -24,6 +25,14 @@ style: .venv/installed
 lowest: .venv-lowest/installed ## the adapters' tests with the lowest versions of the frameworks
 	.venv-lowest/bin/python -m pytest tests/test_adapters.py tests/test_dropin.py tests/test_silent.py tests/test_langchain.py
 
+frameworks: .venv-adk/installed .venv-crewai/installed ## the adapters of frameworks that do not fit into one environment with the others
+	.venv-adk/bin/python -m pytest $(AT_ONCE) tests/test_google_adk.py
+	.venv-crewai/bin/python -m pytest $(AT_ONCE) tests/test_crewai.py
+
+frameworks-lowest: .venv-adk-lowest/installed .venv-crewai-lowest/installed ## the same with the lowest versions
+	.venv-adk-lowest/bin/python -m pytest $(AT_ONCE) tests/test_google_adk.py
+	.venv-crewai-lowest/bin/python -m pytest $(AT_ONCE) tests/test_crewai.py
+
 upstream: ## langchain-core's own tests with our adapter recording; left out: one that counts handlers, and a file that measures time
 	tests/upstream/run.sh langchain-core recording tests/unit_tests \
 	  --deselect tests/unit_tests/runnables/test_config.py::test_merge_config_callbacks \
@@ -34,7 +43,7 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-lowest .upstream .demo demo-report.json
+	rm -rf .venv .venv-lowest .venv-adk .venv-crewai .venv-adk-lowest .venv-crewai-lowest .upstream .demo demo-report.json
 
 # uv where it exists, since it is faster; else venv and pip.
 .venv/installed: pyproject.toml
@@ -56,5 +65,16 @@ clean:
 	else \
 	  $(PYTHON) -m venv .venv-lowest && \
 	  .venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[cli,jinja,schemas]' -r tests/lowest.txt; \
+	fi
+	@touch $@
+
+# An environment for each framework, from the list of its name in tests/frameworks.
+.venv-%/installed: pyproject.toml tests/frameworks/%.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv-$* && \
+	  uv pip install --quiet --python .venv-$*/bin/python -e . -r tests/frameworks/$*.txt; \
+	else \
+	  $(PYTHON) -m venv .venv-$* && \
+	  .venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . -r tests/frameworks/$*.txt; \
 	fi
 	@touch $@

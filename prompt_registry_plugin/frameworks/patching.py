@@ -35,7 +35,7 @@ class Patches:
             self._made.append((owner, method, *left))
             return
         if isinstance(kept, property) and kept.fget is not None:
-            replacement: Any = kept.getter(wrap(kept.fget))
+            replacement: Any = property(wrap(kept.fget), kept.fset, kept.fdel, kept.__doc__)
         else:
             replacement = wrap(_callable_of(owner, method, kept))
         if isinstance(owner, type) and (kind := _kind_of(kept)) is not None:
