@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -351,13 +352,14 @@ class TestTargets:
         """Many rows at once with one crew: each run has a copy."""
         pr.enable("crewai")
         crew = crew_of(agent("You know {topic}."))
+        crew.kickoff(inputs={"input": "earlier", "topic": "an earlier topic"})  # whose texts stay in the crew
         rows = [{"inputs": {"input": f"hello {i}", "topic": f"topic {i}"}} for i in range(6)]
 
         def own(inputs: Any, outputs: Any) -> float:
             return float(f"Answer this: {inputs['input']}" in outputs and f"You know {inputs['topic']}." in outputs)
 
         assert pr.evaluate(predict_fn=crew, data=rows, scorers=[own]).score.mean == 1.0
-        assert crew.agents[0].backstory == "You know {topic}."
+        assert crew.agents[0].backstory == "You know an earlier topic."
 
     def test_a_row_without_an_input_that_the_crew_needs_is_refused(self) -> None:
         """Before anything runs."""
@@ -374,3 +376,17 @@ class TestTargets:
         crew = crew_of(agent("You label.", llm=model), output_pydantic=Label)
         rows = [{"inputs": {"input": "hello"}, "expectations": {"expected_response": {"label": "fees"}}}]
         assert pr.evaluate(predict_fn=crew, data=rows, scorers=["exact_match"]).score.mean == 1.0
+
+
+@pytest.mark.process
+@pytest.mark.server
+def test_the_example_shows_three_ways_in(tmp_path: Path) -> None:
+    """The hard-coded crew chats, the promoted version answers with the label, by name too; as a target the better one scores better."""
+    from tests.test_examples import run
+
+    out = run("crewai_crew", tmp_path)
+    assert re.search(r"hard-coded: .*card lost", out)
+    assert "version 2:  card_lost" in out
+    assert "by name:    card_lost" in out
+    before, after = (float(score) for score in re.findall(r"score: +([\d.]+)", out))
+    assert before < after

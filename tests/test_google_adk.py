@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -491,3 +493,16 @@ class TestTargets:
         """Before anything runs."""
         with pytest.raises(pr.errors.UserError, match="'clerk' needs a text"):
             pr.evaluate(predict_fn=agent("You help."), data=[{"inputs": {"a": 1, "b": 2}}], scorers=["exact_match"])
+
+
+@pytest.mark.process
+def test_the_example_shows_three_ways_in(tmp_path: Path) -> None:
+    """The hard-coded prompt chats, the promoted version answers with the label, by name too; as a target the better one scores better."""
+    from tests.test_examples import run
+
+    out = run("google_adk_agent", tmp_path)
+    assert re.search(r"hard-coded: .*card lost", out)
+    assert "version 2:  card_lost" in out
+    assert "by name:    card_lost" in out
+    before, after = (float(score) for score in re.findall(r"score: +([\d.]+)", out))
+    assert before < after

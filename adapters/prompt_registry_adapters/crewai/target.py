@@ -9,6 +9,8 @@ from crewai import Agent, Crew
 
 from prompt_registry_plugin.frameworks.prompts import user_text
 
+_FIELDS = ("role", "goal", "backstory", "description", "expected_output", "output_file")
+
 
 class CrewTarget:
     """A crew that is run on a row's inputs. Each run takes a copy: a crew fills its texts in place."""
@@ -19,11 +21,11 @@ class CrewTarget:
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """Return what the crew put out: the fields of a structured output, else its text."""
-        return _plain(await self._crew.copy().kickoff_async(inputs=dict(inputs)))
+        return _plain(await unfilled_copy(self._crew).kickoff_async(inputs=dict(inputs)))
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Return why these inputs cannot be given to the crew, or None."""
-        missing = sorted(name for name in _needed(self._crew) if name not in inputs)
+        missing = sorted(name for name in _needed(unfilled_copy(self._crew)) if name not in inputs)
         return f"crew {self.name!r} needs the input {missing[0]!r}" if missing else None
 
 
@@ -48,6 +50,17 @@ def as_target(obj: Any) -> CrewTarget | AgentTarget | None:
     if isinstance(obj, Crew):
         return CrewTarget(obj)
     return AgentTarget(obj) if isinstance(obj, Agent) else None
+
+
+def unfilled_copy(crew: Crew) -> Crew:
+    """Return a copy of a crew with its templates: CrewAI copies what an earlier run filled in, and then knows no slots."""
+    copied = crew.copy()
+    for copies, originals in ((copied.agents, crew.agents), (copied.tasks, crew.tasks)):
+        for each, original in zip(copies, originals, strict=True):
+            for field in _FIELDS:
+                if (written := getattr(original, f"_original_{field}", None)) is not None:
+                    setattr(each, field, written)
+    return copied
 
 
 def _plain(result: Any) -> Any:
