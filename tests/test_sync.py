@@ -278,6 +278,29 @@ def test_a_push_moves_only_the_alias_of_what_it_pushed(
     assert "a@production is version 3 (was version 2)" in capsys.readouterr().out
 
 
+def test_a_push_moves_no_alias_to_what_was_pulled(
+    registry: pr.PromptRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version that somebody else registered, and nobody released yet, is not released by pushing another file; it is told, and
+    naming the prompt moves it."""
+    for name in ("a", "b", "c"):
+        pr.set_prompt_alias(name, "production", pr.register_prompt(name, "one").version)
+    pr.register_prompt("b", "two")
+    sync.pull(registry, tmp_path)
+    (tmp_path / "c.prompt").write_text("two\n")
+    sync.push(registry, tmp_path)
+    sync.pull(registry, tmp_path)
+    (tmp_path / "a.prompt").write_text("two\n")
+    with pytest.raises(SystemExit):
+        main(["push", str(tmp_path), "--alias", "production"])
+    out = capsys.readouterr().out
+    assert {p.name: p.aliases["production"] for p in pr.search_prompts()} == {"a": 2, "b": 1, "c": 2}
+    assert "b: production stays at version 1: version 2 was not pushed from here. Name the prompt to move it." in out
+    assert ("a@production is version 2" in out, "c@production is version 2" in out) == (True, True)
+    sync.push(registry, tmp_path, ["b"], alias="production")
+    assert pr.load_prompt("prompts:/b@production").version == 2
+
+
 def test_files_as_editors_and_git_leave_them(registry: pr.PromptRegistry, tmp_path: Path) -> None:
     """A byte order mark is no text; conflict markers are refused; folders of packages are not read."""
     (tmp_path / "a.prompt").write_bytes(b"\xef\xbb\xbf---\nname: a\n---\nHi\n")

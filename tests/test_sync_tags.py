@@ -115,7 +115,21 @@ def test_every_tag_comes_back_from_its_file(text: str, of_prompt: dict[str, str]
     assert content_hash(read.draft) == version.content_hash
 
 
-SAME = ["Support", "support", "SUPPORT", "Banking/a", "banking/b", "aux", "banking/CON", "nul.x", "a.", "x./y", "com1", "common"]
+SAME = [
+    "Support",
+    "support",
+    "SUPPORT",
+    "Banking/a",
+    "banking/b",
+    "aux",
+    "banking/CON",
+    "nul.x",
+    "a.",
+    "x./y",
+    "com1",
+    "common",
+    "build/x",
+]
 
 
 def test_names_that_some_systems_take_for_one_file_have_files_of_their_own(
@@ -155,7 +169,9 @@ def test_a_file_stays_where_it_is(registry: pr.PromptRegistry, tmp_path: Path) -
         sync.status(registry, tmp_path)
 
 
-part = st.text(string.ascii_letters + "_", min_size=1, max_size=3) | st.sampled_from(["aux", "AUX", "nul.txt", "a.", "A."])
+part = st.text(string.ascii_letters + "_", min_size=1, max_size=3) | st.sampled_from(
+    ["aux", "AUX", "nul.txt", "a.", "A.", "build", "env"]
+)
 
 
 @given(st.sets(st.lists(part, min_size=1, max_size=3).map("/".join), max_size=8))

@@ -51,7 +51,7 @@ def report_files(
         echo(", ".join(f"{count} {state}" for state, count in counts.items()) or "no prompts")
     for entry in entries:
         if entry.note:
-            echo(f"{entry.name}: {entry.note}, since it would be another prompt's file, or none, on some systems", err=as_json)
+            echo(f"{entry.name}: {entry.note}", err=as_json)
     conflicts = [entry for entry in entries if entry.state == "conflict"]
     if conflicts:
         if not as_json:

@@ -16,11 +16,14 @@ from prompt_registry_plugin.errors import AliasConflict, UserError
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
 from prompt_registry_plugin.records import EMPTY
+from prompt_registry_plugin.registry.base import current_user
 from prompt_registry_plugin.registry.registry import PromptRegistry
+from prompt_registry_plugin.registry.validation import check_tag
 from prompt_registry_plugin.transfer.formats.prompt_file import PromptFile, Tags, content_hash, parse_file, to_text
 from prompt_registry_plugin.transfer.lock import Agreed, load_agreed, save_agreed
 from prompt_registry_plugin.transfer.prompt_paths import PromptPaths, check_markers, mark_of, read_file, write_file
 
+_PLACE = "its file is {}, since it would be another prompt's file, or none, on some systems"
 State = Literal["same", "ahead", "behind", "new file", "new prompt", "file missing", "deleted", "conflict"]
 
 
@@ -62,7 +65,7 @@ def status(registry: PromptRegistry, folder: Path, names: Collection[str] = ()) 
     lock = load_agreed(registry, folder)
     paths = PromptPaths(folder)
     files = {name: parse_file(read_file(path), name) for name, path in paths.found.items()}
-    prompts = {prompt.name: prompt.tags for prompt in _all_prompts(registry)}
+    prompts = {prompt.name: prompt.tags for prompt in registry.search_prompts(max_results=1_000_000)}
     known = set(files) | set(lock) | set(prompts)
     if unknown := sorted(set(names) - known):
         raise UserError(f"{unknown[0]!r} is neither a file in {folder} nor a prompt of {registry.place}")
@@ -96,9 +99,10 @@ def push(
 ) -> tuple[list[Entry], list[PromptVersion]]:
     """Registers the files that changed, all or none; with any conflict, nothing is registered. Then sets the tags that changed.
 
-    `alias` is pointed at what is registered, and at files in step that it never pointed at, so that a push which was cut short can
-    be repeated. An alias that was moved away from the version of a file, by a rollback say, stays. `on_move` is called for each
-    move, with the version and the number that the alias pointed at. Returns what it found and the versions that were registered.
+    `alias` is pointed at what is registered, and at files in step that were pushed from this folder before, or that `names` has, so that
+    a push which was cut short can be repeated. What came by a pull stays, which its `note` says, and so does an alias that was moved away
+    from the version of a file, by a rollback say. `on_move` is called for each move, with the version and the number that the alias
+    pointed at. Returns what it found and the versions that were registered.
 
     Raises `AliasConflict`, before anything is written, for a protected alias that would move (unless `force`, which takes a
     message), and `UserError` for a file with merge conflict markers.
@@ -116,6 +120,10 @@ def push(
     }
     before = {entry.name: _version_at(registry, entry.name, alias) for entry in entries} if alias else {}
     kept = {name for name, version in same.items() if alias and _was_at(registry, name, alias, version.version)}
+    lock = load_agreed(registry, folder)
+    mine = {entry.name for entry in changed} | {name for name, known in lock.items() if known.get("pushed")} | set(names)
+    pulled = set(same) - mine - kept if alias else set()
+    kept |= pulled
     if alias:
         moving = [entry.name for entry in changed if entry.is_new_text]
         moving += [name for name, version in same.items() if before[name] != version.version and name not in kept]
@@ -125,7 +133,8 @@ def push(
     for entry in changed:
         _set_tags(registry, entry, agreed[entry.name])
     done = [_in_step(entry, agreed[entry.name]) for entry in entries if entry.name in agreed]
-    save_agreed(registry, folder, _agreed(done))
+    save_agreed(registry, folder, _agreed(done, {version.name for version in versions}))
+    entries = [_with_stay(e, str(alias), before[e.name]) if e.name in pulled else e for e in entries]
     for version in agreed.values() if alias else ():
         at = before[version.name]
         if at == version.version or version.name in kept:
@@ -164,16 +173,12 @@ def _set_tags(registry: PromptRegistry, entry: Entry, version: PromptVersion) ->
     """Make the tags of a prompt and of a version those of the file."""
     if entry.file is None:
         return
-    for key, value in _changes(entry.tags.prompt, entry.file.tags.prompt).items():
-        if value is None:
-            registry.delete_prompt_tag(entry.name, key)
-        else:
-            registry.set_prompt_tag(entry.name, key, value)
-    for key, value in _changes(version.tags, entry.file.tags.version).items():
-        if value is None:
-            registry.delete_prompt_version_tag(entry.name, version.version, key)
-        else:
-            registry.set_prompt_version_tag(entry.name, version.version, key, value)
+    prompt = ((None, key, value) for key, value in _changes(entry.tags.prompt, entry.file.tags.prompt).items())
+    of_version = ((version.version, key, value) for key, value in _changes(version.tags, entry.file.tags.version).items())
+    for number, key, value in (*prompt, *of_version):
+        registry.store.prompts.set_tag(
+            entry.name, number, key, None if value is None else check_tag(entry.name, key, value), by=current_user()
+        )
 
 
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:
@@ -186,7 +191,16 @@ def _in_step(entry: Entry, version: PromptVersion) -> Entry:
     return replace(entry, newest=version, tags=entry.file.tags if entry.file else entry.tags)
 
 
-def _agreed(entries: Collection[Entry]) -> Agreed:
+def _with_stay(entry: Entry, alias: str, at: int | None) -> Entry:
+    """Return an entry that says why an alias was not moved to its version."""
+    if entry.newest is None or at == entry.newest.version:
+        return entry
+    where = "is not set" if at is None else f"stays at version {at}"
+    said = f"{alias} {where}: version {entry.newest.version} was not pushed from here. Name the prompt to move it."
+    return replace(entry, note="; ".join(filter(None, (entry.note, said))))
+
+
+def _agreed(entries: Collection[Entry], pushed: Collection[str] = ()) -> Agreed:
     """Return what the lock keeps of prompts that are the same in the folder and the registry."""
     return {
         entry.name: {
@@ -194,6 +208,7 @@ def _agreed(entries: Collection[Entry]) -> Agreed:
             "content": entry.newest.content_hash,
             "file": mark_of(entry.path),
             **({"tags": entry.tags.mark} if entry.tags.mark else {}),
+            **({"pushed": True} if entry.name in pushed else {}),
         }
         for entry in entries
         if entry.newest is not None
@@ -232,7 +247,7 @@ def _entry(
     path = paths.path(name)
     if state == "behind" and locked and locked.get("file", mark_of(path)) != mark_of(path):
         state = "conflict"  # a comment, say: it means nothing to the registry, and would be lost all the same
-    note = "" if paths.is_plain(name) else f"its file is {path.relative_to(paths.folder).as_posix()}"
+    note = "" if paths.is_plain(name) else _PLACE.format(path.relative_to(paths.folder).as_posix())
     return Entry(name, state, path, file, newest, base, here, note)
 
 
@@ -260,17 +275,6 @@ def _tags_of(registry: PromptRegistry, name: str) -> Mapping[str, str]:
     """Return the tags of an archived prompt, which a search for all does not find."""
     found = registry.search_prompts(f"name = '{name}' AND archived = 'true'", max_results=1)
     return found[0].tags if found else EMPTY
-
-
-def _all_prompts(registry: PromptRegistry) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = registry.search_prompts(max_results=1000, page_token=token)
-        found += page
-        token = page.token
-        if token is None:
-            return found
 
 
 def _check_folder(folder: Path) -> None:

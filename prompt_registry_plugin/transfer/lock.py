@@ -16,7 +16,8 @@ from prompt_registry_plugin.transfer.prompt_paths import read_file, write_file
 
 LOCK = "prompts.lock"
 Agreed = dict[str, dict[str, Any]]
-"""For each prompt, the version that both last agreed on, its content hash, a digest of the tags if there are any, and one of the file."""
+"""For each prompt, the version that both last agreed on, its content hash, a digest of the tags if there are any, one of the file, and
+whether the version was pushed from here."""
 
 
 def load_agreed(registry: PromptRegistry, folder: Path) -> Agreed:
@@ -37,7 +38,8 @@ def save_agreed(registry: PromptRegistry, folder: Path, agreed: Agreed) -> None:
     """Write what was agreed on besides what is known."""
     named, prompts, others = _read_lock(folder)
     key = _registry_key(registry, folder)
-    new = load_agreed(registry, folder) | agreed
+    before = load_agreed(registry, folder)
+    new = before | {name: {**entry, **_kept(before.get(name), entry)} for name, entry in agreed.items()}
     if named == key and new == prompts:
         return
     known = ({named: prompts} if named else {}) | others
@@ -45,6 +47,11 @@ def save_agreed(registry: PromptRegistry, folder: Path, agreed: Agreed) -> None:
     if rest := {other: dict(sorted(state.items())) for other, state in sorted(known.items()) if other != key}:
         data["other_registries"] = rest
     write_file(folder / LOCK, json.dumps(data, indent=2) + "\n")
+
+
+def _kept(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, bool]:
+    """Return that a version was pushed from this folder, if it was."""
+    return {"pushed": True} if before and before.get("pushed") and before["version"] == now["version"] else {}
 
 
 def _registry_key(registry: PromptRegistry, folder: Path) -> str:

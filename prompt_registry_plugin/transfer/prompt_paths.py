@@ -1,8 +1,8 @@
 """Where a prompt's file is in a folder, so that one folder means the same on every file system.
 
 A name is its path, with `.prompt` at the end: `banking/route` is `banking/route.prompt`. Some systems take `A` and `a` for one file, keep
-`aux` and `con` for devices, and drop a dot at the end. Where two names would be one file there, or a name would be none, a letter of a name
-is written as its code, which no name can hold: `%61ux.prompt` is the prompt `aux`.
+`aux` and `con` for devices, and drop a dot at the end; and no prompts are looked for in `node_modules` and the like. Where two names would
+be one file, or a name would be none, a letter of a name is written as its code, which no name can hold: `%61ux.prompt` is the prompt `aux`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class PromptPaths:
 
 def _spellings(part: str) -> Iterable[str]:
     """Yield the ways to write a part of a name as a file's name, plainest first. The last one is the only one of its name."""
-    if not _DEVICE.fullmatch(part) and not part.endswith("."):
+    if not _DEVICE.fullmatch(part) and not part.endswith(".") and part not in _IGNORED:
         yield part
         yield re.sub("[A-Z]", _to_code, part)
     ending = f"{part[:-1]}%2e" if part.endswith(".") else part
