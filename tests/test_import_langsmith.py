@@ -98,6 +98,20 @@ def test_the_model_that_a_prompt_was_saved_with(tmp_path: Path, registry: pr.Pro
     assert results["my-prompt"].original == "my prompt"
 
 
+def test_a_prompt_in_the_middle_of_a_chain_is_found(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """With the model after it; the other steps are told."""
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.runnables import RunnableParallel, RunnablePassthrough
+
+    steps = {"first": manifest(RunnableParallel(q=RunnablePassthrough())), "last": manifest(StrOutputParser())}
+    middle = [manifest(chat(("system", "Solve."), ("human", "{q}"))), constructor("ChatOpenAI", model_name="gpt-x")]
+    data = {"repo": "p", "manifest": constructor("RunnableSequence", **steps, middle=middle)}
+    found = run_import(registry, write(tmp_path / "p.json", data), "langsmith")["p"]
+    version = registry.load_prompt("p")
+    assert (len(version.template), version.model_config) == (2, {"model": "gpt-x"})
+    assert [part.split("'")[1] for part in found.left_out] == ["StrOutputParser", "RunnableParallel"]
+
+
 def test_commits_of_a_repository_are_versions(tmp_path: Path, registry: pr.PromptRegistry) -> None:
     """Oldest first, whatever their order in the file; one that cannot be read is left out; tags are aliases."""
     commits = [

@@ -134,14 +134,16 @@ def _split(manifest: Any) -> tuple[Mapping[str, Any], Model]:
         return _as_prompt(manifest), Model()
     steps = manifest.get("kwargs") or {}
     middle = steps.get("middle")
-    rest = [*(middle if isinstance(middle, list) else []), steps.get("last")]
+    found = [steps.get("first"), *(middle if isinstance(middle, list) else []), steps.get("last")]
+    at = next((i for i, step in enumerate(found) if "Prompt" in (class_of(step) or "")), 0)
     model = Model()
-    for step in rest:
+    for step in found[at + 1 :]:
         if not model.name and class_of(step):
             model = read_model(step)
         elif class_of(step):
             model.left_out.append(f"the step {class_of(step)!r} after the model")
-    return _as_prompt(steps.get("first")), model
+    model.left_out += [f"the step {class_of(step)!r} before the prompt" for step in found[:at]]
+    return _as_prompt(found[at]), model
 
 
 def _as_prompt(value: Any) -> Mapping[str, Any]:
