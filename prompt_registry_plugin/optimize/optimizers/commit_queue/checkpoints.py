@@ -48,22 +48,25 @@ class HeadCheck:
         # Other workers go on to commit while this check waits for rollouts: one check at a time may move the head.
         self._is_checking = True
         try:
-            await self._check()
+            await self._check(self._head.candidate, len(self._head.pending))
         finally:
             self._is_checking = False
 
     async def check_if_cut_off(self) -> None:
         """Check the head if an earlier process ended before it had made the last check that was due. Raises `BudgetExhausted`."""
         due = self._head.commits - self._head.commits % _COMMITS_PER_CHECK
-        if due and any(r.status == "committed" and r.detail.get("commit") == due for r in self._problem.history):
-            self._is_checking = True
-            try:
-                await self._check()
-            finally:
-                self._is_checking = False
+        for record in self._problem.history:
+            if due and record.status == "committed" and record.detail.get("commit") == due:
+                later = self._head.commits - due
+                self._is_checking = True
+                try:
+                    await self._check(record.candidate, len(self._head.pending) - later)
+                finally:
+                    self._is_checking = False
+                return
 
-    async def _check(self) -> None:
-        candidate, bundle = self._head.candidate, len(self._head.pending)
+    async def _check(self, candidate: Candidate, bundle: int) -> None:
+        """Compare a head, with its `bundle` of edits since the last checkpoint, with that checkpoint."""
         before, after = await self._compare(self._head.checkpoints[-1], candidate)
         if not after:
             return

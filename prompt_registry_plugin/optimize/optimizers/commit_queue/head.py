@@ -35,23 +35,26 @@ class Head:
         """Rebuild the head from the stored decisions of an earlier process."""
         candidates = {record.candidate.id: record.candidate for record in self._problem.history}
         edits: dict[int, Edit] = {}
+        commits: dict[int, int] = {}  # by edit: its last commit
         for record in sorted(self._problem.history, key=lambda record: record.detail.get("commit", 0)):
             candidate, detail = record.candidate, record.detail
             base = candidates.get(candidate.parent_id or "")
             if base is not None and "gain" in detail:
                 edits[detail["edit"]] = Proposal(detail["edit"], base, candidate).as_edit(detail["gain"])
+            self.commits = max(self.commits, detail.get("commit", 0))  # also one that was taken back
             if record.status in ("committed", "checkpoint"):
                 self.candidate = candidate
-                self.commits = max(self.commits, detail.get("commit", 0))
+            if "commit" in detail:
+                commits[detail["edit"]] = detail["commit"]
             if record.status == "checkpoint":
                 self.checkpoints.append(candidate)
         since = self._knowledge.edits_in(self.candidate) - self._knowledge.edits_in(self.checkpoints[-1])
-        self.pending = [edits[number] for number in sorted(since) if number in edits]
+        self.pending = [edits[number] for number in sorted(since, key=lambda number: commits.get(number, 0)) if number in edits]
 
     def commit(self, proposal: Proposal, gain: float) -> bool:
         """Make an accepted proposal part of the head; return False when it conflicts with an edit that came meanwhile."""
         edit = proposal.as_edit(gain)
-        new = proposal.candidate if self.candidate is proposal.base else self._merge(edit, "merged")
+        new = proposal.candidate if self.candidate.id == proposal.base.id else self._merge(edit, "merged")
         # A merge may lead to texts that were decided on before, and rejected perhaps.
         if new is None or self._problem.status(new) not in (None, "proposed", "accepted"):
             note = f"{proposal.candidate.note}: in conflict with a later edit"

@@ -90,6 +90,9 @@ class _Search:
         self.tester = EditTester(problem, self.sampler, self.blame, self.knowledge)
         self.joint = JointRewriter(problem, self.knowledge, self.blame, self.proposer, self.sampler)
         self._is_gathering = False
+        # A process that ends loses its reflections under way. Until the resumed one has as many results, its workers are as idle as at
+        # a start, and would spend their time, and the budget, on running known examples again.
+        self._lost_edits = 0
         self._changed = asyncio.Event()
         self._restore()
 
@@ -107,6 +110,9 @@ class _Search:
                 self.knowledge.set_targets(record.detail["edit"], targets)
         self.head.restore()
         self._left = unfinished(self.problem.history)
+        if self._left.tested or self._left.untested:  # other draws than those that the earlier process began with
+            self.problem.random.seed(self.problem.random.getrandbits(64) + self.problem.finished)
+            self._lost_edits = max(1, self.problem.concurrency // 2)
         for edit, was_accepted in self._left.tested:
             self.selector.restore(edit.keys, edit.detail["shown"], accepted=was_accepted)
             self.tester.restore(fixed=edit.detail.get("fixed", 1))
@@ -178,6 +184,7 @@ class _Search:
             if proposal is not None and gain is not None:
                 await self._commit(proposal, gain)
         finally:
+            self._lost_edits -= 1
             self.selector.in_flight -= keys
             self._wake()
 
@@ -219,6 +226,9 @@ class _Search:
         """Run the head on more examples; return False when it ran on all, or another worker is gathering."""
         head = self.head.candidate
         block = self.sampler.next_block(head, observations, many=many)
+        if self._lost_edits > 0 and self.selector.in_flight:
+            known = {one.example.id for one in observations}
+            block = [example for example in block if example.id not in known]
         if not block or self._is_gathering:
             return False
         self._is_gathering = True
