@@ -24,6 +24,7 @@ from prompt_registry_plugin.forks import (
     call_before_fork,
     watch_forks,
 )
+from prompt_registry_plugin.interrupts import Stopped
 from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.workers import Workers
 
@@ -170,9 +171,9 @@ class ContextPool:
             self._workers.give_up(future)
             raise
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Waits for what still runs, except for what was left behind."""
-        self._workers.shutdown(wait=True)
+        self._workers.shutdown(wait=wait)
 
 
 _CALLS_AT_ONCE = 32  # of sync scorers and models in one event loop; as many as asyncio has at most
@@ -258,10 +259,15 @@ def blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         threads = getattr(kwargs.get("options"), "concurrency", 16)
-        return run_sync(function(*args, **kwargs), threads=threads)
+        try:
+            return run_sync(function(*args, **kwargs), threads=threads)
+        except Stopped:
+            raise
+        except KeyboardInterrupt:
+            raise Stopped from None
 
     run.__name__ = function.__name__.removeprefix("a")
-    run.__doc__ = f"{function.__doc__}\n\n    From sync code; Ctrl-C lets what is in flight finish."
+    run.__doc__ = f"{function.__doc__}\n\n    From sync code. The first Ctrl-C lets what is in flight finish, the second ends it."
     return run
 
 

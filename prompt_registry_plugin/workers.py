@@ -29,6 +29,7 @@ class Workers(ThreadPoolExecutor):
         self._threads_now = 0  # without those whose call was given up
         self._idle = 0
         self._closed = False
+        self._is_patient = True
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Return the future of a call. Raises `RuntimeError` after `shutdown`."""
@@ -53,13 +54,17 @@ class Workers(ThreadPoolExecutor):
                 self._changed.notify_all()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. With `wait`, return when all have ended that were not given up."""
+        """Take no more calls. With `wait`, return when all have ended that were not given up.
+
+        After a call without `wait`, no other one waits: an event loop that ends asks for it again.
+        """
         with self._changed:
             self._closed = True
+            self._is_patient = self._is_patient and wait
             while cancel_futures and self._calls:
                 self._calls.popleft()[0].cancel()
             self._changed.notify_all()
-            while wait and (self._running or self._calls):
+            while self._is_patient and (self._running or self._calls):
                 self._changed.wait()
 
     def _provide_thread(self) -> None:

@@ -359,8 +359,9 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     begun = len((tmp_path / "calls").read_text().splitlines())
     out, err = process.communicate(timeout=HANG)
-    assert process.returncode != 0
-    assert "KeyboardInterrupt" in err
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert re.search(r"Stopping: (waiting for \d+ rollouts? that|nothing) (is|are) under way", err)
     (run,) = registry.store.runs.newest()
     assert run.status == "interrupted"
     assert f"prompt-registry --registry {registry.url} runs resume {run.id}" in out
@@ -370,6 +371,71 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(
     assert calls == len(stored)
     assert not [r for r in stored if r.error]
     assert pr.resume_run(run.id, on_event=lambda event: None).held_out
+
+
+HANGS = """
+import asyncio, sys, threading, time, prompt_registry_plugin as pr
+from tests import simulated_target as target
+calls = 0
+def hangs():
+    global calls
+    calls += 1
+    print("call", calls, flush=True)
+    return calls > 24
+
+def block(text):
+    if hangs(): threading.Event().wait()
+    return target.predict(text)
+
+async def wait(text):
+    if hangs(): await asyncio.Event().wait()
+    return target.predict(text)
+
+async def block_loop(text):
+    if hangs(): time.sleep(1000)
+    return target.predict(text)
+
+arguments = dict(predict_fn={"block": block, "wait": wait, "block_loop": block_loop}[sys.argv[1]], train_data=target.rows(8), eval_data=[],
+                 prompt_uris=target.register(), scorers=[target.right], reflection_model=target.reflect, budget=100,
+                 options=pr.RunOptions(concurrency=4, on_event=lambda event: None))
+if sys.argv[2] == "sync":
+    pr.optimize_prompts(**arguments)
+else:
+    asyncio.run(pr.aoptimize_prompts(**arguments))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("hanging", "how", "number"),
+    [
+        ("block", "sync", signal.SIGINT),
+        ("wait", "async", signal.SIGTERM),
+        ("block", "async", signal.SIGINT),
+        ("block_loop", "sync", signal.SIGTERM),
+    ],
+)
+def test_a_second_signal_ends_what_hangs(registry: pr.PromptRegistry, hanging: str, how: str, number: signal.Signals) -> None:
+    """Whatever the target is, with no traceback; what ended before is stored, and the run counts as interrupted."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", HANGS, hanging, how]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while process.stdout.readline() != "call 25\n":
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(number)
+    assert process.stderr.readline() == "\n"
+    said = process.stderr.readline()
+    assert "Stopping: waiting for " in said
+    assert "again to end at once" in said
+    process.send_signal(number)
+    _, err = process.communicate(timeout=HANG)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    (run,) = registry.store.runs.newest()
+    assert run.status == "interrupted"
+    assert run.rollouts >= 20
 
 
 @pytest.mark.process

@@ -134,9 +134,9 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show(file=shown)
         echo(shown.getvalue(), err=True, nl=False)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stopped:
         echo("stopped", err=True)
-        sys.exit(130)
+        sys.exit(getattr(stopped.__cause__, "code", None) or getattr(stopped, "code", None) or 130)
     except PromptRegistryError as error:
         echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UserError) else 1)

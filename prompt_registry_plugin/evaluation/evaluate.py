@@ -17,6 +17,7 @@ from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Runner, cost_over, usage_over
 from prompt_registry_plugin.evaluation.scoring import Aggregation, scores_of
 from prompt_registry_plugin.evaluation.targets import describe_call
+from prompt_registry_plugin.interrupts import StopSignals
 from prompt_registry_plugin.moved import CalledModule
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
@@ -139,7 +140,8 @@ async def run_evaluation(
     ) as runner:
         runner.check(examples, "data")
         cache = None if options.cache is None else RolloutCache(registry, options, predict_fn, runner.scorers, aggregation)
-        with default_progress(options.on_event) as on_event:
+        resume = "" if cache is None else f" What is finished is cached as {options.cache!r}: the same call continues from there."
+        with StopSignals(lambda: f"nothing is waited for.{resume}"), default_progress(options.on_event) as on_event:
             line = describe_call(runner.target, examples[0].inputs)
             rollouts = await run_all(runner, candidate, examples, on_event, cache, "" if line in announced else line)
             announced.add(line)

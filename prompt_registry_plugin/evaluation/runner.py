@@ -196,6 +196,8 @@ class Runner:
                 if task is None or task.cancelling():
                     raise  # this rollout is cancelled, and not a task of the agent
                 error = f"CancelledError: {caught}"
+            except KeyboardInterrupt:
+                raise
             except (Exception, SystemExit) as caught:  # noqa: BLE001  the boundary of one rollout: whatever a user's agent raises
                 error = f"{type(caught).__name__}: {caught}"
         call = _Call(outputs, error, traces, time.perf_counter() - started, scope.renders)
@@ -248,8 +250,8 @@ class Runner:
     def __enter__(self) -> Runner:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self._pool.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.close(wait=kind is None or issubclass(kind, Exception))  # what is stopped waits for no call that blocks
         if self._executor is not None:
             self._executor.close()
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from prompt_registry_plugin.evaluation.options import Event
 from prompt_registry_plugin.evaluation.progress import default_progress
+from prompt_registry_plugin.interrupts import StopSignals, say
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.optimize.engine.heartbeat import beat
 from prompt_registry_plugin.optimize.engine.job import Job
@@ -32,7 +33,8 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
     meter = Meter(job.config.budget, seconds=job.record.seconds)
     heartbeat = asyncio.create_task(beat(job.runs, job.id, meter))
     ledgers: list[Ledger] = []
-    with default_progress(job.on_event) as on_event:
+    signals = StopSignals(lambda: _describe_wait(ledgers, job))
+    with signals, default_progress(job.on_event) as on_event:
         try:
             search = Search(job, meter, on_event)
             ledgers.append(search.ledger)
@@ -45,10 +47,15 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             await _drain(ledgers)  # failures that are still held back are stored before it counts as finished
             return finish(job, search.problem, winner, held_out, ledgers)
         except (asyncio.CancelledError, KeyboardInterrupt):
-            await _drain(ledgers)
-            job.runs.touch(job.id, meter.seconds)
-            job.runs.update(job.id, "interrupted")
-            on_event(Event("stopped", "optimize", text=f"stopped. To resume: {_resume_command(job)}"))
+            try:
+                await _drain(ledgers)
+            finally:  # also if a second signal ends the waiting
+                job.runs.touch(job.id, meter.seconds)
+                job.runs.update(job.id, "interrupted")
+                advice = f"stopped. {_resume_advice(job)}"
+                on_event(Event("stopped", "optimize", text=advice))
+                if signals.is_stopping and job.on_event is not None:  # the listener may show nothing
+                    say(advice)
             raise
         except Exception as error:
             await _drain(ledgers)
@@ -57,6 +64,23 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             raise
         finally:
             heartbeat.cancel()
+
+
+def _describe_wait(ledgers: Sequence[Ledger], job: Job) -> str:
+    """Return what a stop waits for, as a sentence."""
+    under_way = [seconds for ledger in ledgers for seconds in ledger.under_way()]
+    if not under_way:
+        return "nothing is under way."
+    calls = "1 rollout that is" if len(under_way) == 1 else f"{len(under_way)} rollouts that are"
+    longest = f"the longest for {max(under_way):.0f} s now, and for {job.runner.timeout:.0f} s at most"
+    return f"waiting for {calls} under way and paid for, {longest}."
+
+
+def _resume_advice(job: Job) -> str:
+    """Return how to resume, or why that cannot be done."""
+    if parts := job.config.not_importable():
+        return f"It cannot be resumed: its {parts}"
+    return f"To resume: {_resume_command(job)}"
 
 
 def _resume_command(job: Job) -> str:
