@@ -29,13 +29,13 @@ from rich.table import Table
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.evaluation.statistics import mean_interval
-from tests import graded_target as target
+from tests import resumed_target as target
 
 ROOT = Path(__file__).parent.parent
 BUDGET = 150
 START = f"""
 import prompt_registry_plugin as pr
-from tests import graded_target as target
+from tests import resumed_target as target
 pr.optimize_prompts(predict_fn=target.predict, train_data=target.rows(150), eval_data=[],
     prompt_uris=target.register(), scorers=[target.right], reflection_model=target.reflect, budget={BUDGET},
     options=pr.RunOptions(concurrency=8, seed=SEED, on_event=lambda event: None))

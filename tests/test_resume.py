@@ -6,9 +6,12 @@ A copy of the database at one moment holds what a process that is killed at that
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ import pytest
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.evaluation.options import Event
 from tests import resumed_target, simulated_target
+from tests.conftest import ROOT
+from tests.waiting import HANG
 
 Moment = Callable[[Event, pr.PromptRegistry], bool]
 
@@ -185,3 +190,49 @@ def test_a_deterministic_run_that_was_killed_ends_as_if_it_was_not(registry: pr.
         assert result.winner.id == whole.winner.id
         assert [(r.candidate.id, r.status) for r in after] == [(r.candidate.id, r.status) for r in whole.candidates]
         assert result.rollouts == whole.rollouts
+
+
+# --- targets in scripts ---------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import multiprocessing, sys
+import prompt_registry_plugin as pr
+from tests import simulated_target as target
+import beside
+
+def agent(text):
+    beside.count()
+    return target.predict(text)
+
+def main():
+    stop = lambda event: sys.exit(3) if event.done > 30 else None
+    pr.optimize_prompts(predict_fn=agent, train_data=target.rows(4), eval_data=[], prompt_uris=target.register(),
+                        scorers=[target.right], reflection_model=target.reflect, budget=60,
+                        options=pr.RunOptions(concurrency=1, on_event=stop))
+
+if GUARD:
+    process = multiprocessing.get_context("spawn").Process(target=main)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.process
+def test_a_target_in_a_script_is_found_by_a_resume(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """Also in a process that multiprocessing started, and with modules beside the script: it is named by its path."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "beside.py").write_text("def count(): pass\n")
+    (tmp_path / "jobs" / "tune.py").write_text(SCRIPT.replace("GUARD", '__name__ == "__main__"'))
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "jobs/tune.py"], env=env, check=True, timeout=HANG)
+    (run,) = registry.store.runs.newest()
+    assert run.status == "running"
+    assert run.config["predict_fn"] == "jobs/tune.py:agent"
+    command = [sys.executable, "-m", "prompt_registry_plugin", "--registry", registry.url, "runs"]
+    listed = subprocess.run([*command, "list"], env=env, capture_output=True, text=True, timeout=HANG).stdout
+    assert "stopped" in listed
+    assert f"prompt-registry --registry {registry.url} runs resume {run.id}" in listed.replace("\n", "")
+    done = subprocess.run([*command, "resume", run.id], env=env, capture_output=True, text=True, timeout=HANG)
+    assert done.returncode == 0, done.stderr
+    (run,) = registry.store.runs.newest()
+    assert run.status == "finished"

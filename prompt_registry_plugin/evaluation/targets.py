@@ -27,6 +27,7 @@ from prompt_registry_plugin.recipes import NESTED, has_recipe, reference_of
 from prompt_registry_plugin.records import EMPTY
 
 _OURS = ("prompt_registry_plugin.models.", "prompt_registry_plugin.scorers", "prompt_registry_plugin.optimize.")
+_SCRIPTS = ("__main__", "__mp_main__")  # a script that is run, in its process and in those that multiprocessing starts
 _GUARD = re.compile(r"if\s+__name__\s*==")
 
 
@@ -218,17 +219,23 @@ def _reference_if_bound(importable: str | None, module_name: str, path: str, obj
 
 
 def _importable_name(module_name: str) -> str | None:
-    """Return the name that another process can import a module by; None for a script that importing would run again."""
-    if module_name != "__main__":
+    """Return the name that another process can import a module by; None for a script that importing would run again.
+
+    A script below the working directory is named by its path, since modules beside it may be imported from there.
+    """
+    if module_name not in _SCRIPTS:
         return module_name
-    main = sys.modules["__main__"]
+    main = sys.modules[module_name]
     path = Path(getattr(main, "__file__", None) or "")
-    if path.suffix != ".py" or not _GUARD.search(path.read_text(encoding="utf-8", errors="replace")):
+    if path.suffix != ".py" or not path.is_file() or not _GUARD.search(path.read_text(encoding="utf-8", errors="replace")):
         return None
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return str(spec.name).removesuffix(".__main__")
-    return path.stem if path.parent.resolve() == Path.cwd().resolve() else None
+    path, here = path.resolve(), Path.cwd().resolve()
+    if path.parent == here:
+        return path.stem
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else None
 
 
 def is_users(module: Any) -> bool:
