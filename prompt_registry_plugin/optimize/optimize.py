@@ -22,7 +22,7 @@ from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.engine.run import carry_out
 from prompt_registry_plugin.optimize.engine.run_config import Register, RunConfig
-from prompt_registry_plugin.optimize.engine.splits import hold_out, with_proof
+from prompt_registry_plugin.optimize.engine.splits import ENOUGH_FOR_VALIDATION, hold_out, with_proof
 from prompt_registry_plugin.optimize.optimizers.resolve import check_needs, resolve_optimizer
 from prompt_registry_plugin.optimize.prepare import (
     answer_nothing,
@@ -58,9 +58,10 @@ async def aoptimize_prompts(
 
     `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. `optimizer` is a name (`commit_queue`, `metaprompt`, `few_shot`,
     `gepa`), an `Optimizer`, or an optimizer of another library, such as one written for MLflow. The search runs on `train_data` and
-    spends at most `budget`. Then baseline and winner run once on the examples of `eval_data`. Without it, 30 % of `train_data` is
-    held out first (of 20 rows or more). `Budget(proof=…)` limits that test: by default to 500 examples of `eval_data`, or to 250 of
-    `train_data` and the cost of the search. With `eval_data=[]` there is no held-out test. `metaprompt` also works with no data at all.
+    spends at most `budget`. Then baseline and winner run once on the examples of `eval_data`. Without it, 40 % of `train_data` is
+    held out first (of 20 rows or more), and half of fewer than 100 rows. `Budget(proof=…)` limits that test: by default to 500 examples
+    of `eval_data`, or to 250 of `train_data` and the cost of the search. With `eval_data=[]` there is no held-out test. `metaprompt`
+    also works with no data at all.
 
     New versions are registered, with their parent and the optimization run, if the gain is proven (its 95 % interval lies above zero)
     or likely (it is better with a probability of 0.9), or as `register` says (`"if_better"`: if the mean on held-out examples is higher,
@@ -117,6 +118,7 @@ async def aoptimize_prompts(
             prices=options.prices,
             adapters=enabling.enabled(),
             folder=str(Path.cwd()),
+            validation_from=ENOUGH_FOR_VALIDATION,
             holds_out=eval_data is None,
             caps_proof=limits.proof is None and eval_data is None,
         )
