@@ -82,6 +82,27 @@ def test_a_history_in_the_terminal_reads_no_template(
             assert read[0] < 1000
 
 
+def test_a_history_in_the_terminal_reads_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The newest entries of each kind, in order, however many versions there are; what is older is told."""
+    with with_versions(tmp_path, 200) as registry, pr.use_registry(registry):
+        monkeypatch.setenv("PROMPT_REGISTRY_URL", registry.url)
+        registry.set_prompt_tag("p", "a", "b")
+        with bytes_read(registry) as few:
+            assert len(registry.summarize_history("p", limit=7)) == 7
+        with bytes_read(registry) as everything:
+            whole = registry.summarize_history("p")
+        assert few[0] < everything[0] / 10
+        for limit in (1, 2, 150, 1000):
+            assert registry.summarize_history("p", limit=limit) == whole[-limit:]
+        with pytest.raises(SystemExit):
+            main(["history", "p", "--limit", "5"])
+        shown = capsys.readouterr().out
+        assert ("version 200" in shown, "version 190" in shown) == (True, False)
+        assert "These are the newest 5 entries; --limit shows more." in shown
+
+
 def test_a_load_that_is_cached_sends_no_query(tmp_path: Path) -> None:
     """Whatever was recorded meanwhile; a moved alias costs one."""
     with with_versions(tmp_path, 3) as registry:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prompt_registry_plugin.cli.completion import complete_prompts
+from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, whole_prompt_name
 from prompt_registry_plugin.cli.show import version_data
 
@@ -14,21 +15,28 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.prompts.version import PromptVersion
     from prompt_registry_plugin.records import AliasMove, Change, VersionSummary
 
+_SHOWN = 100
+
 
 @click.command()
 @click.argument("name", shell_complete=complete_prompts)
+@click.option("--limit", type=click.IntRange(1), help="How many of the newest entries to show (100; all as JSON).")
 @json_option
 @registry_option
-def history(name: str, as_json: bool) -> None:
+def history(name: str, limit: int | None, as_json: bool) -> None:
     """Show versions and alias moves of a prompt as one timeline."""
     from prompt_registry_plugin.cli.display import print_json, print_table
 
     name, registry = whole_prompt_name(name), open_existing()
     if as_json:
-        print_json([_entry_data(entry) for entry in registry.prompt_history(name)])
-    else:
-        rows = [_entry_row(entry) for entry in registry.summarize_history(name)]
-        print_table(("when", "what", "who", "why"), rows, title=name)
+        entries = registry.prompt_history(name)
+        print_json([_entry_data(entry) for entry in (entries if limit is None else entries[-limit:])])
+        return
+    most = limit or _SHOWN
+    newest = registry.summarize_history(name, limit=most + 1)
+    print_table(("when", "what", "who", "why"), [_entry_row(entry) for entry in newest[-most:]], title=name)
+    if len(newest) > most:
+        echo(f"These are the newest {most:,} entries; --limit shows more.")
 
 
 def _entry_row(entry: VersionSummary | AliasMove | Change) -> tuple[str, str, str, str]:

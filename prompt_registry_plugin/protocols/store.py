@@ -136,6 +136,12 @@ class PromptTable(Protocol):
         A store that lacks this method is asked for `versions` instead, which reads every template.
         """
 
+    def recent(self, name: str, limit: int) -> list[VersionSummary | AliasMove | Change]:
+        """Return at least the newest `limit` of the versions, alias moves and changes of a prompt, in any order.
+
+        A store that lacks this method is asked for all of them.
+        """
+
     def move_alias(self, new: NewMove) -> AliasMove | None:
         """Carry a move out; return None when nothing changed.
 

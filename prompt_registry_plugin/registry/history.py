@@ -27,14 +27,24 @@ def prompt_history(registry: RegistryBase, name: str) -> History:
     return sorted(entries, key=_time_of)
 
 
-def summarize_history(registry: RegistryBase, name: str) -> list[VersionSummary | AliasMove | Change]:
-    """Return the timeline of `prompt_history` with a `VersionSummary` for each version. Raises `PromptNotFound`."""
+def summarize_history(
+    registry: RegistryBase, name: str, *, limit: int | None = None
+) -> list[VersionSummary | AliasMove | Change]:
+    """Return the timeline of `prompt_history` with a `VersionSummary` for each version; with `limit`, the newest so many entries.
+
+    Raises `PromptNotFound`.
+    """
     prompts = registry.store.prompts
+    uri.check_name(name)
     entries: list[VersionSummary | AliasMove | Change]
-    entries = [*summaries_of(prompts, uri.check_name(name)), *prompts.moves(name), *prompts.changes(name)]
+    if limit is not None and hasattr(prompts, "recent"):
+        entries = prompts.recent(name, limit)
+    else:
+        entries = [*summaries_of(prompts, name), *prompts.moves(name), *prompts.changes(name)]
     if not entries:
         raise registry.loader.not_found_error(uri.PromptURI(name))
-    return sorted(entries, key=_time_of)
+    entries.sort(key=_time_of)
+    return entries if limit is None else entries[max(0, len(entries) - limit) :]
 
 
 def summaries_of(prompts: PromptTable, name: str) -> Sequence[VersionSummary]:

@@ -73,10 +73,21 @@ class SQLPrompts:
 
     def summaries(self, name: str) -> list[VersionSummary]:
         sql = f"SELECT {_SUMMARY_COLUMNS} FROM prompt_versions WHERE name = ? ORDER BY version"
+        return [_summary(row) for row in self._database.read(sql, (name,))]
+
+    def recent(self, name: str, limit: int) -> list[VersionSummary | AliasMove | Change]:
+        newest = "FROM {} WHERE name = ? ORDER BY {} DESC LIMIT ?"
+        versions = self._database.read(f"SELECT {_SUMMARY_COLUMNS} {newest.format('prompt_versions', 'version')}", (name, limit))
+        changes = self._database.read(f"SELECT {_CHANGE_COLUMNS} {newest.format('prompt_changes', 'id')}", (name, limit))
+        moves: list[Row] = []
+        for (alias,) in self._database.read("SELECT DISTINCT alias FROM alias_moves WHERE name = ?", (name,)):
+            of_alias = "FROM alias_moves WHERE name = ? AND alias = ? ORDER BY id DESC LIMIT ?"  # as the index has them
+            moves += self._database.read(f"SELECT {_MOVE_COLUMNS} {of_alias}", (name, alias, limit))
         return [
-            VersionSummary(row[0], row[1], row[2], _time(row[3]), row[4], row[5], row[6], row[7])
-            for row in self._database.read(sql, (name,))
-        ]
+            *map(_summary, versions[::-1]),
+            *map(_move, moves[::-1]),
+            *map(_change, changes[::-1]),
+        ]  # oldest first, as `summaries`
 
     def search(self, filter_string: str | None, *, limit: int, order_by: Sequence[str], page_token: str | None) -> Page:
         query = Query(self._dialect, filter_string, limit, order_by, page_token)
@@ -107,7 +118,7 @@ class SQLPrompts:
     def moves(self, name: str, alias: str | None = None) -> list[AliasMove]:
         condition, parameters = ("", [name]) if alias is None else (" AND alias = ?", [name, alias])
         rows = self._database.read(f"SELECT {_MOVE_COLUMNS} FROM alias_moves WHERE name = ?{condition} ORDER BY id", parameters)
-        return [AliasMove(row[0], row[1], row[2], row[3], _time(row[4]), row[5], row[6], bool(row[7])) for row in rows]
+        return [_move(row) for row in rows]
 
     def protected(self, name: str) -> list[str]:
         rows = self._database.read("SELECT alias FROM protected_aliases WHERE name = ? ORDER BY alias", (name,))
@@ -157,7 +168,7 @@ class SQLPrompts:
 
     def changes(self, name: str) -> list[Change]:
         rows = self._database.read(f"SELECT {_CHANGE_COLUMNS} FROM prompt_changes WHERE name = ? ORDER BY id", (name,))
-        return [Change(row[0], row[1], _time(row[2]), *row[3:]) for row in rows]
+        return [_change(row) for row in rows]
 
     def set_tag(self, name: str, version: int | None, key: str, value: str | None, *, by: str) -> None:
         table, columns, values = "prompt_tags", "name, key", [name, key]
@@ -270,3 +281,15 @@ def _note(transaction: Transaction, name: str, kind: ChangeKind, by: str, **what
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _summary(row: Row) -> VersionSummary:
+    return VersionSummary(row[0], row[1], row[2], _time(row[3]), row[4], row[5], row[6], row[7])
+
+
+def _move(row: Row) -> AliasMove:
+    return AliasMove(row[0], row[1], row[2], row[3], _time(row[4]), row[5], row[6], bool(row[7]))
+
+
+def _change(row: Row) -> Change:
+    return Change(row[0], row[1], _time(row[2]), *row[3:])
