@@ -14,7 +14,7 @@ from prompt_registry_plugin.sources.modules import SourceModule, loaded_modules
 from prompt_registry_plugin.sources.reading import Program, read_program
 from prompt_registry_plugin.sources.source_template import Found, NotFound, SourceTemplate
 from prompt_registry_plugin.templates.pattern import Pattern, letters
-from prompt_registry_plugin.templates.pattern_index import PatternIndex
+from prompt_registry_plugin.templates.pattern_index import Match, PatternIndex
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,9 @@ class _Index:
         if not matches:
             return None
         best = [match for match in matches if match.pattern.weight == matches[0].pattern.weight]
-        chosen = _choose([self._templates[match.key] for match in best], prefer)
+        chosen = self._same_text(best)
+        if chosen is None:
+            chosen = _choose([self._templates[match.key] for match in best], prefer)
         if isinstance(chosen, NotFound):
             return chosen
         template, pattern = self._templates[best[chosen].key], best[chosen].pattern
@@ -152,6 +154,18 @@ class _Index:
             merged = {name: template.variables.get(name, "several values") for name in pattern.names}
             template = replace(template, template=pattern.template, variables=merged)
         return Found(template, best[chosen].values)
+
+    def _same_text(self, best: Sequence[Match]) -> int | None:
+        """Return the place of the plainest template if all are readings of one text of one file; None if they are not.
+
+        Such as a constant, and what the functions that fill it in make of it: their words are the same.
+        """
+        templates = [self._templates[match.key] for match in best]
+        if len({(t.file, tuple(filter(None, match.pattern.literals))) for t, match in zip(templates, best, strict=True)}) > 1:
+            return None
+        if len({template.line for template in templates if template.kind not in ("replace", "sum")}) > 1:
+            return None  # two constants with the same text are two prompts
+        return min(range(len(best)), key=lambda i: (len(best[i].pattern.names), len(templates[i].name)))
 
     def find_longer_inside(self, text: str, whole: Found, prefer: Prefer | None) -> Found | None:
         """Return a template that is one end of the text and explains more of it than `whole` does.
