@@ -522,6 +522,29 @@ def test_two_templates_that_give_one_text_are_both_named(program: Program) -> No
     assert chosen.template.name == "b.Y"
 
 
+def test_one_text_that_is_read_in_several_ways_is_one(program: Program) -> None:
+    """A constant, and what a loop and an addition make of it, have the same words. Two constants with the same text are two."""
+    program.write(
+        agent="""
+PROMPT = '''You build the context for a request.
+{{request}}
+Files: {{files}}'''
+
+def ask(request, more):
+    done = PROMPT.replace("{{request}}", request).replace("{{files}}", "none so far")
+    while True:
+        done = PROMPT.replace("{{request}}", request).replace("{{files}}", "none so far")
+        if more:
+            done += more
+        return done
+""",
+        twice='X = "You are a helpful clerk."\nY = "You are a helpful clerk."',
+    )
+    found = found_in(program.sources(), program.load("agent").ask("find it", ""))
+    assert (found.template.name, dict(found.values)) == ("agent.PROMPT", {"request": "find it", "files": "none so far"})
+    assert isinstance(program.sources().find(program.load("twice").X), NotFound)
+
+
 def test_a_split_that_is_not_certain_merges_the_variables(program: Program) -> None:
     """The values are those of the merged variable; no boundary between them is guessed."""
     program.write(agent='def build(a, b): return f"Translate the words {a} to {b}"')
