@@ -31,7 +31,6 @@ from statistics import fmean
 from typing import Any
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.optimize import optimize
 from prompt_registry_plugin.optimize.engine import evidence, splits
 
 ROWS = (30, 60, 120, 240)
@@ -218,19 +217,16 @@ def _optimize(world: World, train: Sequence[Any], test: Sequence[Any] | None, bu
 @contextmanager
 def splitting(share: float | None, validation_from: int | None) -> Iterator[None]:
     """Split as the study asks for, in place of the product's rule."""
-    kept = [
-        (splits, "_share_held_out", splits._share_held_out),
-        (optimize, "ENOUGH_FOR_VALIDATION", splits.ENOUGH_FOR_VALIDATION),
-    ]
+    kept = {name: getattr(splits, name) for name in ("_share_held_out", "_ENOUGH_FOR_VALIDATION")}
     if share is not None:
         splits._share_held_out = lambda rows, budget: share
     if validation_from is not None:
-        optimize.ENOUGH_FOR_VALIDATION = validation_from  # type: ignore[attr-defined]
+        splits._ENOUGH_FOR_VALIDATION = validation_from
     try:
         yield
     finally:
-        for module, name, value in kept:
-            setattr(module, name, value)
+        for name, value in kept.items():
+            setattr(splits, name, value)
 
 
 def summarize(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.engine.run import carry_out
 from prompt_registry_plugin.optimize.engine.run_config import Register, RunConfig
-from prompt_registry_plugin.optimize.engine.splits import ENOUGH_FOR_VALIDATION, hold_out, with_proof
+from prompt_registry_plugin.optimize.engine.splits import hold_out, with_proof
 from prompt_registry_plugin.optimize.optimizers.resolve import check_needs, resolve_optimizer
 from prompt_registry_plugin.optimize.prepare import (
     answer_nothing,
@@ -118,7 +118,7 @@ async def aoptimize_prompts(
             prices=options.prices,
             adapters=enabling.enabled(),
             folder=str(Path.cwd()),
-            validation_from=ENOUGH_FOR_VALIDATION,
+            few="all" if getattr(chosen, "compares_in_blocks", False) else "some",
             holds_out=eval_data is None,
             caps_proof=limits.proof is None and eval_data is None,
         )

@@ -115,7 +115,7 @@ def report_of(runs: RunTable, run: RunRecord) -> RunReport:
     """Return the report of a stored optimization run, finished or not."""
     records, examples, rollouts = runs.candidates(run.id), runs.examples(run.id), runs.rollouts(run.id, "train")
     config = RunConfig.from_json(run.config)
-    _, validation = split_validation(examples.get("train", []), random.Random(config.seed), config.validation_from)  # noqa: S311  the search's
+    _, validation = split_validation(examples.get("train", []), random.Random(config.seed), config.few)  # noqa: S311  the search's
     known = {example.id: example for example in examples.get("train", [])}
     candidates = {record.candidate.id: record.candidate for record in records}
     by_example: dict[str, list[Rollout]] = {}

@@ -10,7 +10,7 @@ from prompt_registry_plugin.errors import InvalidStore
 from prompt_registry_plugin.evaluation.options import OnEvent, RunOptions, prices_from_json, prices_to_json
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.constraints import Constraints
-from prompt_registry_plugin.optimize.engine.splits import VALIDATION_BEFORE
+from prompt_registry_plugin.optimize.engine.splits import FewRows
 from prompt_registry_plugin.records import EMPTY, Price
 
 Register = Literal["if_proven", "if_better", "always", "never"]
@@ -78,8 +78,8 @@ class RunConfig:
     """Names of the framework adapters that were enabled."""
     folder: str = ""
     """Working directory of the process; empty if it is not known. References are imported from there."""
-    validation_from: int = VALIDATION_BEFORE
-    """Training examples from which some are kept for comparing candidates only."""
+    few: FewRows = "apart"
+    """Which of a few training examples candidates are compared on; version 0.1.0 kept some apart."""
     holds_out: bool = False
     """Whether the held-out examples were taken from the training rows. If so, rows that the search did not touch can join them."""
     caps_proof: bool = False
@@ -148,7 +148,7 @@ class RunConfig:
             "prices": prices_to_json(self.prices),
             "adapters": list(self.adapters),
             "folder": self.folder,
-            **({} if self.validation_from == VALIDATION_BEFORE else {"validation_from": self.validation_from}),
+            **({} if self.few == "apart" else {"few": self.few}),
             **({"timeout": self.timeout} if self.timeout is not None else {}),
             **{name: True for name in ("holds_out", "caps_proof", "deterministic", "imported") if getattr(self, name)},
         }
@@ -169,7 +169,7 @@ class RunConfig:
 
 _AS_STORED = ("predict_fn", "aggregation", "custom_aggregation", "optimizer", "register", "seed", "concurrency", "attempts",
               "arguments", "executor", "folder",
-              "validation_from", "holds_out", "caps_proof", "imported", "timeout", "deterministic")  # fmt: skip
+              "few", "holds_out", "caps_proof", "imported", "timeout", "deterministic")  # fmt: skip
 """Keys whose value is the field of that name."""
 
 

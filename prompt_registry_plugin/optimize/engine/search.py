@@ -43,7 +43,7 @@ class Search:
             model, job.runs, job.id, meter, price=lambda usage: cost_of(model.name, usage, prices, plugins), turns=turns
         )
         rng = random.Random(job.config.seed)  # noqa: S311  a search, not a secret
-        train, validation = split_validation(job.splits.get("train", ()), rng, job.config.validation_from)
+        train, validation = split_validation(job.splits.get("train", ()), rng, job.config.few)
         self.problem = Problem(
             baseline=job.baseline,
             train=train,

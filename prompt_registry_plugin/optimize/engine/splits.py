@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from prompt_registry_plugin.datasets.examples import Data, is_empty, same_inputs, split_examples, unique
 from prompt_registry_plugin.errors import InvalidExample
@@ -23,11 +24,12 @@ _FEW = 100
 # Half of 20 rows are 10. With fewer than 6 pairs, a permutation test cannot reach p < 0.05 (2 / 2 ** 5 = 0.06).
 _ENOUGH_TO_HOLD_OUT = 20
 _VALIDATION_SHARE = 0.4  # of the training examples; chosen, not measured
-# In the same study, runs that learned and compared on the same rows gained 0.055, and those that kept 40 % of them apart 0.042.
-ENOUGH_FOR_VALIDATION = 150
-"""Training examples from which some are kept for comparing candidates only."""
-VALIDATION_BEFORE = 30
-"""The same in optimization runs that do not say it, since they were started by version 0.1.0."""
+_FEWEST_TO_DIVIDE = 30  # 40 % of 30 are 12: with fewer than 18 examples to learn from, kinds of mistakes are seen once or never
+# In the same study, runs that learned from and compared on the same rows gained 0.055, and those that kept 40 % of them apart 0.042.
+_ENOUGH_FOR_VALIDATION = 150
+FewRows = Literal["apart", "some", "all"]
+"""Which of 30 to 149 training examples candidates are compared on: 40 % that nothing is learned from, 40 % of all, or all. Comparing on
+all is best for an optimizer that does so in blocks, and too dear for one that runs each candidate on all of them."""
 # Held-out examples beyond these add little: with a spread of 0.25, 250 prove a gain of 0.045 in four of five runs, and 500 one of 0.03.
 _MOST_HELD_OUT = 250
 # The test costs as much as the search at most, but even the smallest budget gets enough examples for a gain of 0.12.
@@ -89,22 +91,26 @@ def _share_held_out(rows: int, budget: Budget) -> float:
     return min(_HELD_OUT_SHARE_OF_FEW if rows < _FEW else _HELD_OUT_SHARE, proof_rows(budget) / rows)
 
 
-def validation_rows(train: int, enough: int = ENOUGH_FOR_VALIDATION) -> int:
-    """Return how many of `train` rows are kept for comparing candidates; 0 if all of them are for both, as with fewer than `enough`."""
-    return round(train * _VALIDATION_SHARE) if train >= enough else 0
+def validation_rows(train: int) -> int:
+    """Return how many of `train` rows are kept for comparing candidates only."""
+    return round(train * _VALIDATION_SHARE) if train >= _ENOUGH_FOR_VALIDATION else 0
 
 
 def split_validation(
-    examples: Sequence[Example], rng: random.Random, enough: int = ENOUGH_FOR_VALIDATION
+    examples: Sequence[Example], rng: random.Random, few: FewRows = "some"
 ) -> tuple[list[Example], list[Example]]:
-    """Return (examples to learn from, examples to compare on), both in a random order.
+    """Return (examples to learn from, examples to compare on), both in a random order; `few` decides for 30 to 149 examples.
 
-    Fewer than `enough` examples are all learned from, and some of them are compared on too: all of fewer than 30, else 40 %.
+    The same twice for fewer.
     """
     order = list(examples)
     rng.shuffle(order)
-    n = round(len(order) * _VALIDATION_SHARE) if len(order) >= VALIDATION_BEFORE else len(order)
-    return order[n:] if VALIDATION_BEFORE <= len(order) >= enough else order, order[:n]
+    n = round(len(order) * _VALIDATION_SHARE)
+    if len(order) < _FEWEST_TO_DIVIDE:
+        return order, order
+    if few == "apart" or len(order) >= _ENOUGH_FOR_VALIDATION:
+        return order[n:], order[:n]
+    return order, order if few == "all" else order[:n]
 
 
 def _check_overlap(train: Sequence[Example], held_out: Sequence[Example]) -> None:

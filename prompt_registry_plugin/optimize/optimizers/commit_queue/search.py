@@ -55,6 +55,7 @@ class CommitQueue:
     name = "commit_queue"
     reflects = True
     needs_data = True
+    compares_in_blocks = True
     sees_rollouts_only = True  # so examples without any are as good as held out
 
     def __init__(self, workers: int | None = None) -> None:
