@@ -502,3 +502,74 @@ def test_rows_from_traces_have_the_form_of_answers(answer: Any) -> None:
     rows = pr.Dataset.from_traces(pr.search_traces(name="production"))
     result = pr.evaluate(predict_fn=agent, data=rows, scorers=["exact_match"], options=QUIET)
     assert result.score.mean == 1.0, result.rollouts[0]
+
+
+def test_feedback_and_labelled_rows_of_any_type() -> None:
+    """What people expect of a trace, and answers that a judge is measured with."""
+    with pr.record("production") as trace:
+        pass
+    pr.current_registry().flush()
+    said = pr.log_feedback(trace.id, Color.RED, expectations={"day": DAY, "expected_response": AIMessage("card")})
+    assert (said.value, said.expectations) == ("red", {"day": "2026-11-25", "expected_response": "card"})
+    with pytest.raises(pr.UserError, match="feedback is JSON data: expectations.lock is of the type"):
+        pr.log_feedback(trace.id, expectations={"lock": asyncio.Lock()})
+
+    @pr.scorer
+    def is_card(outputs: Any) -> bool:
+        return bool(outputs == {"label": "card"})
+
+    rows: list[dict[str, Any]] = [{"outputs": Attrs("card"), "label": True}, {"outputs": {"label": "loan"}, "label": False}]
+    assert pr.scorers.judge_agreement(is_card, rows).accuracy == 1.0
+    with pytest.raises(InvalidExample, match="'outputs' of row 1: The answer is of the type"):
+        pr.scorers.judge_agreement(is_card, [{"outputs": Opaque(), "label": True}])
+
+
+REMOTE = """
+from dataclasses import dataclass
+from datetime import date
+import prompt_registry_plugin as pr
+@dataclass
+class Deps:
+    customer: str
+@dataclass
+class Answer:
+    said: str
+    day: date
+def answer(question, deps: Deps):
+    return Answer(f"{question} {deps.customer}", date(2026, 11, 25))
+support = pr.target(answer, deps=Deps)
+"""
+
+
+def test_answers_that_cross_a_border(tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """An executor gets JSON text: a typed target in a file, inputs with a date, and an answer that is scored where it is made."""
+    from prompt_registry_plugin.evaluation.remote import perform
+    from prompt_registry_plugin.evaluation.remote_work import RemoteWork
+    from prompt_registry_plugin.plugins import create_plugin_manager
+
+    class Here:
+        async def run(self, work: str, candidate: str, example: str) -> str:
+            assert RemoteWork.from_json(work).predict_fn == "remote_agent.py:support"
+            return await asyncio.to_thread(perform, work, candidate, example)
+
+        def close(self) -> None:
+            pass
+
+    class Plugin:
+        @pr.hookimpl
+        def prompt_registry_executor(self, name: str) -> Any:
+            return Here() if name == "here" else None
+
+    (tmp_path / "remote_agent.py").write_text(REMOTE)
+    rows = [
+        {
+            "inputs": {"question": str(n), "customer": "Ann"},
+            "expectations": {"expected_response": {"said": f"{n} Ann", "day": DAY}},
+        }
+        for n in range(3)
+    ]
+    options = pr.RunOptions(executor="here", on_event=lambda _event: None)
+    with pr.PromptRegistry(registry.url, plugins=create_plugin_manager(Plugin())) as opened, pr.use_registry(opened):
+        result = pr.evaluate(predict_fn="remote_agent.py:support", data=rows, scorers=["exact_match"], options=options)
+    assert result.score.mean == 1.0, result.rollouts
+    assert result.rollouts[2].outputs == {"said": "2 Ann", "day": "2026-11-25"}

@@ -290,9 +290,8 @@ def test_try_sends_the_users_input(server: ModelServer, capsys: pytest.CaptureFi
 
 @pytest.mark.process
 def test_serve_prompt_sends_settings_and_the_users_input(server: ModelServer) -> None:
-    """The named value of a row is the user's message; an answer in JSON is data, and tool calls are in the answer."""
+    """The named value of a row is the user's message; an answer in JSON is data."""
     pr.register_prompt("p", "Be kind.", model_config={"seed": 7}, response_format=SCHEMA)
-    pr.register_prompt("q", "Be kind.", tools=[TOOL])
     with serve("p", "--model", "openai:gpt-test", "--input", "ask") as url:
         status, answer = ask(url + "/invocations", {"inputs": [{"ask": "Hi?"}]})
         assert (status, answer) == (200, {"predictions": [{"label": "x"}]})
@@ -300,10 +299,6 @@ def test_serve_prompt_sends_settings_and_the_users_input(server: ModelServer) ->
     body = server.take_bodies()[-1]
     assert [(message["role"], message["content"]) for message in body["messages"]] == [("system", "Be kind."), ("user", "Hi?")]
     assert body["seed"] == 7
-    with serve("q", "--model", "openai:gpt-test") as url:
-        assert ask(url + "/invocations", {"inputs": [{"question": "Hi?"}]})[1] == {
-            "predictions": [{"tool_calls": [{"name": "find", "arguments": {"q": "x"}}]}]
-        }
 
 
 def test_langchain_models_get_settings_and_tools(server: ModelServer) -> None:

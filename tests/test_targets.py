@@ -424,33 +424,25 @@ def test_eval_enables_adapters_before_anything_is_paid(tmp_path: Path) -> None:
         "chain = PromptTemplate.from_template('Say {word} kindly to everybody') | RunnableLambda(lambda value: value.to_string())\n"
     )
     (tmp_path / "rows.jsonl").write_text('{"inputs": {"word": "hi"}, "expectations": {"expected_response": "New hi"}}\n')
-    code = (
-        "import prompt_registry_plugin as pr\nfrom chain import chain\npr.enable('langchain')\n"
-        "with pr.record() as trace: chain.invoke({'word': 'x'})\n"
-        "[adopted] = pr.adopt(trace)\n"
-        "pr.register_prompt(adopted.name, 'New {{word}}'); print(adopted.name)"
-    )
-    adopted = run_python(code, cwd=tmp_path)
-    name = adopted.stdout.strip()
-    assert name, adopted.stderr
-
-    def evaluate(*more: str) -> Any:
-        arguments = [
-            "eval",
-            "--target",
-            "chain.py:chain",
-            "--data",
-            "rows.jsonl",
-            "--scorer",
-            "exact_match",
-            "--prompt",
-            f"{name}/2",
-            *more,
-        ]
-        return run_python(f"from prompt_registry_plugin.cli.main import main; main({arguments!r})", cwd=tmp_path)
-
-    done = evaluate("--gate", "score >= 1")
-    assert "gate passed" in done.stderr, done.stderr
+    code = """
+import prompt_registry_plugin as pr
+from prompt_registry_plugin.cli.main import main
+from chain import chain
+pr.enable("langchain")
+with pr.record() as trace:
+    chain.invoke({"word": "x"})
+[adopted] = pr.adopt(trace)
+pr.register_prompt(adopted.name, "New {{word}}")
+pr.disable()
+for more in (["--enable", "none"], ["--enable", "nothing"], ["--gate", "score >= 1"]):
+    rows = ["--data", "rows.jsonl", "--scorer", "exact_match", "--prompt", f"{adopted.name}/2"]
+    try:
+        main(["eval", "--target", "chain.py:chain", *rows, *more])
+    except SystemExit as ended:
+        print("exit", ended.code)
+"""
+    done = run_python(code, cwd=tmp_path)
+    assert [line for line in done.stdout.splitlines() if line.startswith("exit")] == ["exit 1", "exit 2", "exit 0"], done.stderr
+    assert "was not rendered" in done.stderr or "never rendered" in done.stderr, done.stderr
+    assert "gate passed" in done.stderr
     assert "evaluate: calls RunnableSequence.ainvoke({word})" in done.stderr
-    assert "was not rendered" in (failed := evaluate("--enable", "none")).stderr or "never rendered" in failed.stderr
-    assert evaluate("--enable", "nothing").returncode == 2

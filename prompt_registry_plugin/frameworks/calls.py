@@ -25,7 +25,7 @@ class CallSettings:
     """Name of the row's value that is the user's input, or a function of the row that returns the input."""
     config: Any = None
     """Configuration of a Runnable or graph: a mapping for all rows, or a function of the row that returns one."""
-    tried: list[bool] = field(default_factory=list)
+    tried: list[bool] = field(default_factory=list, compare=False, repr=False)
     """Holds a value once the factories were called in a check."""
 
     def key_of(self, inputs: Mapping[str, Any]) -> str | None:

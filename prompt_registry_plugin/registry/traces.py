@@ -11,6 +11,8 @@ from prompt_registry_plugin import uri
 from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.frozen import canonical_json
 from prompt_registry_plugin.masking import Masker
+from prompt_registry_plugin.plain.answers import answer_inside
+from prompt_registry_plugin.plain.data import plain_data
 from prompt_registry_plugin.records import TraceFeedback, TraceFilter, utc_now
 from prompt_registry_plugin.registry.base import RegistryBase, current_user
 from prompt_registry_plugin.tracing.trace import Trace
@@ -78,7 +80,8 @@ def log_feedback(
         known = [trace.id for trace in traces.newest()]
         raise UserError(f"no trace {trace_id!r} in {registry.place}{did_you_mean(trace_id, known)}")
     try:
-        value, wanted = json.loads(canonical_json([value, dict(expectations or {})]))
+        said = {name: answer_inside(item) for name, item in (expectations or {}).items()}
+        value, wanted = json.loads(canonical_json([plain_data(value, "value"), plain_data(said, "expectations")]))
     except (TypeError, ValueError) as error:
         raise UserError(f"feedback is JSON data: {error}") from error
     mask = Masker()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.concurrency import blocking
-from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable, UserError
+from prompt_registry_plugin.errors import InvalidExample, ModelUnavailable, NotPlainData, UserError
+from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.protocols import Scorer
 from prompt_registry_plugin.scorers.scorer import NoScore, to_score
 from prompt_registry_plugin.tracing.trace import Trace
@@ -51,18 +52,19 @@ async def ajudge_agreement(
     for number, row in enumerate(data, 1):
         if missing := [name for name in ("outputs", "label") if row.get(name) is None]:
             raise InvalidExample(f"row {number} has no {missing[0]!r}")
+    answers = [_answer_of(row, number) for number, row in enumerate(data, 1)]
     if concurrency < 1:
         raise UserError(f"concurrency is a whole number from 1 on, not {concurrency!r}")
     if not data:
         raise InvalidExample("there are no labelled rows")
     slots = asyncio.Semaphore(concurrency)
 
-    async def ask(row: Mapping[str, Any]) -> float | None:
+    async def ask(row: Mapping[str, Any], answer: Any) -> float | None:
         async with slots:
             try:
                 said = await judge(
                     inputs=row.get("inputs") or {},
-                    outputs=row["outputs"],
+                    outputs=answer,
                     expectations=row.get("expectations") or {},
                     trace=Trace("judged"),
                 )
@@ -72,7 +74,7 @@ async def ajudge_agreement(
                 return None
 
     unscored: list[Exception] = []
-    asked = list(zip(data, await asyncio.gather(*(ask(row) for row in data)), strict=True))
+    asked = list(zip(data, await asyncio.gather(*map(ask, data, answers)), strict=True))
     if len(unscored) == len(data):
         raise unscored[-1]
     judged = [(row, score) for row, score in asked if score is not None]
@@ -84,6 +86,14 @@ async def ajudge_agreement(
     kappa = 1.0 if chance == 1 else (accuracy - chance) / (1 - chance)
     apart = [(row, score) for (row, score), (mine, theirs) in zip(judged, pairs, strict=True) if mine != theirs]
     return Agreement(n, accuracy, kappa, apart, len(unscored))
+
+
+def _answer_of(row: Mapping[str, Any], number: int) -> Any:
+    """Return the answer in a row as JSON data."""
+    try:
+        return answer_data(row["outputs"])
+    except NotPlainData as error:
+        raise InvalidExample(f"'outputs' of row {number}: {error}") from error
 
 
 judge_agreement = blocking(ajudge_agreement)
