@@ -511,7 +511,7 @@ def test_feedback_and_labelled_rows_of_any_type() -> None:
     pr.current_registry().flush()
     said = pr.log_feedback(trace.id, Color.RED, expectations={"day": DAY, "expected_response": AIMessage("card")})
     assert (said.value, said.expectations) == ("red", {"day": "2026-11-25", "expected_response": "card"})
-    with pytest.raises(pr.UserError, match="feedback is JSON data: expectations.lock is of the type"):
+    with pytest.raises(pr.UserError, match=r"feedback is JSON data: expectations\.lock is of the type"):
         pr.log_feedback(trace.id, expectations={"lock": asyncio.Lock()})
 
     @pr.scorer
