@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +24,7 @@ from prompt_registry_plugin.prompts.context import in_context
 from tests.client_server import TOKENS, ClientServer, client_server
 
 pytestmark = pytest.mark.server
-RULES = "You are the clerk of the harbour."
+RULES = "You are the clerk of the harbour who counts boats."  # in no other module, else it is bound to its place
 WEATHER = {"type": "object", "properties": {"place": {"type": "string", "description": "The name of a town."}}}
 
 
@@ -362,11 +363,31 @@ def test_a_tool_runner_has_a_span_for_each_call(clients: Clients) -> None:
         """Look outside."""
         return f"Rain in {place}."
 
+    look.__annotations__ = {"place": str, "return": str}  # older clients do not read them from texts
     with pr.record() as trace:
         clients.gemini.models.generate_content(model="m", contents="use a tool", config={"tools": [look]})
     calls = spans_of(trace)
     assert [len(span.attributes.get("tool_calls", ())) for span in calls] == [1, 0]
     assert calls[1].attributes["messages"][-1] == {"role": "tool", "content": "Rain in Rome."}
+
+
+def test_a_call_that_is_not_recorded_is_in_the_table(clients: Clients, registry: pr.PromptRegistry) -> None:
+    """Another transport, in a module that is imported after the adapter was enabled, or before."""
+    pr.disable()
+    pr.enable("openai", "google_genai")
+    with pr.record() as trace:
+        with suppress(Exception):  # the server knows neither
+            clients.openai.realtime.connect(model="m").__enter__()
+        with suppress(Exception):
+            clients.gemini.interactions.create(model="m", input="fail")
+    rows = {row.words: row for row in registry.coverage(trace)}
+    assert rows.keys() == {"realtime.connect", "interactions.create"}
+    assert {row.state for row in rows.values()} == {"not adoptable"}
+    assert "another transport" in rows["realtime.connect"].detail
+    assert rows["realtime.connect"].place.startswith("test_client_calls/")
+    assert len(registry.adopt(trace)) == 0
+    pr.disable()
+    assert not hasattr(type(clients.openai.realtime).connect, "__wrapped__")
 
 
 def test_what_is_no_call_of_a_model_is_left_alone(clients: Clients) -> None:

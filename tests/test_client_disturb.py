@@ -17,7 +17,7 @@ from prompt_registry_plugin.frameworks import notices
 from tests.client_server import ClientServer, client_server
 from tests.conftest import run_python
 
-RULES = "You are the clerk of the harbour."
+RULES = "You are the clerk of the harbour who counts ropes."
 MESSAGES: Any = [{"role": "system", "content": RULES}, {"role": "user", "content": "hello"}]
 
 

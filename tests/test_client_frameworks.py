@@ -28,7 +28,7 @@ import prompt_registry_plugin as pr
 from tests.client_server import ClientServer, client_server
 
 pytestmark = pytest.mark.server
-RULES = "You are the clerk of the harbour."
+RULES = "You are the clerk of the harbour who counts sails."
 OTHER = "You are the second clerk."
 MESSAGES = [SystemMessage(RULES), HumanMessage("hello")]
 

@@ -31,7 +31,9 @@ def run(module: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["langchain_agent", "langgraph_agent", "pydantic_ai_agent", "openai_agents_agent", "bare_client"])
+@pytest.mark.parametrize(
+    "module", ["langchain_agent", "langgraph_agent", "pydantic_ai_agent", "openai_agents_agent", "bare_client"]
+)
 def test_three_ways_in(module: str, tmp_path: Path) -> None:
     """The hard-coded prompt chats, the promoted version answers with the label, by name too; as a target the better one scores better."""
     out = run(module, tmp_path)

@@ -63,9 +63,11 @@ def from_environment() -> None:
     sys.meta_path.insert(0, _ImportWatcher(names))
 
 
-def call_after_import(module: str, function: Callable[[], None]) -> None:
-    """Call `function` once, after `module` is imported for the first time."""
-    sys.meta_path.insert(0, _OneModule(module, function))
+def call_after_import(module: str, function: Callable[[], None]) -> Callable[[], object]:
+    """Call `function` once, after `module` is imported for the first time. Return a function that calls it off."""
+    finder = _OneModule(module, function)
+    sys.meta_path.insert(0, finder)
+    return finder.remove
 
 
 class _OneModule:
@@ -83,9 +85,15 @@ class _OneModule:
             spec.loader = cast("Loader", _LoaderWithEnd(spec.loader, self._end))
         return spec
 
-    def _end(self) -> None:
-        if self in sys.meta_path:
+    def remove(self) -> bool:
+        """Stop waiting. Return whether it did wait."""
+        is_waiting = self in sys.meta_path
+        if is_waiting:
             sys.meta_path.remove(self)
+        return is_waiting
+
+    def _end(self) -> None:
+        if self.remove():
             self._function()
 
 

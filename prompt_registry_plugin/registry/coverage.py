@@ -102,6 +102,8 @@ class Findings:
                 self._add_prompt(span)
             elif span.kind == "llm":
                 self._add_call(span)
+            elif "unrecorded" in span.attributes:
+                self._add_unrecorded(span)
         for finding in list(self._found.values()):
             if finding.texts:
                 self._judge_unknown(finding)
@@ -168,6 +170,13 @@ class Findings:
             place = sent.place if sent else ""
             words = _words(sent.text) if sent else ""
             self._count(("none", place), lambda: Finding("system", "", "no prompt", words, "no instructions", shown_place=place))
+
+    def _add_unrecorded(self, span: Span) -> None:
+        """Add a call that an adapter saw, and that it cannot record."""
+        a = span.attributes
+        place, reason = str(a.get("place") or ""), str(a["unrecorded"])
+        key = ("unrecorded", span.name, place)
+        self._count(key, lambda: Finding("system", "", "not adoptable", span.name, reason, shown_place=place))
 
     def _add_adopted(self, slot: Slot) -> bool:
         """Add a text that an adopted template fits, although it was not served in this recording."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prompt_registry_adapters.clients.adapter import ClientAdapter
 from prompt_registry_plugin.frameworks.adapter import Framework, Seam
+
+if TYPE_CHECKING:
+    from prompt_registry_adapters.clients.unrecorded import Unrecorded
 
 
 class GoogleGenAIAdapter(ClientAdapter):
@@ -21,3 +25,15 @@ class GoogleGenAIAdapter(ClientAdapter):
         from prompt_registry_adapters.google_genai import transport
 
         return [(BaseApiClient, method, wrap(self.switch)) for method, wrap in transport.WRAPPED]
+
+    def unrecorded(self) -> Iterable[Unrecorded]:
+        """Return the live API, and the interactions of every version."""
+        from prompt_registry_adapters.clients.unrecorded import Unrecorded
+
+        yield Unrecorded("google.genai.live", "AsyncLive", "connect", "live.connect")
+        for module, owner in (
+            ("_gaos.interactions", "Interactions"),
+            ("_interactions.resources.interactions", "InteractionsResource"),
+        ):
+            for name in (owner, f"Async{owner}"):
+                yield Unrecorded(f"google.genai.{module}", name, "create", "interactions.create")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prompt_registry_adapters.clients.adapter import ClientAdapter
 from prompt_registry_plugin.frameworks.adapter import Framework, Seam
+
+if TYPE_CHECKING:
+    from prompt_registry_adapters.clients.unrecorded import Unrecorded
 
 
 class OpenAIAdapter(ClientAdapter):
@@ -23,3 +27,16 @@ class OpenAIAdapter(ClientAdapter):
         from prompt_registry_adapters.clients.responses import Responses
 
         return client_seams(_base_client, {"/chat/completions": Chat(), "/responses": Responses()}, self.switch)
+
+    def unrecorded(self) -> Iterable[Unrecorded]:
+        """Return the connections that stay open for many calls."""
+        from prompt_registry_adapters.clients.unrecorded import Unrecorded
+
+        resources = (
+            ("realtime.realtime", "Realtime"),
+            ("beta.realtime.realtime", "Realtime"),
+            ("responses.responses", "Responses"),
+        )
+        for module, name in resources:
+            for owner in (name, f"Async{name}"):
+                yield Unrecorded(f"openai.resources.{module}", owner, "connect", f"{name.lower()}.connect")
