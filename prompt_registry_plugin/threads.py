@@ -121,7 +121,7 @@ def wrap_submit(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_pool_start(original: Callable[..., None]) -> Callable[..., None]:
-    """Wrap `ThreadPool.__init__`: its workers serve others later."""
+    """Wrap a method in which a pool starts workers: they serve others later."""
 
     @wraps(original)
     def start_pool(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -148,9 +148,13 @@ def seams() -> list[tuple[Any, str, Callable[[Any], Any]]]:
     from concurrent.futures import ThreadPoolExecutor
     from multiprocessing.pool import Pool, ThreadPool
 
+    from prompt_registry_plugin.workers import Workers
+
     found: list[tuple[Any, str, Callable[[Any], Any]]] = [
         (threading.Thread, "start", wrap_start),
         (ThreadPoolExecutor, "submit", wrap_submit),
+        (Workers, "submit", wrap_submit),  # it does not call that of its base
+        (Workers, "_provide_thread", wrap_pool_start),
         (ThreadPool, "__init__", wrap_pool_start),
         *((Pool, name, wrap_pool_method) for name in ("apply_async", "_map_async", "imap", "imap_unordered")),
     ]

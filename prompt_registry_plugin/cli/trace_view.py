@@ -103,7 +103,18 @@ def _node_text(node: Node, known: Mapping[str, Span], view: View) -> Text:
             (_add_model if span.kind == "llm" else _add_values)(text, node, known, view)
     if span.error and node.shows_error:
         text.append(f"\n{view.shorten(span.error)}", style="red")
+    _add_outcome(text, span, view)
     return text
+
+
+def _add_outcome(text: Text, span: Span, view: View) -> None:
+    """Add how a span ended that has neither failed nor gone as usual."""
+    if asked := span.attributes.get("interrupt"):
+        text.append(f"\ninterrupted, asks: {view.shorten('; '.join(map(str, asked)))}", style="yellow")
+    if recovered := span.attributes.get("recovered"):
+        text.append(f"\nrecovered from {view.shorten(recovered)}", style="dim")
+    if span.attributes.get("cancelled"):
+        text.append("\ncancelled", style="dim")
 
 
 def _add_prompt(text: Text, span: Span, view: View) -> None:

@@ -75,6 +75,21 @@ def list_traces(limit: int, as_json: bool) -> None:
     print_paged(table)
 
 
+def _halves(registry: PromptRegistry, trace: Trace) -> list[str]:
+    """Return which traces hold the other halves of an interrupted run, each as a line."""
+    from prompt_registry_plugin.registry.interrupted import find_first_half, find_second_half, is_interrupted
+
+    stored = registry.store.traces
+    lines = []
+    if before := find_first_half(stored, trace):
+        lines.append(f"continues {before.id[:8]} ({before.name})")
+    if after := find_second_half(stored, trace):
+        lines.append(f"continued by {after.id[:8]} ({after.name})")
+    elif is_interrupted(trace):
+        lines.append("interrupted, not continued yet")
+    return lines
+
+
 def short_ids(ids: Sequence[str]) -> list[str]:
     """Return ids cut to what tells them apart, and to 8 characters at least."""
     order = sorted(set(ids))
@@ -116,6 +131,8 @@ def show(trace_id: str, full: bool, with_prompts: bool, as_json: bool) -> None:
         print_json({**to_json(trace), "prompts": coverage_json(rows)})
         return
     tree = trace_tree(trace, View(full, with_prompts, console(100).width))
+    for half in _halves(registry, trace):
+        tree.add(half)
     if not with_prompts:
         print_paged(tree, *prompt_lines(rows))
         return

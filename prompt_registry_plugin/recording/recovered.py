@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from prompt_registry_plugin.records import Span
+from prompt_registry_plugin.records import Span, SpanKind
 from prompt_registry_plugin.tracing.trace import Trace
 
 
@@ -31,7 +31,7 @@ def mark_recovered(trace: Trace) -> Trace:
     return trace if not recovered else trace.with_spans(_marked(span) if span.id in recovered else span for span in spans)
 
 
-def _is_recovered(span: Span, known: Mapping[str, Span], tried_again: Mapping[tuple[str, str], float]) -> bool:
+def _is_recovered(span: Span, known: Mapping[str, Span], tried_again: Mapping[tuple[SpanKind, str], float]) -> bool:
     """Whether an error stopped somewhere on its way up."""
     for _ in known:  # never longer than that, even if parents go in a circle
         above = known.get(span.parent_id or "")

@@ -68,6 +68,8 @@ class RecordingHandler(BaseCallbackHandler):
             attributes["node"] = node
         if parent_run_id is None and (thread := (metadata or {}).get("thread_id")):
             attributes["thread"] = str(thread)  # by which the runs of one conversation, or of one interrupted run, are found
+            if getattr(inputs, "resume", None) is not None:  # LangGraph's `Command`
+                attributes["resumes"] = True
         self._start("chain", name, run_id, parent_run_id, attributes)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
