@@ -52,7 +52,8 @@ def in_a_loops_executor(call: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("elsewhere", [in_a_thread, in_a_pool, in_a_loops_executor])
 def test_a_context_that_is_lost_is_told_and_can_be_kept(chain: Any, elsewhere: Callable[[Callable[[], object]], None]) -> None:
-    """`in_context` keeps it."""
+    """`in_context` keeps it, as `enable()` does unless it is told to leave threads alone."""
+    pr.enable("langchain", threads=False)
 
     def call() -> object:
         return chain.invoke({"input": "hi"})
@@ -64,6 +65,9 @@ def test_a_context_that_is_lost_is_told_and_can_be_kept(chain: Any, elsewhere: C
         elsewhere(call)
     with pr.override_prompts({"clerk": CANDIDATE}):
         elsewhere(pr.in_context(call))
+    pr.enable("langchain", threads=True)
+    with pr.override_prompts({"clerk": CANDIDATE}):
+        elsewhere(call)
 
 
 async def test_a_worker_that_was_started_earlier_is_told(chain: Any) -> None:

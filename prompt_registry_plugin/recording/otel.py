@@ -77,11 +77,9 @@ def export(trace: Trace) -> None:
         name = f"{operation} {span.name}" if operation else span.name
         exported = tracer.start_span(name, context=parent, kind=kind, start_time=_nanoseconds(span.started_at))
         exported.set_attributes(_attributes(span, known))
-        if recovered := span.attributes.get("recovered"):  # no error of the span, by the conventions
-            exported.set_attribute("prompt_registry.recovered", recovered)
-        if span.error:
-            exported.set_attribute("error.type", span.error.partition(":")[0])
-            exported.set_status(Status(StatusCode.ERROR, span.error))
+        if error := span.error or span.attributes.get("recovered"):  # the step failed, whatever was made of that above
+            exported.set_attribute("error.type", error.partition(":")[0])
+            exported.set_status(Status(StatusCode.ERROR, error))
         made[span.id] = exported
     for span in trace.spans if made else ():
         made[span.id].end(_nanoseconds(span.ended_at or ended))
