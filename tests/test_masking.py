@@ -41,6 +41,7 @@ CREDENTIALS = [
     "sk_test_" + _some(24),
     "rk_live_" + _some(24),
     "SG." + _some(22) + "." + _some(43),
+    "MTk4NjIyNDgzNDcxOTI1MjQ4." + _some(6) + "." + _some(38),
     "npm_" + _some(36),
     "pypi-AgEIcHlwaS5vcmc" + _some(60),
     "GOCSPX-" + _some(28),

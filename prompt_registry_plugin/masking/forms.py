@@ -209,6 +209,10 @@ FORMS = (
             r"(?i)[?&;](?:sig|signature|x-(?:amz|goog)-(?:signature|credential|security-token))=(?P<secret>[^\s&\"'<>{}]{8,2000})"
         ),
     ),
+    Form(  # Discord: the bot's number in Base64, a time, a signature
+        (".",),
+        re.compile(r"(?<![\w.-])(?P<secret>[MNO](?=[A-Za-z]{0,20}\d)[A-Za-z0-9]{22,26}\.[\w-]{6,7}\.[\w-]{27,40})(?![\w.-])"),
+    ),
     Form(
         _TOKEN_HINTS,
         re.compile(rf"(?<![\w])(?P<secret>{'|'.join(_TOKENS.values())})(?![A-Za-z0-9])"),
