@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,6 +156,16 @@ def test_model_settings_are_checked_and_set_beside_a_version() -> None:
             mlflow.genai.set_prompt_model_config("p", 1, wrong)
     with pytest.raises(ValidationError):
         PromptModelConfig(stop_sequences=["a", 1])  # type: ignore[list-item]
+
+
+def test_settings_without_pydantic_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the layer works without it."""
+    mlflow.genai.register_prompt("p", "x")
+    monkeypatch.delitem(sys.modules, "prompt_registry_plugin.mlflow.entities.model_registry.prompt_model_config")
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    with pytest.raises(pr.errors.PluginError, match=r"needs pydantic, .*\[config\]"):
+        mlflow.entities.model_registry.PromptModelConfig  # noqa: B018
+    assert "pydantic" in str(raised_by(lambda: mlflow.genai.set_prompt_model_config("p", 1, {"temperature": 0})))
 
 
 SETTINGS = st.dictionaries(st.sampled_from(["model_name", "provider", "odd", "other"]), st.text(max_size=5), max_size=4)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prompt_registry_plugin import uri
-from prompt_registry_plugin.errors import InvalidTemplate, PromptNotFound, UserError
+from prompt_registry_plugin.errors import InvalidTemplate, PromptNotFound, UserError, needs_extra
 from prompt_registry_plugin.mlflow import linking
 from prompt_registry_plugin.mlflow.entities.model_registry.prompt_version import MODEL_CONFIG_TAG, PromptVersion, format_of
 from prompt_registry_plugin.mlflow.exceptions import as_mlflow_exception, raises_mlflow
@@ -207,7 +207,8 @@ def set_prompt_model_config(name: str, version: int | str, model_config: Any) ->
     What the rest of the library sends to a model are the settings that a version was registered with. Raises pydantic's
     `ValidationError` for a value out of its range.
     """
-    from prompt_registry_plugin.mlflow.entities.model_registry.prompt_model_config import model_config_of
+    with needs_extra("config", "set_prompt_model_config needs"):
+        from prompt_registry_plugin.mlflow.entities.model_registry.prompt_model_config import model_config_of
 
     settings = json.dumps(model_config_of(model_config), ensure_ascii=False)
     current_registry().set_prompt_version_tag(name, int(version), MODEL_CONFIG_TAG, settings)
