@@ -104,7 +104,10 @@ def test_an_unknown_name_is_reported_once() -> None:
     assert done.stdout == "['langchain']\n"
     assert done.stderr.count("lang_chain") == 1
     assert "no adapter is called 'lang_chain'; did you mean 'langchain'" in done.stderr
-    assert done.stderr.count("no adapter is called 'nonsense'; there are anthropic, google_genai, langchain, langgraph") == 1
+    assert (
+        done.stderr.count("no adapter is called 'nonsense'; there are anthropic, crewai, google_adk, google_genai, langchain")
+        == 1
+    )
     with pytest.raises(pr.errors.PluginError, match="no adapter is called 'nonsense'"):
         pr.enable("nonsense")
 

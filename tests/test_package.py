@@ -113,9 +113,10 @@ def test_adapters_use_core_names_and_their_own_framework_only() -> None:
 
 
 def test_what_is_installed_agrees_with_what_an_adapter_declares() -> None:
-    """Its entry point, its extra, and the versions that `make lowest` tries."""
+    """Its entry point, its extra, and the versions that `make lowest` and `make frameworks-lowest` try."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    tried = dict(line.split("==") for line in (ROOT / "tests" / "lowest.txt").read_text().splitlines() if "==" in line)
+    lists = [ROOT / "tests" / "lowest.txt", *(ROOT / "tests" / "frameworks").glob("*-lowest.txt")]
+    tried = dict(line.split("==") for path in lists for line in path.read_text().splitlines() if "==" in line)
     for name, adapter in _adapters().items():
         framework = adapter.framework
         assert project["entry-points"]["prompt_registry_plugin"][name] == f"prompt_registry_adapters.{name}.plugin"
