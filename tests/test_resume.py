@@ -195,7 +195,7 @@ def test_a_deterministic_run_that_was_killed_ends_as_if_it_was_not(registry: pr.
 # --- targets in scripts ---------------------------------------------------------------------------------------------------------
 
 SCRIPT = """
-import multiprocessing, sys
+import multiprocessing, os
 import prompt_registry_plugin as pr
 from tests import simulated_target as target
 import beside
@@ -205,7 +205,7 @@ def agent(text):
     return target.predict(text)
 
 def main():
-    stop = lambda event: sys.exit(3) if event.done > 30 else None
+    stop = lambda event: os._exit(3) if event.done > 30 else None
     pr.optimize_prompts(predict_fn=agent, train_data=target.rows(4), eval_data=[], prompt_uris=target.register(),
                         scorers=[target.right], reflection_model=target.reflect, budget=60,
                         options=pr.RunOptions(concurrency=1, on_event=stop))

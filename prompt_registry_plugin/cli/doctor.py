@@ -137,12 +137,13 @@ def _models() -> Iterator[Check]:
 
 def _runs() -> Iterator[Check]:
     from prompt_registry_plugin.errors import PromptRegistryError
+    from prompt_registry_plugin.optimize.engine.state import state_of
     from prompt_registry_plugin.registry.current import current_registry, registry_exists
 
     if not registry_exists():
         return
     try:
-        stopped = [run for run in current_registry().store.runs.newest() if run.status == "interrupted"]
+        stopped = [run for run in current_registry().store.runs.newest() if state_of(run) in ("interrupted", "stopped")]
     except PromptRegistryError:  # an unreachable registry is told already; a store without runs has none
         return
     for run in stopped[:5]:

@@ -36,17 +36,23 @@ def list_runs(as_json: bool) -> None:
     """List the runs, newest first."""
     from prompt_registry_plugin.cli.display import print_json, print_table
     from prompt_registry_plugin.optimize.engine.run_config import RunConfig
+    from prompt_registry_plugin.optimize.engine.state import UNFINISHED, resume_advice, state_of
 
-    found = open_existing().store.runs.newest()
+    registry = open_existing()
+    found = registry.store.runs.newest()
     if as_json:
         print_json([_data(run) for run in found])
         return
     configs = [RunConfig.from_json(run.config) for run in found]
     rows = [
-        (run.id, run.status, f"{run.rollouts} of {config.budget}", _names(config), _gain(run), _grade(run))
+        (run.id, state_of(run), f"{run.rollouts} of {config.budget}", _names(config), _gain(run), _grade(run))
         for run, config in zip(found, configs, strict=True)
     ]
     print_table(("run", "state", "rollouts", "prompts", "held-out", "grade"), rows)
+    for run, config in zip(found, configs, strict=True):
+        if (state := state_of(run)) in UNFINISHED:
+            why = " (its process is gone)" if state == "stopped" else ""
+            echo(f"{run.id} is {state}{why}. {resume_advice(run.id, config, registry)}")
 
 
 @runs.command("show")
@@ -60,7 +66,8 @@ def list_runs(as_json: bool) -> None:
 @registry_option
 def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_json: bool) -> None:
     """Show a run: its settings, what came of it, and the tree of candidates with the reason each was kept or dropped."""
-    from prompt_registry_plugin.cli.display import console, print_json, print_table, run_tree
+    from prompt_registry_plugin.cli.display import print_json
+    from prompt_registry_plugin.cli.run_report import print_report, report_data
     from prompt_registry_plugin.optimize.report import report_of
 
     registry = open_existing()
@@ -71,27 +78,9 @@ def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_jso
             Path(path).write_text(content(), encoding="utf-8")
             echo(f"wrote {path}", err=True)
     if as_json:
-        print_json({**_data(run), "candidates": [step.to_json() for step in report.steps]})
-        return
-    if html or svg:
-        return
-    config = report.config
-    simulated = " (simulated)" if config.reflection_simulated else ""
-    facts = [
-        ("state", run.status + (f": {run.error}" if run.error else "")),
-        ("prompts", _names(config)),
-        ("target", config.predict_fn or "cannot be imported by name"),
-        ("reflection model", config.reflection_name + simulated),
-        ("rollouts", f"{run.rollouts} of {config.budget}"),
-        ("failed rollouts", str((run.result or {}).get("failed_rollouts", "–"))),
-        ("unreadable answers", str((run.result or {}).get("unreadable_answers", 0 if run.result else "–"))),
-        ("held-out", _gain(run)),
-        ("grade", _grade(run)),
-        ("outcome", (run.result or {}).get("because", "")),
-    ]
-    print_table(("run", run.id), facts)
-    console().print()
-    console().print(run_tree(report, edits=edits))
+        print_json({**_data(run), "candidates": [step.to_json() for step in report.steps], **report_data(report)})
+    elif not html and not svg:
+        print_report(report, registry, edits=edits)
 
 
 @runs.command("promote")
@@ -185,7 +174,9 @@ def _grade(run: RunRecord) -> str:
 
 
 def _data(run: RunRecord) -> dict[str, Any]:
+    from prompt_registry_plugin.optimize.engine.state import state_of
+
     return {
-        "id": run.id, "status": run.status, "created_at": run.created_at, "updated_at": run.updated_at, "config": run.config,
+        "id": run.id, "status": state_of(run), "created_at": run.created_at, "updated_at": run.updated_at, "config": run.config,
         "rollouts": run.rollouts, "result": run.result, "error": run.error,
     }  # fmt: skip

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.evaluation.html import line_chart, page
 from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.optimize.engine.change import Change, changes_of
 from prompt_registry_plugin.optimize.engine.components import components
 from prompt_registry_plugin.optimize.engine.evidence import Evidence, stored_evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.run_config import RunConfig
 from prompt_registry_plugin.optimize.engine.splits import split_validation
+from prompt_registry_plugin.optimize.engine.state import state_of
 from prompt_registry_plugin.optimize.optimizers.reflection import shown_text
+from prompt_registry_plugin.optimize.report_parts import LogEntry, ProofRow, describe, log_of, merged, proof_rows
 from prompt_registry_plugin.protocols import CandidateRecord, RunRecord, RunTable
-from prompt_registry_plugin.records import Candidate, Example, Rollout
+from prompt_registry_plugin.records import Candidate, Example, Rollout, Usage
 
+_MAX_ANSWER = 300  # of an answer that could not be read
 _MAX_CHARACTERS = 160  # of an input or a failure: a line of a wide terminal
 
 
@@ -41,13 +46,15 @@ class Step:
     """(text of its parent, its own text) by component key, for components that differ."""
     causes: Sequence[Cause]
     """The failures that the reflection model was shown."""
+    proposal: CandidateRecord | None = None
+    """The proposal that it was merged from, if it was made for another version."""
+    is_merged: bool = False
+    """Whether it is such a proposal, so that a reader sees the edit elsewhere."""
 
     @property
     def reason(self) -> str:
         """The reason of the last decision, with the test that it is based on."""
-        text = str(self.record.detail.get("text") or self.record.candidate.note or self.record.status)
-        test = self.record.detail.get("test")
-        return text if test is None or test == text else f"{text} ({test})"
+        return describe(self.record, self.proposal)
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON data."""
@@ -77,7 +84,48 @@ class RunReport:
     reflections: int
     """Calls of the reflection model."""
     tokens: int
-    """Input and output tokens of rollouts and reflections."""
+    """Input and output tokens of rollouts, with their judges, and reflections; of the held-out test too."""
+    dollars: float | None = None
+    """US dollars of the same calls; None if a price is not known."""
+    changes: Sequence[Change] = ()
+    """The change in all: the texts of the winner that differ from the baseline's; empty before there is a winner."""
+    proof: Sequence[ProofRow] = ()
+    """The examples of the held-out test, those that changed first."""
+    log: Sequence[LogEntry] = ()
+    """A line for each edit, in the order of the decisions."""
+    ended: str = ""
+    """Why the search ended; empty before it has."""
+    unreadable: Sequence[str] = ()
+    """Answers of the reflection model that could not be read, each with the reason, shortened."""
+    unscored: Sequence[str] = ()
+    """Why rollouts have no score."""
+    failed: int = 0
+    """Failed rollouts."""
+
+    @property
+    def state(self) -> str:
+        """How far it got: its stored status, or `stopped` if its process is gone."""
+        return state_of(self.run)
+
+    @property
+    def proof_summary(self) -> str:
+        """The held-out test in numbers of examples; empty without one."""
+        counts = Counter(row.verdict for row in self.proof)
+        return ", ".join(
+            f"{verdict} on {counts[verdict]}" for verdict in ("better", "worse", "same", "no score") if counts[verdict]
+        )
+
+    @property
+    def spent(self) -> str:
+        """What was spent, and in which time."""
+        money = "" if self.dollars is None else f", ${self.dollars:,.4f}"
+        calls = f"{self.run.rollouts} rollouts of the search, {2 * len(self.proof)} of the held-out test (budget: {self.config.budget})"
+        return f"{calls}, {self.reflections} reflections, {self.tokens:,} tokens{money}"
+
+    @property
+    def duration(self) -> str:
+        """The time of work, and when it began."""
+        return f"{max(self.run.seconds, 0):,.0f} s of work, since {self.run.created_at:%Y-%m-%d %H:%M}"
 
     @property
     def evidence(self) -> Evidence | None:
@@ -85,10 +133,11 @@ class RunReport:
         return stored_evidence(self.run.result)
 
     def walk(self) -> Iterator[tuple[int, Step]]:
-        """Yield (depth, step) as a tree: each step under the candidate that it was made from."""
-        known = {step.record.candidate.id for step in self.steps}
+        """Yield (depth, step) as a tree: each step under the candidate that it was made from. An edit that was merged is one step."""
+        steps = [step for step in self.steps if not step.is_merged]
+        known = {step.record.candidate.id for step in steps}
         children: dict[str | None, list[Step]] = {}
-        for step in self.steps:
+        for step in steps:
             parent = step.record.candidate.parent_id
             children.setdefault(parent if parent in known and parent != step.record.candidate.id else None, []).append(step)
         stack = [(0, step) for step in reversed(children.pop(None, []))]
@@ -121,16 +170,52 @@ def report_of(runs: RunTable, run: RunRecord) -> RunReport:
     by_example: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         by_example.setdefault(rollout.example_id, []).append(rollout)
-    reflections = runs.reflections(run.id)
+    reflections, proof = runs.reflections(run.id), runs.rollouts(run.id, "held_out")
+    into = merged(records)
+    proposals = {into[record.candidate.id].candidate.id: record for record in records if record.candidate.id in into}
+    winner = next((record for record in records if record.status == "winner"), None)
+    baseline = records[0].candidate if records else None
+    both = None if baseline is None or winner is None else (baseline, winner.candidate)
+    every = [*rollouts, *proof]
+    unread = [record for record in reflections if record.detail.get("unreadable")]
     return RunReport(
         run,
         config,
-        [Step(r, _changes(r.candidate, candidates), _causes(r, known, by_example)) for r in records],
+        [
+            Step(
+                r,
+                _changes(r.candidate, candidates),
+                _causes(r, known, by_example),
+                proposals.get(r.candidate.id),
+                r.candidate.id in into,
+            )
+            for r in records
+        ],
         [(float(r.detail["at"]), r.detail["best"]) for r in sorted(records, key=_position) if r.detail.get("best") is not None],
         pareto_front(records, rollouts, {example.id: example for example in validation}),
         len(reflections),
-        sum(usage.input_tokens + usage.output_tokens for usage in [r.usage for r in reflections] + [r.usage for r in rollouts]),
+        sum(usage.input_tokens + usage.output_tokens for usage in [*(r.usage for r in reflections), *map(_usage, every)]),
+        dollars=_sum(
+            [*(r.cost for r in reflections), *(r.cost for r in every if r.usage.calls), *(r.judging_cost for r in every)]
+        ),
+        changes=changes_of(*both) if both else (),
+        proof=proof_rows(*both, examples.get("held_out", []), proof) if both else (),
+        log=log_of(records),
+        ended=str(winner.detail.get("ended", "")) if winner is not None else "",
+        unreadable=[f"{r.detail['unreadable']}: {mask_secrets(r.answer)[:_MAX_ANSWER]!r}" for r in unread],
+        unscored=[rollout.unscored for rollout in every if rollout.unscored is not None],
+        failed=sum(rollout.error is not None for rollout in every),
     )
+
+
+def _usage(rollout: Rollout) -> Usage:
+    return rollout.usage + rollout.judging
+
+
+def _sum(costs: Sequence[float | None]) -> float | None:
+    """Return the sum of costs; None if one of them is not known, or if nothing cost anything."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) and any(known) else None
 
 
 def _position(record: CandidateRecord) -> float:

@@ -66,6 +66,8 @@ class Problem:
     _on_event: OnEvent
     best: Interval | None = None
     """The search's own estimate of its best score, set by `note_best`."""
+    ended: str = ""
+    """Why the search ended, as a sentence; an optimizer that knows sets it."""
     history: list[CandidateRecord] = field(default_factory=list)
     """Candidates with the last decision about each, oldest first; in a resumed optimization run, also those of earlier processes."""
     _under_way: list[str] = field(default_factory=list)

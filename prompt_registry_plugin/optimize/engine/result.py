@@ -12,6 +12,7 @@ from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.evaluation.grades import Grade
 from prompt_registry_plugin.evaluation.options import OnEvent
 from prompt_registry_plugin.evaluation.scoring import mean_score
+from prompt_registry_plugin.optimize.engine.change import Change, changes_of
 from prompt_registry_plugin.optimize.engine.evidence import Afterwards, Evidence
 from prompt_registry_plugin.optimize.engine.pareto import ParetoPoint, pareto_front
 from prompt_registry_plugin.optimize.engine.proof import HeldOut
@@ -95,6 +96,16 @@ class PromptOptimizationResult:
         return self.search_score - before - self.held_out.difference.mean
 
     @property
+    def changes(self) -> Sequence[Change]:
+        """The change in all: each text of the winner that differs from the baseline's, beside it; empty if the baseline won."""
+        return changes_of(self.baseline, self.winner)
+
+    @property
+    def ended(self) -> str:
+        """Why the search ended, as a sentence."""
+        return next((str(record.detail.get("ended", "")) for record in self.candidates if record.status == "winner"), "")
+
+    @property
     def pareto_front(self) -> list[ParetoPoint]:
         """The candidates that no other one beats in score, cost, time and length together, measured on validation examples."""
         rollouts = self._registry.store.runs.rollouts(self.run_id, "train")
@@ -163,5 +174,7 @@ class PromptOptimizationResult:
         versions = ", ".join(version.uri for version in self.optimized_prompts) or "none"
         unread = f"; {self.unreadable_answers} answers not readable" if self.unreadable_answers else ""
         lost = f"; {self.unscored_rollouts} rollouts without a score" if self.unscored_rollouts else ""
-        done = f"{self.rollouts} rollouts; registered: {versions}{lost}{unread}"
+        sizes = "".join(f"; {change.key}: {change.size}" for change in self.changes)
+        ended = f"; the search ended: {self.ended}" if self.ended else ""
+        done = f"{self.rollouts} rollouts; registered: {versions}{sizes}{ended}{lost}{unread}"
         return f"<optimization run {self.run_id}: {self.registered_because}; {done}>"

@@ -20,7 +20,7 @@ from prompt_registry_plugin.optimize.engine.proof import open_ledger, proof_exam
 from prompt_registry_plugin.optimize.engine.registration import finish
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.engine.search import Search
-from prompt_registry_plugin.registry.current import DEFAULT_URL
+from prompt_registry_plugin.optimize.engine.state import resume_advice
 
 
 async def carry_out(job: Job) -> PromptOptimizationResult:
@@ -45,6 +45,8 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
                 ledgers.append(open_ledger(job, len(examples), on_event))
                 held_out = await prove(job, ledgers[-1], winner, examples, on_event)
             await _drain(ledgers)  # failures that are still held back are stored before it counts as finished
+            if job.record.status != "finished":
+                job.runs.touch(job.id, meter.seconds)
             return finish(job, search.problem, winner, held_out, ledgers)
         except (asyncio.CancelledError, KeyboardInterrupt):
             try:
@@ -52,7 +54,7 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
             finally:  # also if a second signal ends the waiting
                 job.runs.touch(job.id, meter.seconds)
                 job.runs.update(job.id, "interrupted")
-                advice = f"stopped. {_resume_advice(job)}"
+                advice = f"stopped. {resume_advice(job.id, job.config, job.registry)}"
                 on_event(Event("stopped", "optimize", text=advice))
                 if signals.is_stopping and job.on_event is not None:  # the listener may show nothing
                     say(advice)
@@ -74,18 +76,6 @@ def _describe_wait(ledgers: Sequence[Ledger], job: Job) -> str:
     calls = "1 rollout that is" if len(under_way) == 1 else f"{len(under_way)} rollouts that are"
     longest = f"the longest for {max(under_way):.0f} s now, and for {job.runner.timeout:.0f} s at most"
     return f"waiting for {calls} under way and paid for, {longest}."
-
-
-def _resume_advice(job: Job) -> str:
-    """Return how to resume, or why that cannot be done."""
-    if parts := job.config.not_importable():
-        return f"It cannot be resumed: its {parts}"
-    return f"To resume: {_resume_command(job)}"
-
-
-def _resume_command(job: Job) -> str:
-    registry = "" if job.registry.url == DEFAULT_URL else f"--registry {job.registry.place} "
-    return f"prompt-registry {registry}runs resume {job.id}"
 
 
 async def _drain(ledgers: Sequence[Ledger]) -> None:

@@ -79,6 +79,7 @@ class Search:
             found = await optimizer.optimize(problem)
         except BudgetExhausted as error:
             found = OptimizationResult(self._last_accepted(), problem.best_score)
+            problem.ended = f"the budget was spent: {error}"
             problem.tell(
                 "message",
                 f"{optimizer.name} ran until the budget was spent ({error}); the last candidate that it accepted counts",
@@ -87,7 +88,7 @@ class Search:
             raise UserError(f"Optimizer {optimizer.name!r} returned {found!r:.60}. It has to return an OptimizationResult.")
         if found.score is not None and found.score != problem.best_score:
             problem.note_best(found.score)
-        problem.decide(found.best, "winner", detail={"search_score": problem.best_score})
+        problem.decide(found.best, "winner", detail={"search_score": problem.best_score, "ended": self._why_it_ended()})
         problem.tell("finished")
         return found.best
 
@@ -99,6 +100,14 @@ class Search:
         if record.detail.get("search_score") is not None:
             self.problem.note_best(record.detail["search_score"])
         return record.candidate
+
+    def _why_it_ended(self) -> str:
+        problem = self.problem
+        if problem.ended:
+            return problem.ended
+        if problem.remaining == 0:
+            return "the budget was spent"
+        return f"{self._job.optimizer.name} had nothing more to try; {problem.remaining} rollouts of the budget are left"
 
     def _stored_winner_record(self) -> CandidateRecord | None:
         return next((record for record in self._stored if record.status == "winner"), None)

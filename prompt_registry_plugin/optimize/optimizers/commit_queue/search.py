@@ -94,6 +94,7 @@ class _Search:
         # A process that ends loses its reflections under way. Until the resumed one has as many results, its workers are as idle as at
         # a start, and would spend their time, and the budget, on running known examples again.
         self._lost_edits = 0
+        self.is_spent = False
         self._changed = asyncio.Event()
         self._restore()
 
@@ -129,6 +130,18 @@ class _Search:
         self.problem.note_best([rollout.score for rollout in rollouts])
         await self._make_up_for_commits()
         await all_of(self._work() for _ in range(workers))
+        self.problem.ended = self._why_it_ended()
+
+    def _why_it_ended(self) -> str:
+        if self.proposer.has_given_up:
+            return "the reflection model's last proposals could not be used"
+        if self.joint.has_given_up:
+            return "the reflection model's last rewrites held nothing new"
+        if self.is_spent or self.sampler.is_exhausted:
+            return "the budget was spent, up to the final race"
+        if clusters_of(self.knowledge.observations(self.head.candidate)):
+            return "every failure that is left resisted several edits"
+        return "no failure was left"
 
     async def _make_up_for_commits(self) -> None:
         """Commit what an earlier process accepted, and check what it committed, if it ended before that."""
@@ -143,7 +156,7 @@ class _Search:
             while not self.sampler.is_exhausted and not self.proposer.has_given_up and await self._step():
                 pass
         except BudgetExhausted:
-            return
+            self.is_spent = True
 
     async def _step(self) -> bool:
         """Do what helps the search most now; return False when nothing is left to try."""
