@@ -4,10 +4,10 @@ all clients have in common: HTTP status codes, the built-in connection errors, a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
+import re
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from time import time
@@ -24,6 +24,9 @@ _PASSING_NAMES = {
     *_RATE_LIMIT_NAMES,
 }  # fmt: skip
 FIRST_WAIT = (0.2, 0.6)  # seconds, at random in between: what failed together should not come back together
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}  # seconds
+_LONGEST_SPAN = 1e8  # seconds, three years: a larger number is a time since 1970
 _LONGEST = 60.0  # seconds that a server may ask us to wait
 
 
@@ -84,18 +87,58 @@ def is_passing(error: BaseException) -> bool:
 def retry_after(error: BaseException) -> float | None:
     """Return the seconds that a server asked to wait, at most a minute; None if it did not ask.
 
-    It asks by the header `retry-after-ms`, or by `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+    It asks by the header `retry-after-ms`, or by `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). After a rate limit without
+    these, the headers that say when the limit is lifted count, such as `x-ratelimit-reset-requests`.
     """
     for e in _chain(error):
-        headers: Any = getattr(getattr(e, "response", None), "headers", None)
-        with contextlib.suppress(AttributeError, TypeError, ValueError):
-            given = {str(name).lower(): str(value) for name, value in headers.items()}
-            seconds = _milliseconds(given.get("retry-after-ms"))
-            if seconds is None and "retry-after" in given:
-                seconds = _seconds_or_date(given["retry-after"])
-            if seconds is not None and isfinite(seconds):
-                return min(max(0.0, seconds), _LONGEST)
+        given = _headers(e)
+        seconds = _milliseconds(given.get("retry-after-ms", given.get("x-ms-retry-after-ms")))
+        if seconds is None and "retry-after" in given:
+            seconds = _seconds_or_date(given["retry-after"])
+        if seconds is None and (_status(e) in _RATE_LIMITS or _names(e) & _RATE_LIMIT_NAMES):
+            seconds = _reset(given)
+        if seconds is not None and isfinite(seconds):
+            return min(max(0.0, seconds), _LONGEST)
     return None
+
+
+def _headers(error: BaseException) -> dict[str, str]:
+    """Return the headers of the response that an error is about, by name in lower case; empty if it has none."""
+    response: Any = getattr(error, "response", None)
+    headers: Any = getattr(response, "headers", None) or getattr(error, "headers", None)
+    if headers is None and isinstance(response, dict):  # as boto3 has it
+        headers = (response.get("ResponseMetadata") or {}).get("HTTPHeaders")
+    try:
+        return {str(name).lower(): str(value) for name, value in headers.items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _reset(headers: dict[str, str]) -> float | None:
+    """Return the seconds until a limit is lifted: the longest of those that are used up, or of all if none says that it is."""
+    found: list[tuple[bool, float]] = []
+    for name, value in headers.items():
+        if "ratelimit" in name and "reset" in name and (seconds := _span_or_time(value)) is not None and isfinite(seconds):
+            found.append((headers.get(name.replace("reset", "remaining")) == "0", seconds))
+    used_up = [seconds for is_used_up, seconds in found if is_used_up]
+    return max(used_up or [seconds for _, seconds in found], default=None)
+
+
+def _span_or_time(value: str) -> float | None:
+    """Return the seconds of a span such as `6m0s` or `250ms`, a number of seconds, a time in seconds since 1970, or an ISO time."""
+    parts = _SPAN.findall(value)
+    if parts and "".join(number + unit for number, unit in parts) == value.strip():
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        number = float(value)
+        return number - time() if number > _LONGEST_SPAN else number
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time()
+    except ValueError:
+        return _seconds_or_date(value)
 
 
 def _milliseconds(value: str | None) -> float | None:
@@ -106,13 +149,17 @@ def _milliseconds(value: str | None) -> float | None:
         return None
 
 
-def _seconds_or_date(value: str) -> float:
-    """Return the seconds of a `Retry-After` header. Raises `ValueError` or `TypeError` if it is neither a number nor a date."""
+def _seconds_or_date(value: str) -> float | None:
+    """Return the seconds of a `Retry-After` header; None if it is neither a number nor a date."""
     try:
         return float(value)
     except ValueError:
+        pass
+    try:
         date = parsedate_to_datetime(value)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

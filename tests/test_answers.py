@@ -221,10 +221,40 @@ async def test_two_verdicts_are_none() -> None:
         ({"Retry-After": "Wed, 21 Oct 2400 07:28:00 GMT"}, 60),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "soon"}, None),
-    ],
+        ({"Retry-After": "soon", "x-ratelimit-reset": "9"}, 9),
+        ({"Retry-After": "1e300"}, 60),
+        ({"Retry-After": "-5"}, 0),
+        ({"x-ms-retry-after-ms": "250"}, 0.25),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-reset-tokens": "250ms"}, 60),
+        (
+            {
+                "x-ratelimit-reset-requests": "20s",
+                "x-ratelimit-remaining-requests": "4",
+                "x-ratelimit-reset-tokens": "1.5s",
+                "x-ratelimit-remaining-tokens": "0",
+            },
+            1.5,
+        ),
+        ({"anthropic-ratelimit-tokens-reset": "2400-01-01T00:00:00Z"}, 60),
+        ({"anthropic-ratelimit-tokens-reset": "2015-01-01T00:00:00Z"}, 0),
+        ({"X-RateLimit-Reset": "1400000000"}, 0),
+        ({"ratelimit-reset": "12"}, 12),
+        ({"x-ratelimit-reset": "at noon"}, None),
+    ],  # fmt: skip
 )
 def test_a_server_says_when_to_ask_again(headers: dict[str, str], seconds: float | None) -> None:
     """In seconds, in milliseconds or as a date; what cannot be read is no wish."""
     error = RuntimeError("slow down")
     error.response = type("Response", (), {"status_code": 429, "headers": headers})()  # type: ignore[attr-defined]  # as clients do
     assert retry_after(error) == seconds
+
+
+def test_a_limit_that_is_lifted_later_says_nothing_about_other_errors() -> None:
+    """Servers send these headers with every response. Clients keep headers in different places."""
+    error = RuntimeError("down")
+    error.response = type("Response", (), {"status_code": 500, "headers": {"x-ratelimit-reset": "30"}})()  # type: ignore[attr-defined]
+    assert retry_after(error) is None
+    direct = type("RateLimitError", (Exception,), {"headers": {"Retry-After": "3"}})("slow down")
+    assert retry_after(direct) == 3
+    metadata = {"ResponseMetadata": {"HTTPStatusCode": 429, "HTTPHeaders": {"retry-after": "4"}}}
+    assert retry_after(type("ThrottlingException", (Exception,), {"response": metadata})("slow down")) == 4
