@@ -34,10 +34,7 @@ TOOL = {
     "type": "function",
     "function": {"name": "find", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}},
 }
-<<<<<<< HEAD
 FLAT_TOOL: Any = {"type": "function", "strict": False, **TOOL["function"]}  # type: ignore[dict-item]
-=======
->>>>>>> 4ec76d4 (Docs of Google ADK and CrewAI: what is served, what not; the lists of lowest versions)
 CALL = {"tool_calls": [{"name": "find", "arguments": {"q": "x"}}]}
 ASKED: list[Any] = [{"role": "user", "content": "hi"}]
 

@@ -155,7 +155,7 @@ class _Index:
             template = replace(template, template=pattern.template, variables=merged)
         return Found(template, best[chosen].values)
 
-    def _same_text(self, best: Sequence[Match]) -> int | None:
+    def _same_text(self, best: Sequence[Match[int]]) -> int | None:
         """Return the place of the plainest template if all are readings of one text of one file; None if they are not.
 
         Such as a constant, and what the functions that fill it in make of it: their words are the same.
