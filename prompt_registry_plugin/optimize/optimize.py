@@ -58,10 +58,10 @@ async def aoptimize_prompts(
 
     `predict_fn`, `scorers` and `aggregation` are as for `evaluate`. `optimizer` is a name (`commit_queue`, `metaprompt`, `few_shot`,
     `gepa`), an `Optimizer`, or an optimizer of another library, such as one written for MLflow. The search runs on `train_data` and
-    spends at most `budget`. Then baseline and winner run once on the examples of `eval_data`. Without it, 40 % of `train_data` is
-    held out first (of 20 rows or more), and half of fewer than 100 rows. `Budget(proof=…)` limits that test: by default to 500 examples
-    of `eval_data`, or to 250 of `train_data` and the cost of the search. With `eval_data=[]` there is no held-out test. `metaprompt`
-    also works with no data at all.
+    spends at most `budget`. Then baseline and winner run once on the examples of `eval_data`. Without it, half of `train_data` is held
+    out first (of 20 rows or more), up to 100 rows, and 40 % of more than 250. `Budget(proof=…)` limits that test: by default to 500
+    examples of `eval_data`, or to 250 of `train_data` and the cost of the search. With `eval_data=[]` there is no held-out test.
+    `metaprompt` also works with no data at all.
 
     New versions are registered, with their parent and the optimization run, if the gain is proven (its 95 % interval lies above zero)
     or likely (it is better with a probability of 0.9), or as `register` says (`"if_better"`: if the mean on held-out examples is higher,
