@@ -390,6 +390,17 @@ def test_a_call_that_is_not_recorded_is_in_the_table(clients: Clients, registry:
     assert not hasattr(type(clients.openai.realtime).connect, "__wrapped__")
 
 
+def test_tools_that_a_bare_agent_called_are_scored(clients: Clients) -> None:
+    """No framework records the tools that it runs, so what the model called counts."""
+
+    def agent(input: str) -> str:
+        return str(clients.chat(input).choices[0].message.tool_calls)
+
+    wanted = {"expected_tools": [{"name": "weather", "arguments": {"place": "Rome"}}]}
+    rows = [{"inputs": {"input": f"Please use a tool, {i}."}, "expectations": wanted} for i in range(2)]
+    assert pr.evaluate(predict_fn=agent, data=rows, scorers=[pr.scorers.ToolCalls()]).score.mean == 1.0
+
+
 def test_what_is_no_call_of_a_model_is_left_alone(clients: Clients) -> None:
     """Counting, embeddings, files: no span."""
     with pr.record() as trace:

@@ -323,9 +323,7 @@ class ToolCalls:
         if "expected_tools" not in expectations:
             raise InvalidExample(f"{self.name} needs expectations['expected_tools']")
         wanted = [tool if isinstance(tool, Mapping) else {"name": tool} for tool in expectations["expected_tools"]]
-        made = [{"name": span.name, "arguments": span.attributes.get("inputs")} for span in trace.spans if span.kind == "tool"]
-        if not made:  # the answer is the tool call: the agent leaves it to its caller
-            made = _answered_calls(outputs)
+        made = _tool_calls(trace) or _answered_calls(outputs)  # the answer is the call, where an agent leaves it to its caller
         same = _count_in_order(wanted, made) if self._ordered else _count_in_any_order(wanted, made)
         names, called = Counter(tool["name"] for tool in wanted), Counter(tool["name"] for tool in made)
         items = [Item(f"tool {name} should be called", called[name] >= n, key=f"tool {name}") for name, n in names.items()]
@@ -339,6 +337,15 @@ def _answered_calls(outputs: Any) -> list[dict[str, Any]]:
     found = outputs.get("tool_calls") if isinstance(outputs, Mapping) else outputs
     calls = found if isinstance(found, list) else [found]
     return [call for each in calls if isinstance(each, Mapping) and (call := named_call(each)) is not None]
+
+
+def _tool_calls(trace: Trace) -> list[dict[str, Any]]:
+    """Return the tools that ran, or, where nothing records tools, such as below a bare client, those that models called."""
+    ran = [{"name": span.name, "arguments": span.attributes.get("inputs")} for span in trace.spans if span.kind == "tool"]
+    if ran:
+        return ran
+    called = [call for span in trace.spans if span.kind == "llm" for call in span.attributes.get("tool_calls") or ()]
+    return [{"name": call.get("name"), "arguments": call.get("args")} for call in called]
 
 
 def _matches_tool(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
