@@ -7,6 +7,7 @@ processes that know nothing of each other, and a thread is gone. `concurrency` r
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from weakref import WeakSet, ref
 
 
@@ -32,6 +33,11 @@ _references: set[ref[ForkAware]] = vars(_aware)["data"]
 # In the order in which they were called before the fork, so that afterwards locks are released in the opposite order. What was
 # added in between, by another thread, was not called before and must not be called after.
 _called: list[ForkAware] = []
+
+# Two threads that fork at once would call one another's half of the list. A thread waits for the other's fork; not for ever, since
+# `before_fork` may itself wait for a thread that forks.
+_forking = threading.Lock()
+_PATIENCE = 10.0  # seconds
 
 
 class ForkLock(ForkAware):
@@ -59,6 +65,7 @@ def watch_forks(thing: ForkAware) -> None:
 
 def call_before_fork() -> None:
     """Call everything that watches forks, right before one."""
+    _forking.acquire(timeout=_PATIENCE)
     # The references at once, since other threads add to the set meanwhile: an iteration would fail.
     things = [thing for reference in list(_references) if (thing := reference()) is not None]
     for thing in sorted(things, key=lambda thing: not thing.waits_for_work):
@@ -70,9 +77,16 @@ def call_after_fork_in_parent() -> None:
     """Call everything that was called before the fork, in the parent."""
     while _called:
         _called.pop().after_fork_in_parent()
+    _release()
 
 
 def call_after_fork_in_child() -> None:
     """Call everything that was called before the fork, in the child."""
     while _called:
         _called.pop().after_fork_in_child()
+    _release()
+
+
+def _release() -> None:
+    with suppress(RuntimeError):  # not taken in time
+        _forking.release()

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import multiprocessing
+import os
 import queue
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from prompt_registry_plugin.plugins import create_plugin_manager
 from prompt_registry_plugin.prompts import lost_contexts
 from prompt_registry_plugin.records import Rollout, Usage
 from tests.test_adapters import Parrot, openai_agents_model
+from tests.waiting import HANG
 
 ROWS: list[dict[str, Any]] = [{"inputs": {"text": f"{'refund' if n % 3 else 'weather'} number {n}"}} for n in range(30)]
 QUIET = pr.RunOptions(on_event=lambda event: None)
@@ -480,8 +482,6 @@ def test_the_row_with_the_values_is_the_suspect(texts: list[str], data: Any) -> 
 
 def test_nothing_is_watched_afterwards() -> None:
     """A render costs what it did, and no process that is started later reports anything."""
-    import os
-
     pr.register_prompt("refunds", "The stored one refunds.")
     evaluate(lambda text: pr.load_prompt("refunds").format() if "refund" in text else "Sunny.")
     assert (lost_contexts.watching, lost_contexts._watches, lost_contexts._loads) == (False, (), {})
@@ -554,3 +554,23 @@ def test_a_comparison_says_how_many_rows_reached_the_prompt() -> None:
     columns = {heading: [show(variant) for variant in found.variants] for heading, show in table_columns(found.variants)}
     assert columns["rows with the prompt"] == ["20", "20"]
     assert found.variants[1].result.score.mean == 1.0
+
+
+@pytest.mark.process
+def test_threads_may_fork_at_once() -> None:
+    """As rollouts do whose agents start processes: no lock stays closed, in parent or child."""
+    version = pr.register_prompt("refunds", "The stored one refunds.")
+    codes: list[int] = []
+
+    def fork() -> None:
+        for _ in range(5):
+            if (pid := os.fork()) == 0:
+                os._exit(int(pr.load_prompt("refunds").format() != version.template))
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    threads = [threading.Thread(target=fork, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG)
+    assert codes == [0] * 40

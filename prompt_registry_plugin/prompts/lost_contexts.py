@@ -208,20 +208,14 @@ def _report_to_parent() -> None:
 
 
 class _Forks(ForkAware):
-    def before_fork(self) -> None:
-        _lock.acquire()
-
-    def after_fork_in_parent(self) -> None:
-        _lock.release()
-
     def after_fork_in_child(self) -> None:
-        global _watches, watching
+        global _lock, _watches, watching
+        _lock = threading.Lock()  # another thread may have held it; what it guards is whole at every moment
         _watches = ()
         _loads.clear()
         if _reports is not None:
             _reports.is_ours = False  # a rollout of the child's own gets a file of its own
             watching = True
-        _lock.release()
 
 
 def _leaves(value: Any, depth: int = 0) -> Iterator[str]:
