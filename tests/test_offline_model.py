@@ -223,11 +223,13 @@ async def test_models_are_resolved_from_strings_and_functions(openai_environment
 
 
 async def test_an_unreachable_model_is_told_by_a_free_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is spent."""
+    """Before anything is spent, and without the login in its address."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(pr.errors.ModelUnavailable, match=r"gpt-x.*127.0.0.1:9"):
-        await resolve_model("openai:gpt-x").check()
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://ann:S3cretPw@127.0.0.1:9/v1")
+    for call in (lambda model: model.check(), lambda model: model([{"role": "user", "content": "Hi"}])):
+        with pytest.raises(pr.errors.ModelUnavailable, match=r"gpt-x.*127.0.0.1:9") as told:
+            await call(resolve_model("openai:gpt-x"))
+        assert "S3cretPw" not in str(told.value)
 
 
 def test_a_taken_port_is_told(model_url: str) -> None:

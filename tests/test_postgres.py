@@ -366,6 +366,7 @@ def test_a_password_is_never_shown(through: str, proxy: Proxy, caplog: pytest.Lo
         ("postgresql://h/db?schema=Bad-Name", "schema"),
         ("postgresql://h/db?timeout=soon", "timeout"),
         ("postgresql://h/db?timout=3", "timout"),
+        ("postgresql://u:p@hunter2@h/db", r"u:\*\*\*@h/db.*is written %40"),
     ],
 )
 def test_urls_that_cannot_be_read(url: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import ModelUnavailable, PluginError, UserError
+from prompt_registry_plugin.masking import mask_url
 from prompt_registry_plugin.models.settings import note_left_out
 from prompt_registry_plugin.plain.messages import message_calls
 from prompt_registry_plugin.plain.streams import ToolCallPieces
@@ -84,11 +85,11 @@ class OpenAIModel:
             try:
                 await client.models.list()
             except (openai.APIConnectionError, openai.AuthenticationError) as error:
-                raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+                raise ModelUnavailable(f"model {self.name!r} at {_address(client)}: {type(error).__name__}: {error}") from error
             except openai.APIStatusError:
                 pass  # many compatible servers do not list their models
             except (AttributeError, TypeError, ValueError) as error:  # the client fails so on a page that is not JSON
-                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
+                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=_address(client))) from error
 
     def left_out(self, params: Mapping[str, Any]) -> list[str]:
         """Return the names among `params` that this model does not take, as far as that is known without asking the server."""
@@ -139,9 +140,9 @@ class OpenAIModel:
         try:
             yield
         except openai.OpenAIError as error:
-            raise ModelUnavailable(f"model {self.name!r} at {client.base_url}: {type(error).__name__}: {error}") from error
+            raise ModelUnavailable(f"model {self.name!r} at {_address(client)}: {type(error).__name__}: {error}") from error
         except (AttributeError, TypeError, ValueError) as error:
-            raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=client.base_url)) from error
+            raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=_address(client))) from error
 
     def _client(self, **options: Any) -> AsyncOpenAI:
         # A new client for each call: a client belongs to one event loop, and sync callers may start a new loop for each run.
@@ -158,3 +159,8 @@ def _refused_setting(error: Any, sent: Mapping[str, Any]) -> str | None:
         "not support" in said or "unsupported" in said or "unrecognized" in said or "unknown parameter" in said
     )
     return name if is_unsupported and name in sent else None
+
+
+def _address(client: Any) -> str:
+    """Return where a client asks, without a login, for messages."""
+    return mask_url(str(client.base_url))

@@ -51,6 +51,9 @@ def parse_url(url: str) -> Address:
     """
     place = mask_url(url)
     base, _, query = url.partition("?")
+    server = base.rpartition("/")[0] if base.count("/") > 2 else base  # a database may have any name
+    if server.count("@") > 1:  # libpq would take a part of the password for the host, and name it
+        raise InvalidStore(f"registry URL {place!r}: an '@' in the login is written %40, a '/' %2F and a '#' %23")
     ours = {key: value for key, value in parse_qsl(query, keep_blank_values=True) if key in _OURS}
     rest = "&".join(part for part in query.split("&") if part and part.partition("=")[0] not in _OURS)
     schema = ours.get("schema", "prompt_registry")
