@@ -56,7 +56,17 @@ def for_each(crew: Crew, text: str) -> str:
     return str(crew.kickoff_for_each(inputs=[{"input": text}])[0])
 
 
+def stream(crew: Crew, text: str) -> str:
+    """`Crew.kickoff` with streamed answers."""
+    copied = crew.copy()
+    copied.stream = True
+    output = copied.kickoff(inputs={"input": text})
+    for _chunk in output:
+        pass
+    return str(output.result)
+
+
 def styles() -> Mapping[str, Any]:
     """Every way that this version of CrewAI has."""
-    found: dict[str, Any] = {"kickoff": kickoff, "kickoff_async": kickoff_async, "for_each": for_each}
+    found: dict[str, Any] = {"kickoff": kickoff, "kickoff_async": kickoff_async, "for_each": for_each, "stream": stream}
     return {**found, "akickoff": akickoff} if hasattr(Crew, "akickoff") else found

@@ -96,14 +96,17 @@ class Block:
     def end(self, result: Any) -> None:
         """End the span with what came out."""
         if self._recorder is not None:
-            output = getattr(result, "raw", result)
-            self._recorder.finish(self._span_id, attributes={"outputs": output if isinstance(output, str) else str(output)})
+            with suppress(Exception):  # an output of the user's own class may have no text; the agent goes on
+                output = getattr(result, "raw", result)
+                self._recorder.finish(self._span_id, attributes={"outputs": output if isinstance(output, str) else str(output)})
 
 
 Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], Block | None]
 
 
-def _crew_span(crew: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block:
+def _crew_span(crew: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block | None:
+    if getattr(crew, "stream", False):
+        return None  # it returns at once, and calls the same method while its pieces are read
     return Block("chain", str(crew.name or "crew"), kwargs.get("inputs") or (args[0] if args else None), None)
 
 

@@ -55,6 +55,8 @@ def as_target(obj: Any) -> CrewTarget | AgentTarget | None:
 def unfilled_copy(crew: Crew) -> Crew:
     """Return a copy of a crew with its templates: CrewAI copies what an earlier run filled in, and then knows no slots."""
     copied = crew.copy()
+    if hasattr(copied, "stream"):
+        copied.stream = False  # the whole is wanted
     for copies, originals in ((copied.agents, crew.agents), (copied.tasks, crew.tasks)):
         for each, original in zip(copies, originals, strict=True):
             for field in _FIELDS:
