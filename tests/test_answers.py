@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
-from prompt_registry_plugin.models.answers import plain_text, without_thinking
+from prompt_registry_plugin.models.answers import CutOff, is_cut_off, plain_text, without_thinking
 from prompt_registry_plugin.optimize.optimizers.instruction import fence_for, read_instruction
+from prompt_registry_plugin.protocols import Reply
 from prompt_registry_plugin.retry import retry_after
 from tests import simulated_target as target
 
@@ -78,6 +79,8 @@ NOT_READ = {
     "the first line beside the fence": "```Sort the thing.\nAnswer briefly. {{text}}\n```",
     "JSON cut off": json.dumps({"instruction": NEW})[:-9],
     "tags cut off": f"<instruction>\n{NEW}",
+    "an end that is longer than the start": "```\nSort the thing.\n````\nText: {{text}}\n```",
+    "an end at a fence of its own": in_fence("Sort the thing into a kind.\nAnswer as\n```\nkind\n```json\nText: {{text}}"),
 }
 
 
@@ -93,6 +96,36 @@ def test_what_is_no_whole_instruction_is_not_read(answer: str) -> None:
     text, why = read_instruction(answer, OLD)
     assert text is None
     assert why
+
+
+def test_an_answer_that_was_cut_off_is_not_read() -> None:
+    """Also where it ends at a fence of its own: the provider says that it was cut off, whatever it calls that."""
+    whole = in_fence(PLAIN)
+    assert read_instruction(CutOff(whole), OLD) == (None, "it was cut off at the model's limit of output tokens")
+    for reason in ("length", "max_tokens", "MAX_TOKENS", "FinishReason.MAX_TOKENS", "max_output_tokens"):
+        assert is_cut_off(reason)
+    for reason in (None, "stop", "end_turn", "STOP", "tool_calls"):
+        assert not is_cut_off(reason)
+
+
+@pytest.mark.parametrize("optimizer", ["commit_queue", "metaprompt", "gepa"])
+def test_answers_that_were_cut_off_are_counted(registry: pr.PromptRegistry, optimizer: str) -> None:
+    """Every optimizer refuses them, and the run goes on."""
+    cut = 0
+
+    async def reflect(messages: Sequence[Mapping[str, Any]]) -> Reply:
+        nonlocal cut
+        cut += 1
+        return Reply(await target.reflect(messages), finish_reason="length" if cut < 4 else "stop")
+
+    result = pr.optimize_prompts(
+        predict_fn=target.predict, train_data=target.rows(4), eval_data=[], prompt_uris=target.register(), scorers=[target.right],
+        reflection_model=reflect, optimizer=optimizer, budget=80, options=QUIET,
+    )  # fmt: skip
+    assert result.unreadable_answers == 3
+    assert "cut off at the model's limit" in str(result.unreadable_example)
+    stored = registry.store.runs.reflections(result.run_id)
+    assert sum(bool(record.detail.get("cut_off")) for record in stored) == 3
 
 
 def test_a_piece_of_a_long_instruction_is_not_read() -> None:
@@ -240,7 +273,7 @@ async def test_two_verdicts_are_none() -> None:
         ({"X-RateLimit-Reset": "1400000000"}, 0),
         ({"ratelimit-reset": "12"}, 12),
         ({"x-ratelimit-reset": "at noon"}, None),
-    ],  # fmt: skip
+    ],
 )
 def test_a_server_says_when_to_ask_again(headers: dict[str, str], seconds: float | None) -> None:
     """In seconds, in milliseconds or as a date; what cannot be read is no wish."""

@@ -168,7 +168,17 @@ def _from_fences(lines: Sequence[str], marks: Sequence[_Line], current: str, fen
     inside = {n for blocks in readings for start, end in blocks for n in range(start.number, end.number + 1)}
     if _has_instruction([line for n, line in enumerate(lines) if n not in inside], text, current):
         return None, "an instruction stands outside of the fences"
+    if text and _goes_on(lines, text, current):
+        return None, "it may end at a fence of its own"
     return text, ""
+
+
+def _goes_on(lines: Sequence[str], text: str, current: str) -> bool:
+    """Return whether the end of the current instruction follows after a text that begins as it does and lacks that end."""
+    old = [line.strip() for line in current.split("\n") if line.strip()]
+    new = [line.strip() for line in text.split("\n")]
+    rest = "\n".join(lines).rpartition(text)[2]
+    return len(old) > 1 and new[0] == old[0] and old[-1] not in new and old[-1] in [line.strip() for line in rest.split("\n")]
 
 
 def _has_instruction(outside: Sequence[str], text: str, current: str) -> bool:
@@ -219,6 +229,8 @@ def _readings(marks: Sequence[_Line], fence: str) -> Iterator[list[tuple[_Line, 
 
 def _only_text(lines: Sequence[str], blocks: Sequence[tuple[_Line, _Line]], current: str, fence: str) -> str | None:
     """Return the text of the one block that can be the instruction."""
+    if any(start.mark != end.mark for start, end in blocks):
+        return None  # Markdown allows a longer end, but here it is a fence of the text rather, whose own end is elsewhere
     found = []
     for start, end in blocks:
         text = "\n".join(lines[start.number + 1 : end.number]).strip()
