@@ -56,6 +56,8 @@ def trace_tree(trace: Trace, view: View | None = None) -> Tree:
     known = {span.id: span for span in trace.spans}
     for root in shown.roots:
         _add(tree, root, known, view)
+    if not trace.spans:
+        tree.add(Text("nothing was recorded in the block; a stream that it returns has to be read inside", style="yellow"))
     if shown.folded:
         steps = "step" if shown.folded == 1 else "steps"
         tree.add(Text(f"{shown.folded} {steps} of the framework not shown: --full", style="dim"))
@@ -113,6 +115,8 @@ def _add_outcome(text: Text, span: Span, view: View) -> None:
         text.append(f"\ninterrupted, asks: {view.shorten('; '.join(map(str, asked)))}", style="yellow")
     if recovered := span.attributes.get("recovered"):
         text.append(f"\nrecovered from {view.shorten(recovered)}", style="dim")
+    if span.attributes.get("unfinished"):
+        text.append("\nstill running when the recording ended", style="yellow")
     if span.attributes.get("cancelled"):
         text.append("\ncancelled", style="dim")
 

@@ -138,6 +138,12 @@ class Recorder(Protocol):
     def open_models(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
         """Return ids and attributes of the model spans that have not ended and that the current code may run for."""
 
+    def hold(self) -> None:
+        """Keep the recording open after its block, for a stream that began in it. Each call needs one of `release`."""
+
+    def release(self, *, quietly: bool = False) -> None:
+        """Note that a stream has ended. With `quietly`, nothing is stored now."""
+
     def root_name(self, span_id: str | None) -> str | None:
         """Return the name of the outermost span above a span, or None for an unknown one."""
 
@@ -167,20 +173,26 @@ class Override:
 
     def find(self, name: str) -> CompiledTemplate | None:
         """Return the template that replaces prompt `name` here, or None if it is not overridden."""
-        template = None if self.is_over else self.templates.get(name)
-        if template is None and self.outer is not None:
-            return self.outer.find(name)
+        template = self.templates.get(name)
+        if template is None and (outer := self._open_outer()) is not None:
+            return outer.find(name)
         return template
+
+    def _open_outer(self) -> Override | None:
+        outer = self.outer
+        while outer is not None and outer.is_over:
+            outer = outer.outer
+        return outer
 
     def count(self, name: str) -> None:
         """Count a render, also in the enclosing overrides of that prompt: it was reached, and an inner override is intended."""
-        if name in self.templates and not self.is_over:
+        if name in self.templates:
             with _counting:
                 self._renders[name] += 1
             if self.watch is not None:
                 self.watch.report_render(name)
-        if self.outer is not None:
-            self.outer.count(name)
+        if (outer := self._open_outer()) is not None:
+            outer.count(name)
 
     def is_in_rollout(self) -> bool:
         """Return whether this block or an enclosing one is a rollout that has not ended."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, suppress
-from functools import partial, wraps
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial, update_wrapper, wraps
+from types import MethodType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prompt_registry_plugin.concurrency import signature_of
@@ -13,6 +14,7 @@ from prompt_registry_plugin.plugins import default_plugin_manager
 from prompt_registry_plugin.prompts.context import current_recorder
 from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.tracing.recorder import inside, span
+from prompt_registry_plugin.tracing.streams import Held, end_when_forgotten, hold
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,9 +42,9 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
         return stream_of(name, partial(_inputs, signature, args, kwargs))
 
     if inspect.isasyncgenfunction(function):
-        return cast("Callable[P, R]", _trace_async_generator(function, open_stream))
+        return cast("Callable[P, R]", _StreamFunction(function, _trace_async_generator(function, open_stream)))
     if inspect.isgeneratorfunction(function):
-        return cast("Callable[P, R]", _trace_generator(function, open_stream))
+        return cast("Callable[P, R]", _StreamFunction(function, _trace_generator(function, open_stream)))
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
@@ -60,57 +62,93 @@ def trace_function(function: Callable[P, R], name: str | None, stream_of: Stream
     return call
 
 
+class _StreamFunction:
+    """A generator function that keeps what is open where it is called; a generator alone would look when its first item is made.
+
+    It passes for a function: `inspect` takes an object for one that has the attributes of a function's signature.
+    """
+
+    def __init__(self, function: Any, generate: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.__name__, self.__code__ = function.__name__, function.__code__
+        self.__defaults__, self.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
+        self._generate = generate
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        held = hold()
+        stream = self._generate(held or nullcontext(), args, kwargs)
+        if held is not None:
+            end_when_forgotten(stream, held)
+        return stream
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+
 OpenStream = Callable[[tuple[Any, ...], dict[str, Any]], "Stream"]
+
+
+def _end(held: AbstractContextManager[None]) -> None:
+    if isinstance(held, Held):
+        held.end()
 
 
 def _trace_async_generator(function: Callable[..., Any], open_stream: OpenStream) -> Callable[..., AsyncGenerator[Any, Any]]:
     # Not `async for`: the wrapper passes on what the caller sends and throws, as the generator itself would get it.
-    @wraps(function)
-    async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        with open_stream(args, kwargs) as stream:
-            items = function(*args, **kwargs)
-            step = items.asend(None)
-            try:
-                while True:
-                    with stream.step():
-                        item = await step
-                    try:
-                        step = items.asend((yield stream.note(item)))
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
-                        step = items.athrow(error)
-            except StopAsyncIteration:
-                return
-            finally:
-                with stream.step():
-                    await items.aclose()
+    async def generate(held: AbstractContextManager[None], args: Any, kwargs: Any) -> AsyncGenerator[Any, Any]:
+        try:
+            with held:
+                stream = open_stream(args, kwargs)
+            with stream:
+                items = function(*args, **kwargs)
+                step = items.asend(None)
+                try:
+                    while True:
+                        with held, stream.step():
+                            item = await step
+                        try:
+                            step = items.asend((yield stream.note(item)))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
+                            step = items.athrow(error)
+                except StopAsyncIteration:
+                    return
+                finally:
+                    with held, stream.step():
+                        await items.aclose()
+        finally:
+            _end(held)
 
     return generate
 
 
 def _trace_generator(function: Callable[..., Any], open_stream: OpenStream) -> Callable[..., Generator[Any, Any, Any]]:
     # Not `yield from`: the generator's span is current only while it makes an item, so each step is a block.
-    @wraps(function)
-    def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with open_stream(args, kwargs) as stream:
-            items = function(*args, **kwargs)
-            advance, given = items.send, None
-            try:
-                while True:
-                    with stream.step():
-                        item = advance(given)
-                    try:
-                        advance, given = items.send, (yield stream.note(item))
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
-                        advance, given = items.throw, error
-            except StopIteration as end:
-                return end.value
-            finally:
-                with stream.step():
-                    items.close()
+    def generate(held: AbstractContextManager[None], args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        try:
+            with held:
+                stream = open_stream(args, kwargs)
+            with stream:
+                items = function(*args, **kwargs)
+                advance, given = items.send, None
+                try:
+                    while True:
+                        with held, stream.step():
+                            item = advance(given)
+                        try:
+                            advance, given = items.send, (yield stream.note(item))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001  passed on to the generator, which may handle it
+                            advance, given = items.throw, error
+                except StopIteration as end:
+                    return end.value
+                finally:
+                    with held, stream.step():
+                        items.close()
+        finally:
+            _end(held)
 
     return generate
 

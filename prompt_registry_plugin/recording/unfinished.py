@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+
 from prompt_registry_plugin.forks import ForkAware, watch_forks
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
+
+logger = logging.getLogger(__name__)
+_reported: set[str] = set()
+
+_ADVICE = (
+    "If the block returns a stream that is read later, put `with record()` into the generator that reads it, "
+    "or make the stream a generator with `@trace`."
+)
+
+
+def _report(trace: TraceRecorder) -> None:
+    """Log once that a recording ended before what it was to record: a stream, mostly, that the block only made."""
+    spans = trace.spans
+    running = [span.name for span in spans if span.attributes.get("unfinished")]
+    if running:
+        message = f"Recording {trace.name!r} ended while {running[-1]!r} was still running: what that does now is not recorded. {_ADVICE}"
+    elif not spans and trace.error is None:
+        message = f"Recording {trace.name!r} is empty: no prompt was rendered and no step was recorded in its block. {_ADVICE}"
+    else:
+        return
+    kind = "running" if running else "empty"
+    if kind not in _reported:
+        _reported.add(kind)
+        logger.warning(message)
 
 
 class Unfinished(ForkAware):
@@ -40,6 +66,7 @@ class Unfinished(ForkAware):
         taken = [trace for trace in traces if where.pop(trace, trace) is None]  # another thread may be faster
         for trace in taken:
             trace.end()
+            _report(trace)
         return [trace for trace in taken if trace not in self._inherited or trace.spans]
 
     def after_fork_in_child(self) -> None:

@@ -119,8 +119,11 @@ class TraceRecorder(Trace, ForkAware):
             self.error = error_text(error)
 
     def end(self) -> None:
-        """Record nothing more: the trace is stored."""
+        """Record nothing more: the trace is stored. Steps that still run are marked as `unfinished`."""
         self._is_ended = True
+        for step in self._all_steps():
+            if step.ended_at is None:
+                step.attributes["unfinished"] = True
 
     def start_again(self) -> None:
         """Become a new recording, in a forked child: what was recorded so far is the parent's."""

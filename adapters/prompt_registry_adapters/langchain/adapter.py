@@ -40,6 +40,6 @@ class LangChainAdapter(FrameworkAdapter):
 
     def seams(self) -> Iterable[Seam]:
         """The templates' methods, and the models' for everything that they are given."""
-        from prompt_registry_adapters.langchain import models, templates
+        from prompt_registry_adapters.langchain import models, streams, templates
 
-        return (*templates.WRAPPED, *models.WRAPPED)
+        return (*templates.WRAPPED, *models.WRAPPED, *streams.seams())

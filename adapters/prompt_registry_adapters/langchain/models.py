@@ -15,6 +15,7 @@ from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.messages import BaseMessage, ChatMessage, HumanMessage, SystemMessage
 from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
 
+from prompt_registry_adapters.langchain import streams
 from prompt_registry_adapters.langchain.descriptions import has_descriptions, replace_descriptions
 from prompt_registry_adapters.langchain.places import place_here
 from prompt_registry_adapters.langchain.tracing import state
@@ -149,8 +150,8 @@ WRAPPED: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
     (BaseChatModel, "_convert_input", wrap_convert_input),
     (BaseChatModel, "generate", wrap_generate),
     (BaseChatModel, "agenerate", wrap_generate),
-    (BaseChatModel, "stream", wrap_stream),
-    (BaseChatModel, "astream", wrap_stream),
+    (BaseChatModel, "stream", lambda original: streams.wrap_stream(wrap_stream(original))),
+    (BaseChatModel, "astream", lambda original: streams.wrap_astream(wrap_stream(original))),
     (BaseLLM, "_convert_input", wrap_convert_input),
     *((BaseChatModel, name, wrap_stream) for name in _STREAMS_BY_EVENT if name in BaseChatModel.__dict__),
 )

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 from prompt_registry_plugin.tracing.call_site import current_graph
+from prompt_registry_plugin.tracing.streams import keep_open, keep_open_async
 
 _UNNAMED_GRAPH = "LangGraph"  # LangGraph's name for a graph that has none
 
@@ -17,7 +18,7 @@ def wrap_stream(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterato
 
     @wraps(original)
     def stream(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        return _steps_inside(_name_of(self), original(self, *args, **kwargs))
+        return keep_open(_steps_inside(_name_of(self), original(self, *args, **kwargs)))
 
     return stream
 
@@ -27,7 +28,7 @@ def wrap_astream(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., A
 
     @wraps(original)
     def astream(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        return _async_steps_inside(_name_of(self), original(self, *args, **kwargs))
+        return keep_open_async(_async_steps_inside(_name_of(self), original(self, *args, **kwargs)))
 
     return astream
 

@@ -33,12 +33,13 @@ class OpenAIAgentsAdapter(FrameworkAdapter):
 
     def seams(self) -> Iterable[Seam]:
         """Where instructions and models are taken from."""
-        from agents import Agent
+        from agents import Agent, Runner
         from agents.run_internal import run_loop
 
-        from prompt_registry_adapters.openai_agents import models, tracing
+        from prompt_registry_adapters.openai_agents import models, streams, tracing
 
         return (
             (Agent, "get_system_prompt", tracing.wrap_get_system_prompt),
+            (Runner, "run_streamed", streams.wrap_run_streamed),
             (run_loop, "get_model", models.wrap_get_model(self._patches)),
         )
