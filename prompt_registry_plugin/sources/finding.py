@@ -144,9 +144,8 @@ class _Index:
         if not matches:
             return None
         best = [match for match in matches if match.pattern.weight == matches[0].pattern.weight]
-        chosen = self._same_text(best)
-        if chosen is None:
-            chosen = _choose([self._templates[match.key] for match in best], prefer)
+        same = self._same_text(best)
+        chosen = _choose([self._templates[match.key] for match in best], prefer) if same is None else same
         if isinstance(chosen, NotFound):
             return chosen
         template, pattern = self._templates[best[chosen].key], best[chosen].pattern
