@@ -12,6 +12,7 @@ import pytest
 from google import genai
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.models import settings
 from prompt_registry_plugin.models.resolve import resolve_model
 from tests.client_server import ClientServer, client_server
 
@@ -99,5 +100,70 @@ def test_a_client_without_a_name_is_refused() -> None:
         resolve_model(client)  # type: ignore[arg-type]
     with pytest.raises(pr.UserError, match="no installed plugin"):
         resolve_model(("no client", "m"))
-    with openai.OpenAI(api_key="k") as client, pytest.raises(pr.UserError, match="does not take a setting"):
-        asyncio.run(resolve_model((client, "m"))(MESSAGES, colour="blue"))
+
+
+TOOL = {"name": "find", "description": "Find a card", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}
+SCHEMA = {"title": "Label", "type": "object", "properties": {"label": {"type": "string"}}}
+CONFIG = {
+    "temperature": 0.5,
+    "max_tokens": 9,
+    "stop_sequences": ["END"],
+    "seed": 7,
+    "top_k": 3,
+    "effort": "low",
+    "tool_choice": "required",
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("i", "sent", "left_out"),
+    [
+        (
+            0,
+            {
+                "temperature": 0.5, "max_tokens": 9, "stop": ["END"], "seed": 7, "reasoning_effort": "low", "tool_choice": "required",
+                "tools": [{"type": "function", "function": TOOL}],
+                "response_format": {"type": "json_schema", "json_schema": {"name": "Label", "schema": SCHEMA}},
+            },
+            ["top_k"],
+        ),
+        (
+            2,
+            {
+                "temperature": 0.5, "max_tokens": 9, "stop_sequences": ["END"], "top_k": 3, "tool_choice": {"type": "any"},
+                "tools": [{"name": "find", "description": "Find a card", "input_schema": TOOL["parameters"]}],
+                "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
+            },
+            ["seed"],
+        ),
+        (
+            4,
+            {
+                "temperature": 0.5, "maxOutputTokens": 9, "stopSequences": ["END"], "seed": 7, "topK": 3,
+                "responseMimeType": "application/json", "responseJsonSchema": SCHEMA,
+            },
+            ["reasoning_effort"],
+        ),
+    ],
+)  # fmt: skip
+def test_settings_of_a_prompt_in_each_protocol(
+    server: ClientServer, caplog: pytest.LogCaptureFixture, i: int, sent: dict[str, Any], left_out: list[str]
+) -> None:
+    """Tools, response format and settings are sent as each protocol has them; a setting that it does not have is named once."""
+    settings._logged.clear()
+    pr.register_prompt("p", "Say {{q}}", model_config=CONFIG, response_format=SCHEMA, tools=[TOOL])
+    with clients(server.url)[i] as client:
+        agent = pr.PromptAgent("p", (client, "m"))
+        assert [agent.predict({"q": "x"}) for _ in range(2)]
+    body = server.last
+    found = {**body, **body.get("generationConfig", {})}
+    assert {key: found.get(key) for key in sent} == sent
+    if i == 4:
+        [tool] = body["tools"]
+        [declared] = tool["functionDeclarations"]
+        schema = declared.get("parametersJsonSchema") or declared.get("parameters_json_schema")  # the client writes what it is given
+        assert (declared["name"], schema) == ("find", TOOL["parameters"]), declared
+        assert body["toolConfig"]["functionCallingConfig"]["mode"] == "ANY"
+    assert [name for name in CONFIG | {"reasoning_effort": 1} if f"'m' is asked without '{name}'" in caplog.text] == left_out
+    assert caplog.text.count("is asked without") == 1

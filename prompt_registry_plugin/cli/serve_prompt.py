@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import click
 
@@ -62,12 +63,12 @@ def serve_prompt(
 
     if host not in LOOPBACK and not token:
         raise UserError(f"{host} can be reached from other machines: give --token, or set PROMPT_REGISTRY_TOKEN")
-    given = {"input": said, "temperature": temperature, "max_tokens": max_tokens}
+    given: dict[str, Any] = {"input": said, "temperature": temperature, "max_tokens": max_tokens}
     agent = PromptAgent(as_uri(reference), model, **{name: value for name, value in given.items() if value is not None})
     version = current_registry().load_prompt(agent.prompt)
     asked = agent.model_of(version)
     asyncio.run(asked.check())
-    left_out = getattr(asked, "left_out", lambda _params: [])(agent.params_of(version))
+    left_out: list[str] = getattr(asked, "left_out", lambda _params: [])(agent.params_of(version))
     note_left_out(asked.name, left_out)
 
     def ready(url: str) -> None:

@@ -67,7 +67,8 @@ class CallSettings:
         names: set[str] = set()
         if (wanted := _buildable(self.deps, None)) is not None:
             names.update(_given_fields(wanted, inputs))
-        for factory in (self.deps, self.config, self.input):
+        factories: tuple[Any, ...] = (self.deps, self.config, self.input)
+        for factory in factories:
             if _is_factory(factory) and not isinstance(factory, type):
                 names.update(_argument_names(factory, inputs))
         return frozenset(names) & inputs.keys()

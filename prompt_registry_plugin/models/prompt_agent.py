@@ -140,7 +140,8 @@ def user_value(version: PromptVersion, inputs: Mapping[str, Any], name: str | No
     """
     if name is not None:
         return None if name in version.variables else name
-    if not version.is_text_prompt and any(message.get("role") in ("user", None) for message in version.template):
+    messages: Any = () if version.is_text_prompt else version.template
+    if any(message.get("role") in ("user", None) for message in messages):
         return None
     left = {key: value for key, value in inputs.items() if key not in version.variables}
     return user_key(left, only=not version.variables and len(inputs) == 1)

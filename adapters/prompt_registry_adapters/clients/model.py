@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Signature
 from typing import Any
 
 from prompt_registry_plugin.concurrency import call
@@ -82,6 +83,27 @@ def split_system(messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[Mappi
     system = "\n\n".join(str(message["content"]) for message in messages if message["role"] in ("system", "developer"))
     others = [message for message in messages if message["role"] not in ("system", "developer")]
     return (system, others) if others else ("", [{"role": "user", "content": system}])
+
+
+def split_known(params: Mapping[str, Any], signature: Signature | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the parameters that a method has, and the names of the others."""
+    if signature is None or any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        return dict(params), []
+    taken = {name: value for name, value in params.items() if name in signature.parameters}
+    return taken, sorted(params.keys() - taken.keys())
+
+
+def schema_of(response_format: Any) -> dict[str, Any] | None:
+    """Return the JSON Schema in a response format of the chat protocol, or None."""
+    described = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
+    schema = described.get("schema") if isinstance(described, Mapping) else None
+    return dict(schema) if isinstance(schema, Mapping) else None
+
+
+def functions_of(tools: Any) -> list[dict[str, Any]]:
+    """Return the functions among tools of the chat protocol: mappings of `name`, `description` and `parameters`."""
+    found = [tool.get("function") for tool in tools or () if isinstance(tool, Mapping)]
+    return [dict(function) for function in found if isinstance(function, Mapping)]
 
 
 def renamed(params: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
