@@ -23,7 +23,8 @@ style: .venv/installed
 	$(BIN)/mypy
 
 lowest: .venv-lowest/installed ## the adapters' tests with the lowest versions of the frameworks
-	.venv-lowest/bin/python -m pytest tests/test_adapters.py tests/test_dropin.py tests/test_silent.py tests/test_langchain.py
+	.venv-lowest/bin/python -m pytest tests/test_adapters.py tests/test_dropin.py tests/test_silent.py tests/test_langchain.py \
+	  tests/test_bare_clients.py tests/test_client_calls.py tests/test_client_disturb.py tests/test_client_models.py
 
 frameworks: .venv-adk/installed .venv-crewai/installed ## the adapters of frameworks that do not fit into one environment with the others
 	.venv-adk/bin/python -m pytest $(AT_ONCE) tests/test_google_adk.py

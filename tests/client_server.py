@@ -11,10 +11,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 Events = list[tuple[str, Any]]  # name and data
 TOKENS = (11, 7)
+_numbers = count()  # frameworks take two answers with one id for the same
 
 
 class ClientServer(ThreadingHTTPServer):
@@ -169,7 +171,7 @@ def _response(body: dict[str, Any]) -> dict[str, Any]:
         item = {"id": "f", "type": "function_call", "call_id": "c1", "name": body["tools"][0]["name"], "arguments": args}
     details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
     return {
-        "id": "r",
+        "id": f"r{next(_numbers)}",
         "object": "response",
         "created_at": 1,
         "status": "completed",

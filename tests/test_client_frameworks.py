@@ -27,7 +27,10 @@ from typing_extensions import TypedDict
 import prompt_registry_plugin as pr
 from tests.client_server import ClientServer, client_server
 
-pytestmark = pytest.mark.server
+pytestmark = [
+    pytest.mark.server,
+    *(pytest.mark.filterwarnings(f"ignore::{name}") for name in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning")),
+]
 RULES = "You are the clerk of the harbour who counts sails."
 OTHER = "You are the second clerk."
 MESSAGES = [SystemMessage(RULES), HumanMessage("hello")]
@@ -137,7 +140,6 @@ def leaves_connections_open() -> Iterator[None]:
         gc.collect()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("adapters", [ALL, CLIENTS], ids=["all", "clients"])
 @pytest.mark.parametrize("name", STYLES)
 def test_one_call_is_one_span(
@@ -167,6 +169,53 @@ def test_one_call_is_one_span(
     assert [span.attributes["version"] for span in trace.spans if span.kind == "prompt"] == [version]
     assert len(model.attributes["prompts"]) == 1
     assert answer(style) == OTHER, "not recorded"
+
+
+def tool_styles(url: str) -> dict[str, Callable[[], Any]]:
+    """Agents that call a tool, and then answer: the last message of the second call is what the tool returned."""
+    base = f"{url}/v1"
+
+    def weather(place: str) -> str:
+        """Look outside."""
+        return f"Rain in {place}."
+
+    def chain(model: Any) -> str:
+        asked: Any = {"messages": [("user", [{"type": "text", "text": "use a tool"}, {"type": "text", "text": "now"}])]}
+        return create_agent(model, [weather], system_prompt=RULES).invoke(asked)["messages"][-1].text
+
+    async def pydantic(model: Any) -> str:
+        return (await Agent(model, instructions=RULES, name="p", tools=[weather]).run(["use a tool", "now"])).output
+
+    async def sdk(model: type[Any]) -> str:
+        client = openai.AsyncOpenAI(base_url=base, api_key="k")
+        agent = agents.Agent(name="a", instructions=RULES, model=model("m", client), tools=[agents.function_tool(weather)])
+        return (await Runner.run(agent, "use a tool")).final_output
+
+    given: dict[str, Any] = {"model": "m", "base_url": base, "api_key": "k"}
+    provider = OpenAIProvider(openai_client=openai.AsyncOpenAI(base_url=base, api_key="k", max_retries=0))
+    return {
+        "chat": lambda: chain(ChatOpenAI(**given)),
+        "responses": lambda: chain(ChatOpenAI(**given, use_responses_api=True)),
+        "claude": lambda: chain(ChatAnthropic(model="m", base_url=url, api_key="k")),  # type: ignore[call-arg]
+        "pydantic chat": lambda: pydantic(OpenAIChatModel("m", provider=provider)),
+        "pydantic responses": lambda: pydantic(OpenAIResponsesModel("m", provider=provider)),
+        "pydantic claude": lambda: pydantic(AnthropicModel("m", provider=AnthropicProvider(base_url=url, api_key="k"))),
+        "agents chat": lambda: sdk(agents.OpenAIChatCompletionsModel),
+        "agents responses": lambda: sdk(agents.OpenAIResponsesModel),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(tool_styles("http://127.0.0.1:1")))
+def test_a_turn_after_a_tool_is_one_span(server: ClientServer, loop: asyncio.AbstractEventLoop, name: str) -> None:
+    """A framework writes what a tool returned in its own way."""
+    agents.set_tracing_disabled(True)
+    pr.enable(*ALL)
+    with pr.record() as trace:
+        result = tool_styles(server.url)[name]()
+        assert RULES in str(loop.run_until_complete(result) if asyncio.iscoroutine(result) else result)
+    models = [span for span in trace.spans if span.kind == "llm"]
+    assert [len(span.attributes.get("tool_calls") or ()) for span in models] == [1, 0]
+    assert "Rain in Rome." in str(models[1].attributes["messages"][-1])
 
 
 class State(TypedDict, total=False):
