@@ -88,10 +88,11 @@ async def test_a_worker_that_was_started_earlier_is_told(chain: Any) -> None:
 
 
 def test_a_stream_that_is_used_after_its_scope_is_told(chain: Any) -> None:
-    """LangChain begins with a chain when the first item is asked for."""
+    """LangChain begins with a chain when the first item is asked for. So the block raises; the stream keeps the candidate that it began with."""
     with pytest.raises(pr.errors.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
         stream = chain.stream({"input": "hi"})
-    assert "".join(chunk.content for chunk in stream) == "You are a clerk."
+    assert "".join(chunk.content for chunk in stream) == "I am the candidate."
+    assert "".join(chunk.content for chunk in chain.stream({"input": "hi"})) == "You are a clerk."
 
 
 async def test_a_streamed_run_of_openai_agents_keeps_the_scope_it_was_begun_in() -> None:
