@@ -41,7 +41,7 @@ def taken() -> Taken | None:
     if not state.on:
         return None
     for var in carried:
-        if var.get() is not None or _workers_inherit():
+        if var.get() or _workers_inherit():  # a set of texts is empty by default
             return [(var, var.get()) for var in carried]
     return None
 

@@ -25,7 +25,7 @@ from prompt_registry_plugin.errors import PromptNotRendered
 from prompt_registry_plugin.forks import ForkLock
 from prompt_registry_plugin.prompts import lost_contexts
 from prompt_registry_plugin.records import EMPTY, SpanKind, Template, TemplateFormat
-from prompt_registry_plugin.scopes import ScopedVar
+from prompt_registry_plugin.scopes import ScopedVar, carry
 from prompt_registry_plugin.templates import CompiledTemplate, compile_template
 
 P = ParamSpec("P")
@@ -206,7 +206,7 @@ _override: ScopedVar[Override] = ScopedVar("prompt_registry_override")
 _recorder: ScopedVar[Recorder] = ScopedVar("prompt_registry_recorder")
 _run: ScopedVar[str] = ScopedVar("prompt_registry_run")
 
-_final: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("prompt_registry_final", default=frozenset())
+_final: contextvars.ContextVar[frozenset[str]] = carry(contextvars.ContextVar("prompt_registry_final", default=frozenset()))
 
 current_run_id: Callable[[], str | None] = _run.get
 final_texts: Callable[[], frozenset[str]] = _final.get
