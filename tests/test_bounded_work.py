@@ -19,6 +19,7 @@ from prompt_registry_plugin.models.offline import OfflineSettings
 from prompt_registry_plugin.server import offline
 from prompt_registry_plugin.templates.convert import looks_like_jinja
 from prompt_registry_plugin.templates.jinja import compile_jinja
+from prompt_registry_plugin.transfer.archive import restore_registry
 from prompt_registry_plugin.transfer.formats.reading import parse_yaml, read_json
 
 _WORDS = st.lists(st.sampled_from(["a", "b", "c", " ", "\n", ".", "the", "long word"]), max_size=60).map("".join)
@@ -142,3 +143,17 @@ def test_half_a_character_is_the_callers_mistake(registry: pr.PromptRegistry) ->
     answer = client.post("/invocations", content=b'{"inputs": {"q": "\\ud800"}}', headers=headers)
     assert answer.status_code == 400
     assert "not JSON" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("reader", ["dataset", "restore", "scorer"])
+def test_json_of_any_depth_is_told_in_one_line(reader: str, tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Rows of a file, an export, an answer: deep JSON is not JSON that can be read, and no traceback."""
+    deep = "[" * 100_000
+    if reader == "scorer":
+        found = pr.evaluate(predict_fn=lambda q: deep, data=[{"inputs": {"q": "x"}}], scorers=[pr.scorers.JSONSchema({})])
+        assert found.scores["json_schema"].mean == 0
+        return
+    path = tmp_path / "deep.jsonl"
+    path.write_text(('{"prompt_registry_export": 1}\n' if reader == "restore" else "") + deep + "\n")
+    with pytest.raises(pr.UserError, match=r"deep|recursion|nested"):
+        restore_registry(registry, path) if reader == "restore" else registry.examples_of(str(path))

@@ -114,7 +114,7 @@ def _ask_for_correction(trace: Trace) -> dict[str, Any] | None:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.rstrip("\n")
 
 

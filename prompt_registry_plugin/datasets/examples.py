@@ -222,7 +222,7 @@ def _parse_mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidExample(
                 f"a cell of the column 'inputs' or 'expectations' is not JSON: {value!r:.60}: {error}"
             ) from error
@@ -238,7 +238,7 @@ def _parse_facts(value: Any) -> Any:
     if value.lstrip().startswith("["):
         try:
             return json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidExample(
                 f"a cell of 'expected_facts' begins like a JSON list and is none: {value!r:.60}: {error}"
             ) from error
@@ -291,5 +291,5 @@ def _read_json_lines(path: Path) -> Iterable[Any]:
         if line.strip():
             try:
                 yield json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InvalidExample(f"line {number} of {path} is not JSON: {error}") from error

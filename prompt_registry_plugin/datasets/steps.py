@@ -169,7 +169,7 @@ def _last_answer(tree: _Tree, agent: Span) -> Any:
         return last.attributes.get("outputs")
     text = last.attributes.get("output")
     if agent.attributes.get("output_type") not in (None, "str") and isinstance(text, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return json.loads(text)
     return text or None
 

@@ -383,7 +383,10 @@ def _parse_json(value: Any) -> Any:
     if not isinstance(value, str):
         return answer_data(value)
     fenced = re.search(r"```(?:json)?\s*\n(.*?)```", value, re.S)
-    return json.loads(fenced[1] if fenced else value)
+    try:
+        return json.loads(fenced[1] if fenced else value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _last_number(value: Any) -> float | None:

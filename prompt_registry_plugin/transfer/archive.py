@@ -33,6 +33,8 @@ def restore_registry(registry: PromptRegistry, path: Path) -> int:
             return registry.store.restore(_rows(file, path))
     except (OSError, UnicodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+    except RecursionError:
+        raise InvalidStore(f"{path} holds a value that is nested too deeply; nothing was restored") from None
 
 
 def copy_registry(source: PromptRegistry, target: PromptRegistry) -> int:
