@@ -162,7 +162,9 @@ def test_settings_of_a_prompt_in_each_protocol(
     if i == 4:
         [tool] = body["tools"]
         [declared] = tool["functionDeclarations"]
-        schema = declared.get("parametersJsonSchema") or declared.get("parameters_json_schema")  # the client writes what it is given
+        schema = declared.get("parametersJsonSchema") or declared.get(
+            "parameters_json_schema"
+        )  # the client writes what it is given
         assert (declared["name"], schema) == ("find", TOOL["parameters"]), declared
         assert body["toolConfig"]["functionCallingConfig"]["mode"] == "ANY"
     assert [name for name in CONFIG | {"reasoning_effort": 1} if f"'m' is asked without '{name}'" in caplog.text] == left_out
