@@ -19,6 +19,7 @@ from .evaluation.evaluate import aevaluate as aevaluate
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.options import RunOptions as RunOptions
 from .evaluation.playground import atry_prompts as atry_prompts
+from .evaluation.playground import load_table as load_table
 from .evaluation.playground import try_prompts as try_prompts
 from .frameworks.enabling import disable as disable
 from .frameworks.enabling import enable as enable
@@ -56,7 +57,6 @@ from .registry.functions import alist_datasets as alist_datasets
 from .registry.functions import aload_dataset as aload_dataset
 from .registry.functions import aload_prompt as aload_prompt
 from .registry.functions import alog_feedback as alog_feedback
-from .registry.functions import amerge_records as amerge_records
 from .registry.functions import aprompt_history as aprompt_history
 from .registry.functions import aregister_dataset as aregister_dataset
 from .registry.functions import aregister_prompt as aregister_prompt

@@ -26,7 +26,6 @@ from .errors import StoreUnavailable as StoreUnavailable
 from .errors import TargetFailed as TargetFailed
 from .evaluation.options import Event as Event
 from .evaluation.playground import Trial as Trial
-from .evaluation.playground import load_table as load_table
 from .evaluation.variant import Variant as Variant
 from .optimize import ParetoPoint as ParetoPoint
 from .optimize import Problem as Problem
@@ -55,6 +54,7 @@ from .registry.functions import adelete_prompt_alias as adelete_prompt_alias
 from .registry.functions import adelete_prompt_tag as adelete_prompt_tag
 from .registry.functions import adelete_prompt_version_tag as adelete_prompt_version_tag
 from .registry.functions import adelete_version as adelete_version
+from .registry.functions import amerge_records as amerge_records
 from .registry.functions import aprotect_alias as aprotect_alias
 from .registry.functions import archive_prompt as archive_prompt
 from .registry.functions import arestore_prompt as arestore_prompt
