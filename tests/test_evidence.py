@@ -12,6 +12,7 @@ import pytest
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli.main import main
 from prompt_registry_plugin.evaluation.eprocess import ENOUGH
+from prompt_registry_plugin.evaluation.gate import parse_gate
 from prompt_registry_plugin.optimize.engine.evidence import stored_evidence
 from tests import graded_target as target
 from tests.graded_target import optimize, rows
@@ -261,3 +262,75 @@ def test_results_of_version_0_1_0_have_a_grade() -> None:
     assert (evidence.grade, evidence.p_better) == ("likely", pytest.approx(0.94))
     assert stored_evidence({**stored, "difference": None}) is None
     assert stored_evidence(None) is None
+
+
+def _with_model(text: str, model: str) -> str:
+    return target.predict(text)
+
+
+def _answered(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**each, "expectations": {**each["expectations"], "expected_response": "so"}} for each in data]
+
+
+@pytest.mark.parametrize(("data", "grade", "version"), [((14, 20, 1), "proven", 2), (LIKELY, "likely", 1), (OPEN, "open", 1)])
+def test_a_migration_moves_its_alias_to_what_is_proven(
+    registry: pr.PromptRegistry, data: tuple[int, int, int], grade: str, version: int
+) -> None:
+    """A version that is only likely better becomes the candidate, and the model's alias stays where it was."""
+    pr.register_prompt("ask", target.BASE)
+    done = pr.migrate_prompts(
+        ["prompts:/ask/1"],
+        predict_fn=_with_model,
+        train_data=_answered(rows(0, 20, start=1_000_000)),
+        eval_data=_answered(rows(*data)),
+        from_model="old",
+        to_model="new",
+        reflection_model=lambda messages: "",
+        scorers=[target.known],
+        optimizer=target.Rewrite(),
+        budget=40,
+        options=pr.RunOptions(concurrency=4, on_event=lambda event: None),
+    )
+    assert done.optimization.grade == grade
+    assert pr.load_prompt("prompts:/ask@new").version == version
+    assert (registry.load_prompt("prompts:/ask@candidate", allow_missing=True) is not None) == (grade == "likely")
+    assert (done.after == done.before) == (grade != "proven")
+
+
+@pytest.mark.parametrize(
+    ("data", "grade", "passed"),
+    [
+        ((14, 20, 1), "proven", ["no regression", "likely better", "proven better"]),
+        (LIKELY, "likely", ["no regression", "likely better"]),
+        (OPEN, "open", ["no regression"]),
+        ((1, 20, 14), "worse", []),
+    ],
+)
+def test_a_comparison_speaks_the_same_grades(data: tuple[int, int, int], grade: str, passed: list[str]) -> None:
+    """In the table, in JSON, and as conditions of a gate."""
+    pr.register_prompt("ask", target.BASE)
+    options = pr.RunOptions(concurrency=4, on_event=lambda event: None)
+    found = pr.compare(
+        predict_fn=target.predict,
+        data=rows(*data),
+        scorers=[target.known],
+        prompts=["prompts:/ask/1", pr.register_prompt("ask", target.NEW).uri],
+        options=options,
+    )
+    assert [variant.grade for variant in found.variants] == [None, grade]
+    assert found.rows()[1][found.columns.index("grade")].startswith(grade)
+    stored = json.loads(json.dumps(found.to_json(), default=str))["variants"][1]
+    assert stored["grade"] == grade
+    assert 0 <= stored["p_better"] <= 1
+    assert "likely" in found.note
+    for condition in ("no regression", "likely better", "proven better"):
+        assert (found.failures_of(condition) == []) == (condition in passed), condition
+    if not passed:
+        assert found.failures_of("likely better")[0].startswith("ask/2 is not likely better than ask/1: worse, -0.")
+
+
+def test_a_gate_for_better_needs_a_baseline() -> None:
+    """Before anything is run."""
+    with pytest.raises(pr.UserError, match="'proven better' needs something to compare with"):
+        parse_gate("proven better", ["known"], 1)
+    assert len(parse_gate("score >= 0.5 and Likely better", ["known"], 2)) == 2

@@ -106,6 +106,8 @@ def promote_run(run_id: str, alias: str, as_json: bool) -> None:
         print_json([{"name": version.name, "alias": alias, "version": version.version} for version in versions])
     for version in versions if not as_json else ():
         echo(f"{version.name}@{alias} is version {version.version}")
+    if (grade := _grade(_run(registry, run_id))) not in ("proven", "–"):
+        echo(f"the gain of this run is not proven: {grade}", err=True)
 
 
 @runs.command()

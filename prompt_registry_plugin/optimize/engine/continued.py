@@ -6,11 +6,12 @@ inputs as its id, so the store keeps one pair of rollouts for each input, whoeve
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from prompt_registry_plugin.datasets.examples import same_inputs
-from prompt_registry_plugin.errors import InvalidScore, UserError
+from prompt_registry_plugin.errors import InvalidScore, PromptRegistryError, UserError
 from prompt_registry_plugin.evaluation.grades import Grade
 from prompt_registry_plugin.evaluation.options import Event, OnEvent
 from prompt_registry_plugin.evaluation.runner import Runner
@@ -19,10 +20,12 @@ from prompt_registry_plugin.optimize.engine.budget import Budget, Meter
 from prompt_registry_plugin.optimize.engine.evidence import Evidence, of_continued
 from prompt_registry_plugin.optimize.engine.ledger import Ledger
 from prompt_registry_plugin.optimize.engine.proof import run_pairs
-from prompt_registry_plugin.optimize.engine.registration import CANDIDATE, point_at, reason_for, register_winner, tag_with
+from prompt_registry_plugin.optimize.engine.registration import CANDIDATE, reason_for, register_winner, tag_with
 from prompt_registry_plugin.optimize.engine.winner import Winner
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Example, Rollout
+
+logger = logging.getLogger(__name__)
 
 SPLIT = "more"
 """The split of rollouts on examples that were added after the run."""
@@ -95,11 +98,15 @@ def conclude(winner: Winner, evidence: Evidence) -> tuple[list[PromptVersion], s
 
 
 def register_kept(winner: Winner, alias: str | None) -> tuple[list[PromptVersion], str]:
-    """Register the winner whatever its grade, point `alias` at its versions if one is given, and return them with the reason."""
+    """Register the winner whatever its grade, point `alias` at its versions if one is given, and return them with the reason.
+
+    Raises as `set_prompt_alias` does if the alias cannot move; the versions are registered then.
+    """
     registered = register_winner(winner, winner.evidence, _message(winner))
-    if alias is not None:
-        point_at(winner.registry, registered, alias, f"optimization run {winner.record.id}")
-    return registered, store_outcome(winner, winner.evidence, registered)
+    because = store_outcome(winner, winner.evidence, registered)
+    for version in registered if alias is not None else ():
+        winner.registry.set_prompt_alias(version.name, str(alias), version.version, reason=f"optimization run {winner.record.id}")
+    return registered, because
 
 
 def store_outcome(winner: Winner, evidence: Evidence | None, registered: Sequence[PromptVersion]) -> str:
@@ -124,7 +131,10 @@ def _withdraw(winner: Winner, registered: Sequence[PromptVersion], evidence: Evi
     for version in registered:
         if CANDIDATE in winner.registry.load_prompt(version.uri).aliases:
             reason = f"optimization run {winner.record.id} is worse: {evidence}"
-            winner.registry.delete_prompt_alias(version.name, CANDIDATE, reason=reason)
+            try:
+                winner.registry.delete_prompt_alias(version.name, CANDIDATE, reason=reason)
+            except PromptRegistryError as error:  # protected: somebody wants it to stay
+                logger.warning("%s is worse, but the alias %r stays at it: %s", version.uri, CANDIDATE, error)
 
 
 def _used(winner: Winner) -> set[str]:
