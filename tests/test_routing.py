@@ -574,3 +574,30 @@ def test_threads_may_fork_at_once() -> None:
     for thread in threads:
         thread.join(HANG)
     assert codes == [0] * 40
+
+
+def test_a_held_out_test_that_reaches_no_changed_prompt_is_told() -> None:
+    """Its rows all go elsewhere: the gain is 0 whatever the new text is."""
+    pr.register_prompt("refunds", "The stored one refunds.")
+
+    def route(text: str) -> str:
+        return str(pr.load_prompt("refunds", 1).format()) if "refund" in text else "Sunny."
+
+    def reflect(messages: Any) -> str:
+        return f"```\n{CANDIDATE}\n```"
+
+    @pr.scorer
+    def polite(inputs: dict[str, Any], outputs: str) -> pr.Feedback:
+        ok = is_right(inputs, outputs) == 1.0
+        return pr.Feedback(float(ok), [pr.Item("who refunds", ok=ok, key="who")])
+
+    events: list[Any] = []
+    options = pr.RunOptions(4, on_event=events.append)
+    elsewhere = [{"inputs": {"text": f"weather held out {n}"}} for n in range(12)]
+    result = pr.optimize_prompts(
+        predict_fn=route, train_data=ROWS, eval_data=elsewhere, prompt_uris=["prompts:/refunds/1"], scorers=[polite],
+        reflection_model=reflect, budget=80, options=options,
+    )  # fmt: skip
+    assert any("no held-out example reached 'refunds'" in event.text for event in events), [e.text for e in events if e.text]
+    assert result.held_out is not None
+    assert not result.held_out.proven

@@ -115,8 +115,18 @@ async def prove(job: Job, ledger: Ledger, winner: Candidate, examples: Sequence[
     scorers = [scorer.name for scorer in job.runner.scorers]
     before, after = (EvaluationResult([pair[i] for pair in pairs], scorers) for i in (0, 1))
     held_out = HeldOut(before, after, of_test(*scored_pairs(before.rollouts, after.rollouts)))
+    if unreached := _unreached(job.baseline, winner, held_out.after):
+        names = ", ".join(map(repr, unreached))
+        text = f"no held-out example reached {names}, so the test says nothing about the new text; use rows that do"
+        on_event(Event("message", "prove", total, total, None, text))
     on_event(Event("finished", "prove", total, total, held_out.after.score.mean))
     return held_out
+
+
+def _unreached(baseline: Candidate, winner: Candidate, after: EvaluationResult) -> list[str]:
+    """Return the prompts that were changed and that no example reached."""
+    changed = [name for name, template in winner.templates.items() if template != baseline.templates.get(name)]
+    return [name for name in changed if not any(rollout.reached(name) for rollout in after.rollouts)]
 
 
 async def run_pairs(
