@@ -196,6 +196,43 @@ def test_prompts_as_wholes_and_their_deletion() -> None:
     assert client.search_prompts().token is None
     client.delete_prompt("p")
     assert client.get_prompt("p") is None
+    with pytest.raises(MlflowException, match="not found"):
+        client.delete_prompt("p")
+
+
+def test_versions_may_be_deleted_before_their_prompt() -> None:
+    """As Unity Catalog asks for: the prompt goes with its last version, and to delete it then is no error."""
+    client = MlflowClient()
+    for text in ("one", "two"):
+        client.register_prompt("p", text)
+    client.set_prompt_alias("p", "live", 2)
+    assert "points at" in str(raised_by(lambda: client.delete_prompt_version("p", 2)))
+    client.delete_prompt_alias("p", "live")
+    for version in client.search_prompt_versions("p"):
+        client.delete_prompt_version("p", str(version.version))
+    assert client.get_prompt("p") is None
+    client.delete_prompt("p")
+    assert client.register_prompt("p", "three").version == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"), [([{"outputs": "x"}], "`inputs` or `trace`"), ([{"inputs": {"q": 1}}, {"inputs": {}}], "Record 1")]
+)
+def test_rows_without_inputs_are_told_as_mlflow_tells_them(rows: list[Any], words: str) -> None:
+    """Before anything is run."""
+    prompt = mlflow.genai.register_prompt("p", "x {{q}}")
+    optimizer = mlflow.genai.optimize.MetaPromptOptimizer(reflection_model="openai:/gpt-5")
+    scorer = mlflow.genai.scorers.ResponseLength(max_length=4)
+    error = raised_by(
+        lambda: mlflow.genai.optimize_prompts(
+            predict_fn=str,
+            train_data=rows,
+            prompt_uris=[prompt.uri],
+            optimizer=optimizer,
+            scorers=[scorer],
+        )
+    )
+    assert (words in str(error), error.error_code) == (True, "INVALID_PARAMETER_VALUE")
 
 
 def links(run: Any) -> list[dict[str, str]]:

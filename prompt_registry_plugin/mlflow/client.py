@@ -192,6 +192,11 @@ class MlflowClient:
 
 
 def _delete_prompt(name: str) -> None:
-    if linking.find_prompt(name) is None:
-        raise PromptNotFound(f"Prompt with name={name} not found. There is no such prompt in {current_registry().place}")
-    current_registry().delete_prompt(name, confirm=True)
+    registry = current_registry()
+    if linking.find_prompt(name) is not None:
+        registry.delete_prompt(name, confirm=True)
+        return
+    deletions = [change for change in registry.store.prompts.changes(name) if change.kind == "deletion"]
+    if not deletions or deletions[-1].version is None:
+        raise PromptNotFound(f"Prompt with name={name} not found. There is no such prompt in {registry.place}")
+    # Its versions were deleted one by one, as Unity Catalog asks for, and it went with the last one.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.errors import InvalidExample, UserError
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.mlflow.entities.model_registry.prompt_version import PromptVersion
@@ -40,6 +40,7 @@ def optimize_prompts(
     """Improves the prompts together. `enable_tracking` has no meaning here: a run is always stored, so that it can be resumed."""
     if isinstance(optimizer, type):
         raise UserError(f"optimizer is an object: {optimizer.__name__}(…)")
+    _check_rows(train_data)
     chosen, model, budget = _ours(optimizer)
     silent = not getattr(optimizer, "display_progress_bar", True)
     result = ours(
@@ -67,6 +68,18 @@ def optimize_prompts(
         because=result.registered_because,
         result=result,
     )
+
+
+def _check_rows(data: Any) -> None:
+    """Raises `InvalidExample`, in MLflow's words, for rows without inputs."""
+    rows = data if isinstance(data, list) and all(isinstance(row, Mapping) for row in data) else []
+    if rows and not any("inputs" in row or "trace" in row for row in rows):
+        raise InvalidExample(
+            "Either `inputs` or `trace` column is required: a row is {'inputs': {'question': '…'}, 'outputs': '…'}"
+        )
+    for number, row in enumerate(rows):
+        if "trace" not in row and not row.get("inputs"):
+            raise InvalidExample(f"Record {number} is missing required 'inputs' field or it is empty: {dict(row)!r:.80}")
 
 
 def _ours(optimizer: Any) -> tuple[Any, AnyModel | None, Budget | None]:
