@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,56 @@ def test_runs_are_listed_and_shown(run: Run, tmp_path: Path) -> None:
     assert "already" in run("promote", "sort", "--alias", "staging")[1]
     code, out, _ = run("runs", "resume", result.run_id)
     assert (code, "gain proven" in out) == (0, True)
+
+
+def test_the_report_of_a_run_begins_with_the_change_in_all(run: Run, tmp_path: Path, registry: pr.PromptRegistry) -> None:
+    """Then what was spent and why it ended, each row of the held-out test, and a line for each edit, merged ones too."""
+    failing = {"inputs": {"text": "oak number999"}, "expectations": {"kind": "plant"}}
+
+    @pr.scorer
+    def right(outputs: Mapping[str, str], expectations: Mapping[str, str]) -> pr.Feedback:
+        if "size" not in expectations:
+            raise pr.errors.ModelUnavailable("the judge gave no verdict that can be read")
+        verdict: pr.Feedback = target.right.function(outputs, expectations)
+        return verdict
+
+    answers = iter(["I'm sorry, I cannot."])
+
+    async def reflect(messages: Sequence[Mapping[str, Any]]) -> str:
+        return next(answers, "") or await target.reflect(messages)
+
+    result = pr.optimize_prompts(
+        predict_fn=target.predict, train_data=target.rows(8), eval_data=[*target.rows(3, start=100), failing],
+        prompt_uris=target.register(), scorers=[right], reflection_model=reflect, budget=200,
+        options=pr.RunOptions(on_event=lambda event: None),
+    )  # fmt: skip
+    assert [change.key for change in result.changes] == ["sort", "name"]
+    assert result.changes[0].before == target.SORT
+    assert "characters, about" in repr(result)
+    assert f"the search ended: {result.ended}" in repr(result)
+    _, out, _ = run("runs", "show", result.run_id)
+    top, rest = out.split("state", 1)
+    assert "sort: 62 → " in top
+    assert "{+" in top
+    found = " ".join(re.sub(r"[│┃]", " ", rest).split())
+    for said in ("search ended", "of the held-out test (budget: 200 rollouts", "s of work, since", "held-out test: better on",
+                 "log of edits",
+                 "without a score", "unreadable answers 1, such as: no instruction stands between two fences", "size sort: 62 →"):  # fmt: skip
+        assert said in found
+    shown = json.loads(run("runs", "show", result.run_id, "--json")[1])
+    assert len(shown["proof"]) == 49
+    assert [row["verdict"] for row in shown["proof"]].count("no score") == 1
+    assert shown["ended"] == result.ended
+    assert shown["seconds"] > 0
+    edits = [record for record in registry.store.runs.candidates(result.run_id) if "shown" in record.detail]
+    numbers = [re.match(r"edit (\d+)", line["text"]) for line in shown["log"]]
+    listed = [int(match[1]) for match in numbers if match]
+    assert len(listed) == len(set(listed)), "an edit that was merged is one line"
+    assert len(edits) >= len(listed)
+    page = tmp_path / "run.html"
+    run("runs", "show", result.run_id, "--html", str(page))
+    text = page.read_text()
+    assert text.index("The change in all") < text.index("The run") < text.index("Held-out test: better on") < text.index("Log of edits")
 
 
 def test_a_diff_can_be_read_without_colours(run: Run) -> None:
