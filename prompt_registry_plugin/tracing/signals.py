@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
+import sys
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
-
-from prompt_registry_plugin.records import EMPTY
 
 Signal = Callable[[BaseException], Mapping[str, Any] | None]
 """Returns the attributes for the span of code that ended with an exception that is no failure, or None for any other exception.
@@ -37,8 +36,9 @@ def signal_attributes(error: BaseException) -> Mapping[str, Any] | None:
     A span that was cancelled has `cancelled`: its caller stopped waiting.
     """
     if isinstance(error, _PROTOCOL):
-        return EMPTY
-    if isinstance(error, CancelledError):
+        return MappingProxyType({})
+    asyncio = sys.modules.get("asyncio")  # adapters are looked for in programs that use none: this imports nothing
+    if asyncio is not None and isinstance(error, asyncio.CancelledError):
         return {"cancelled": True}
     for signal in _signals:
         if (attributes := signal(error)) is not None:
