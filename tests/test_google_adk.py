@@ -479,6 +479,16 @@ class TestTargets:
 
             assert pr.evaluate(predict_fn=target, data=rows, scorers=[named]).score.mean == 1.0, (target, seen)
 
+    def test_a_factory_makes_the_session_s_state(self) -> None:
+        """And `input` names the message; progress says the call."""
+        pr.enable("google_adk")
+        target = pr.target(agent("You help {who}."), deps=lambda name: {"who": name.upper()}, input="ask")
+        lines: list[str] = []
+        options = pr.RunOptions(on_event=lambda event: lines.append(event.text))
+        rows = [{"inputs": {"ask": "hello", "name": "Ann"}, "expectations": {"expected_facts": ["You help ANN."]}}]
+        assert pr.evaluate(predict_fn=target, data=rows, scorers=["contains"], options=options).score.mean == 1.0
+        assert lines[0] == "calls clerk.run_async(ask) with state=a function(name)"
+
     def test_an_answer_with_a_schema_is_its_fields(self) -> None:
         """So that a scorer compares values."""
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from crewai import Agent, Crew
 
-from prompt_registry_plugin.frameworks.prompts import user_text
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.frameworks.calls import CallSettings
 
 _FIELDS = ("role", "goal", "backstory", "description", "expected_output", "output_file")
 
@@ -23,6 +24,10 @@ class CrewTarget:
         """Return what the crew put out: the fields of a structured output, else its text."""
         return _plain(await unfilled_copy(self._crew).kickoff_async(inputs=dict(inputs)))
 
+    def describe(self, inputs: Mapping[str, Any]) -> str:
+        """Return how a row becomes the call."""
+        return f"calls {self.name}.kickoff({{{', '.join(inputs)}}})"
+
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Return why these inputs cannot be given to the crew, or None."""
         missing = sorted(name for name in _needed(unfilled_copy(self._crew)) if name not in inputs)
@@ -32,17 +37,30 @@ class CrewTarget:
 class AgentTarget:
     """An agent that is asked a row's text, without a crew."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, settings: CallSettings | None = None) -> None:
         self._agent = agent
+        self._settings = settings or CallSettings()
         self.name = str(agent.role).strip()
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """Return the agent's answer."""
-        return _plain(await self._agent.copy().kickoff_async(user_text(inputs)[0] or ""))
+        return _plain(await self._agent.copy().kickoff_async(await self._settings.input_of(inputs) or ""))
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Return why these inputs cannot be given to the agent, or None."""
-        return None if user_text(inputs)[0] is not None else f"agent {self.name!r} needs a text: a row with one value, or 'input'"
+        if self._settings.input is None and self._settings.key_of(inputs) is None:
+            return f"agent {self.name!r} needs a text: a row with one value, or 'input'; or pass target(agent, input='…')"
+        return self._settings.check(inputs)
+
+    def describe(self, inputs: Mapping[str, Any]) -> str:
+        """Return how a row becomes the call."""
+        return f"calls {self.name}.kickoff({self._settings.describe_input(inputs)})"
+
+    def with_settings(self, settings: CallSettings) -> AgentTarget:
+        """Return the same agent, called as `target(…)` says."""
+        if settings.deps is not None or settings.config is not None:
+            raise UserError(f"agent {self.name!r} takes input=… only.")
+        return AgentTarget(self._agent, settings)
 
 
 def as_target(obj: Any) -> CrewTarget | AgentTarget | None:

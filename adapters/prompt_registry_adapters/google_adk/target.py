@@ -13,7 +13,9 @@ from google.adk.runners import InMemoryRunner, Runner
 from google.genai import types
 
 from prompt_registry_adapters.google_adk.runs import message_text
-from prompt_registry_plugin.frameworks.prompts import user_text
+from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.frameworks.calls import CallSettings
+from prompt_registry_plugin.plain.fields import field_values
 
 _USER = "prompt-registry"
 
@@ -21,16 +23,24 @@ _USER = "prompt-registry"
 class RunnerTarget:
     """A runner that gets a row's text as the user's message in a new session, and whose last answer is the output."""
 
-    def __init__(self, name: str, make_runner: Callable[[], Any]) -> None:
+    def __init__(self, name: str, make_runner: Callable[[], Any], settings: CallSettings | None = None) -> None:
         self._make_runner = make_runner
+        self._settings = settings or CallSettings()
         self.name = name
 
     async def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        """Return the agent's answer; with an `output_schema`, its fields. What else the row holds is the session's state."""
-        text, rest = user_text(inputs)
+        """Return the agent's answer; with an `output_schema`, its fields.
+
+        The session's state is what else the row holds, or the mapping that `target(agent, deps=…)` gives.
+        """
+        text = await self._settings.input_of(inputs)
+        async with self._settings.opened_deps(inputs) as state:
+            return await self._answer(text, state if state is None or isinstance(state, dict) else field_values(state))
+
+    async def _answer(self, text: Any, state: dict[str, Any] | None) -> Any:
         runner = self._make_runner()
         session = await runner.session_service.create_session(
-            app_name=runner.app_name, user_id=_USER, session_id=uuid4().hex, state=rest or None
+            app_name=runner.app_name, user_id=_USER, session_id=uuid4().hex, state=state
         )
         message = types.Content(role="user", parts=[types.Part(text=text or "")])
         answer, error = "", None
@@ -44,7 +54,20 @@ class RunnerTarget:
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Return why these inputs cannot be given to the agent, or None."""
-        return None if user_text(inputs)[0] is not None else f"agent {self.name!r} needs a text: a row with one value, or 'input'"
+        if self._settings.input is None and self._settings.key_of(inputs) is None:
+            return f"agent {self.name!r} needs a text: a row with one value, or 'input'; or pass target(agent, input='…')"
+        return self._settings.check(inputs)
+
+    def describe(self, inputs: Mapping[str, Any]) -> str:
+        """Return how a row becomes the call."""
+        state = self._settings.describe_deps(inputs)
+        return f"calls {self.name}.run_async({self._settings.describe_input(inputs)}){f' with state={state}' if state else ''}"
+
+    def with_settings(self, settings: CallSettings) -> RunnerTarget:
+        """Return the same agent, called as `target(…)` says."""
+        if settings.config is not None:
+            raise UserError(f"agent {self.name!r} takes no config=…; pass deps=…, which is the session's state, or input=….")
+        return RunnerTarget(self.name, self._make_runner, settings)
 
 
 def as_target(obj: Any) -> RunnerTarget | None:
