@@ -88,7 +88,7 @@ async def test_a_worker_that_was_started_earlier_is_told(chain: Any) -> None:
 
 
 def test_a_stream_that_is_used_after_its_scope_is_told(chain: Any) -> None:
-    """LangChain begins with a chain when the first item is asked for. So the block raises; the stream keeps the candidate that it began with."""
+    """LangChain begins with a chain when the first item is asked for: the block raises, and the stream keeps its candidate."""
     with pytest.raises(pr.errors.PromptNotRendered), pr.override_prompts({"clerk": CANDIDATE}):
         stream = chain.stream({"input": "hi"})
     assert "".join(chunk.content for chunk in stream) == "I am the candidate."
