@@ -97,6 +97,7 @@ class TestTexts:
             "reply/description": {"topic", "year"},
             "reply/expected_output": {"topic"},
         }
+        assert [row.state for row in pr.coverage(trace)] == ["adoptable"] * 5  # CrewAI's own words around them are no prompts
         adopted = {version.name: version for version in pr.adopt(trace)}
         assert len(adopted) == 5
         assert str(crew.copy().kickoff(inputs={"topic": "fees", "year": 2031, "tone": "warm"})) == first

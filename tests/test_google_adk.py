@@ -421,6 +421,23 @@ class TestSpans:
         assert trace.spans[-1].error == "ConnectionError: no model today"
         assert all(span.ended_at is not None for span in trace.spans)
 
+    def test_a_model_that_passes_a_call_on_has_one_span(self) -> None:
+        """To the class that it extends, or to another model."""
+
+        class Outer(Parrot):
+            async def generate_content_async(self, llm_request: Any, stream: bool = False) -> Any:
+                async for response in super().generate_content_async(llm_request, stream):
+                    yield response
+
+        pr.enable("google_adk")
+        clerk = agent("You help.", model=Outer())
+        asyncio.run(run_async(agent("You help.", model=Parrot()), "hello"))  # so that both classes are known
+        for _ in range(2):
+            with pr.record() as trace:
+                asyncio.run(run_async(clerk, "hello"))
+                asyncio.run(run_async(agent("You help.", "other", model=Parrot()), "hello"))
+            assert [span.kind for span in trace.spans if span.kind != "prompt"] == ["agent", "llm", "agent", "llm"]
+
     def test_a_stream_that_is_left_early_ends_its_spans(self) -> None:
         """Whoever reads the events had enough: no error."""
 

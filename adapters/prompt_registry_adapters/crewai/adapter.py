@@ -15,7 +15,7 @@ class CrewAIAdapter(FrameworkAdapter):
     """Serves adopted texts of agents and tasks from the registry, and records crews."""
 
     name = "crewai"
-    framework = Framework("CrewAI", "crewai", "crewai", "crewai", lowest="1.9", below="2", waits_for="crewai.crew")
+    framework = Framework("CrewAI", "crewai", "crewai", "crewai", lowest="1.14.7", below="2", waits_for="crewai.crew")
 
     def attach(self) -> None:
         """Switch the wrappers on: nothing official sees a template."""
