@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -94,10 +95,27 @@ def _is_same_call(messages: Sequence[Mapping[str, Any]], attributes: Mapping[str
     theirs = attributes.get("messages")
     if not messages or not theirs:
         return False
-    if not _texts(messages[-1]) & _texts(theirs[-1]):
+    if not _is_same_message(messages[-1], theirs[-1]):
         return False
     ours, shown = _instructions(messages), _instructions(theirs)
     return not ours or not shown or ours in shown or shown in ours
+
+
+def _is_same_message(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Return whether two messages have the same text, or a block in common.
+
+    What a tool returned is written as JSON, as Python shows it, or without what the framework wrapped it in: its words decide.
+    """
+    if _texts(ours) & _texts(theirs):
+        return True
+    if role_of(ours) != "tool" or role_of(theirs) != "tool":
+        return False
+    mine, shown = _words(content_of(ours)), _words(content_of(theirs))
+    return mine in shown or shown in mine
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).casefold().replace("none", "null")
 
 
 def _texts(message: Mapping[str, Any]) -> set[str]:

@@ -116,4 +116,4 @@ def _result_text(response: Any) -> str:
     """Return what a function returned; the client wraps a value that is no mapping in one."""
     if isinstance(response, dict) and len(response) == 1 and isinstance(only := next(iter(response.values())), str):
         return only
-    return json.dumps(response, default=str)
+    return json.dumps(response, default=str, ensure_ascii=False)
