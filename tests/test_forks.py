@@ -169,8 +169,9 @@ import prompt_registry_plugin as pr
 from tests.test_forks import record
 context = multiprocessing.get_context({method!r})
 with pr.record("parent"):
+    pr.load_prompt("plan").format()
     processes = [context.Process(target=record, args=(str(i),)) for i in range(2)]
     for process in processes: process.start()
     for process in processes: process.join()
 """)
-    assert stored() == {"parent": [0], "0": [1], "1": [1]}
+    assert stored() == {"parent": [1], "0": [1], "1": [1]}

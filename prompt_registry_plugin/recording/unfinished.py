@@ -52,7 +52,10 @@ class Unfinished(ForkAware):
 
     def take_ended(self) -> list[TraceRecorder]:
         """Return the recordings to store: those that have ended with all their streams."""
-        return self._take(self._held, [trace for trace in list(self._held) if not trace.is_held])
+        ended = self._take(self._held, [trace for trace in list(self._held) if not trace.is_held])
+        for trace in ended:
+            _report(trace)
+        return ended
 
     def take_held(self) -> list[TraceRecorder]:
         """Return the recordings whose blocks have ended: the registry closes."""
@@ -66,7 +69,6 @@ class Unfinished(ForkAware):
         taken = [trace for trace in traces if where.pop(trace, trace) is None]  # another thread may be faster
         for trace in taken:
             trace.end()
-            _report(trace)
         return [trace for trace in taken if trace not in self._inherited or trace.spans]
 
     def after_fork_in_child(self) -> None:
