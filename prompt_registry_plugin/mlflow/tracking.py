@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
     if module != __name__ and hasattr(import_module(module), moved):
         warn_moved(__name__, name, module, moved)
         return getattr(import_module(module), moved)
-    missing("mlflow.tracking", name)
+    return missing("mlflow.tracking", name)
 
 
 __all__ = ["MlflowClient", "get_tracking_uri", "set_registry_uri", "set_tracking_uri"]
