@@ -6,6 +6,7 @@ whose rendered text its messages contain. This works for every framework, and gi
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from prompt_registry_plugin.prompts.messages import blocks_of, content_of, reada
 from prompt_registry_plugin.records import EMPTY, Span, SpanKind, Template, digest
 from prompt_registry_plugin.scopes import carry, reset
 from prompt_registry_plugin.tracing.call_site import places_here, propose_name
-from prompt_registry_plugin.tracing.ids import first_span_number, trace_id
+from prompt_registry_plugin.tracing.ids import first_span_number
 from prompt_registry_plugin.tracing.signals import signal_attributes
 from prompt_registry_plugin.tracing.trace import Trace, error_text
 
@@ -127,10 +128,11 @@ class TraceRecorder(Trace, ForkAware):
 
     def start_again(self) -> None:
         """Become a new recording, in a forked child: what was recorded so far is the parent's."""
-        self.id = trace_id()
+        self.id = secrets.token_hex(16)  # the generator of ids may still be the parent's, as every child of it has it
         self.started_at = time.time()
         self._holds = 0
         self._clear()
+        self._numbers = count(secrets.randbits(63))
 
     def after_fork_in_child(self) -> None:
         """Make a new lock: another thread of the parent may have held it."""
