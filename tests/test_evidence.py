@@ -121,7 +121,8 @@ def test_what_is_open_is_kept_and_can_be_registered(registry: pr.PromptRegistry,
     assert code == 0
     assert pr.load_prompt("prompts:/ask@production").version == 2
     code, said = run_command(capsys, registry, "runs", "show", result.run_id)
-    assert "open (0." in said
+    assert "better with probability 0." in said
+    assert "open" in said
 
 
 def test_a_run_without_a_winner_has_nothing_to_register(registry: pr.PromptRegistry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +260,7 @@ def test_results_of_version_0_1_0_have_a_grade() -> None:
     assert evidence.grade == "proven"
     evidence = stored_evidence({**stored, "difference": [0.1, -0.02, 0.22], "p_value": 0.12})
     assert evidence is not None
-    assert (evidence.grade, evidence.p_better) == ("likely", pytest.approx(0.94))
+    assert (evidence.grade, evidence.p_better) == ("likely", pytest.approx(0.94 * 1.5 / (0.94 * 1.5 + 0.06)))
     assert stored_evidence({**stored, "difference": None}) is None
     assert stored_evidence(None) is None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Protocol
 
@@ -17,6 +17,13 @@ from prompt_registry_plugin.records import Interval
 
 TAGS = ("held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better")
 """Tags of a version with the evidence for it. A version that is made from this one does not inherit them."""
+
+
+# In `benchmarks.few_rows`, more than 90 % of the winners were truly better where a gain was possible, and none where none was: 0.6 is
+# between the two. Of 96 runs on messages, 64 % of the winners that were better by 0.04 or more then ended as likely or proven, and 57 %
+# with 0.5; of 120 runs without a gain, 11 % and 8 %.
+PRIOR = 0.6
+"""The probability that the winner of a search is better, before the held-out examples say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Evidence:
 
     @property
     def p_better(self) -> float:
-        """The probability that the winner is better, from 0 to 1."""
+        """The probability that the winner is better, from 0 to 1; 0.6 before any example (`PRIOR`)."""
         return self.paired.p_better
 
     @property
@@ -104,8 +111,14 @@ class Afterwards(Protocol):
 
 def of_test(before: Sequence[float], after: Sequence[float]) -> Evidence:
     """Return the evidence of a test of fixed size: scores of baseline and winner on the same examples, in the same order."""
-    paired = paired_difference(before, after)
+    paired = _with_prior(paired_difference(before, after))
     return Evidence(grade_of(paired), _mean(before), _mean(after), paired)
+
+
+def _with_prior(paired: PairedDifference) -> PairedDifference:
+    """Return a difference whose probability of being better counts that the search preferred the winner, on other examples."""
+    odds = PRIOR / (1 - PRIOR) * paired.p_better
+    return replace(paired, p_better=odds / (odds + 1 - paired.p_better))
 
 
 def _mean(scores: Sequence[float]) -> float:
@@ -119,7 +132,7 @@ def of_continued(before: Sequence[float], after: Sequence[float], test: Grade | 
     gain is ever called proven has a probability of 2.5 % in the first test, and of 2.5 % in all that follows.
     """
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    plain = paired_difference(before, after)
+    plain = _with_prior(paired_difference(before, after))
     paired = PairedDifference(anytime_interval(differences), plain.p_value, plain.p_better)
     value = e_value(differences)
     grade: Grade = "likely" if paired.p_better >= LIKELY else "open"
@@ -140,5 +153,6 @@ def stored_evidence(result: Mapping[str, Any] | None) -> Evidence | None:
     # Version 0.1.0 stored no probability and no number of examples. Its two-sided p-value says as much.
     p_better = result.get("p_better", 1 - p_value / 2 if mean > 0 else p_value / 2)
     paired = PairedDifference(Interval(mean, low, high, result.get("examples", 0)), p_value, p_better)
+    paired = paired if "p_better" in result else _with_prior(paired)
     grade = result.get("grade") or grade_of(paired)
     return Evidence(grade, result["initial_eval_score"], result["final_eval_score"], paired, result.get("e_value"))
