@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,16 +65,12 @@ def try_(
     message = None if said is None else _text(said)
     labels = [f"{uri.removeprefix('prompts:/')}{f' · {model}' if model else ''}" for uri in uris for model in models or ("",)]
     terminal = console()
-    logging.getLogger("prompt_registry_plugin.models.settings").setLevel(logging.ERROR)  # notes are part of the output
-    if as_json or not terminal.is_terminal:
-        trials = try_prompts(uris, given_values, models=models, params=params, input=message, save=save)
-    else:
-        trials = _live(
-            labels,
-            lambda on_piece: try_prompts(
-                uris, given_values, models=models, params=params, input=message, save=save, on_piece=on_piece
-            ),
-        )
+
+    def run(on_piece: OnPiece | None = None) -> list[Trial]:
+        return try_prompts(uris, given_values, models=models, params=params, input=message, save=save, on_piece=on_piece)
+
+    with _notes_in_output():
+        trials = run() if as_json or not terminal.is_terminal else _live(labels, run)
     if as_json:
         print_json([
             {"prompt": t.prompt, "model": t.model, "simulated": t.simulated, "output": t.output, "seconds": t.seconds, "error": t.error,
@@ -90,6 +87,18 @@ def try_(
     if save and not as_json:
         echo(f"saved {len(trials)} rows: load_table() reads them, `prompt-registry annotate --name try` corrects them")
     return int(any(trial.error for trial in trials))
+
+
+@contextmanager
+def _notes_in_output() -> Iterator[None]:
+    """A block in which settings that are left out are not logged: they are part of the output."""
+    logger = logging.getLogger("prompt_registry_plugin.models.settings")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _value(said: str) -> tuple[str, str]:
