@@ -166,6 +166,7 @@ def test_settings_of_a_prompt_in_each_protocol(
             "parameters_json_schema"
         )  # the client writes what it is given
         assert (declared["name"], schema) == ("find", TOOL["parameters"]), declared
-        assert body["toolConfig"]["functionCallingConfig"]["mode"] == "ANY"
+        config = body["toolConfig"]
+        assert (config.get("functionCallingConfig") or config["function_calling_config"])["mode"] == "ANY"
     assert [name for name in CONFIG | {"reasoning_effort": 1} if f"'m' is asked without '{name}'" in caplog.text] == left_out
     assert caplog.text.count("is asked without") == 1

@@ -94,6 +94,9 @@ class AsyncEvents:
 
 def watch_answer(answer: Any, call: Call) -> None:
     """End the call with its answer: now, if it is there, or when the caller has read or closed it. Never raises."""
+    if hasattr(type(answer), "model_dump"):  # asked of the class: an object takes long to say that it lacks an attribute
+        call.finish(answer)
+        return
     try:
         response = getattr(answer, "http_response", answer)
         if hasattr(answer, "_iterator"):
