@@ -35,7 +35,7 @@ EXPECTED = {
 STEPS = ("topic", "place", "mood", "haste")
 ROWS = [
     {"inputs": {"input": f"{text} ({n})"}, "expectations": dict(zip(STEPS, labels, strict=True))}
-    for n in range(10)
+    for n in range(20)
     for text, labels in EXPECTED.items()
 ]
 
