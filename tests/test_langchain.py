@@ -224,7 +224,8 @@ def test_adopting_twice_and_name_clashes() -> None:
         pr.adopt(trace, names={"nope": "x"})
     with pr.record() as by_hand:
         Echo().invoke([HumanMessage("no template")])
-    assert [(row.role, row.state, row.words) for row in pr.coverage(by_hand)] == [("user", "adoptable", "no template")]
+    found = [(row.role, row.state, row.words) for row in pr.coverage(by_hand)]
+    assert found == [("user", "not adoptable", "no template")], "it may be what a user asked"
     with pr.record() as empty:
         pass
     with pytest.raises(pr.UserError, match="holds no prompts"):
