@@ -5,10 +5,9 @@ This one asks for one rewrite of each prompt after the other, from the worst run
 
 from __future__ import annotations
 
-from statistics import fmean
-
 import prompt_registry_plugin as pr
 from examples.simulated import a_model
+from prompt_registry_plugin.evaluation.scoring import mean_score
 from prompt_registry_plugin.optimize import Problem
 from prompt_registry_plugin.protocols import OptimizationResult
 
@@ -29,12 +28,13 @@ class OneByOne:
 
     async def optimize(self, problem: Problem) -> OptimizationResult:
         best, rows = problem.baseline, problem.validation[:20]
-        score = fmean(r.score for r in await problem.evaluate(best, rows))
+        score = mean_score(await problem.evaluate(best, rows)) or 0.0  # rows without a score are left out
         runs = await problem.evaluate(best, problem.train[:20])
-        worst = sorted(zip(runs, problem.train, strict=False), key=lambda run: run[0].score)[:3]
+        scored = [(r, e, r.score) for r, e in zip(runs, problem.train, strict=False) if r.score is not None]
+        worst = sorted(scored, key=lambda run: run[2])[:3]
         seen = "\n\n".join(
             f"Example {n}\nInput: {'; '.join(map(str, e.inputs.values()))}\nAnswer: {r.outputs}\nFeedback: {i.text}"
-            for n, (r, e) in enumerate(worst, 1) for s in r.scores.values() for i in s.items
+            for n, (r, e, _) in enumerate(worst, 1) for s in r.scores.values() for i in s.items
         )  # fmt: skip
         for key, text in problem.baseline_components.items():
             new = (
@@ -45,7 +45,7 @@ class OneByOne:
             if problem.remaining < len(rows) or problem.fault(key, new, text):
                 continue
             child = problem.replace(best, key, new, note=f"rewrite of {key}")
-            gained = fmean(r.score for r in await problem.evaluate(child, rows))
+            gained = mean_score(await problem.evaluate(child, rows)) or 0.0
             problem.decide(child, "accepted" if gained > score else "rejected", f"{key}: {score:.3f} → {gained:.3f}")
             best, score = (child, gained) if gained > score else (best, score)
         return OptimizationResult(best, score)
