@@ -177,7 +177,16 @@ def test_a_factory_that_raises_later_is_a_failed_rollout() -> None:
     assert len(result.failures) == 1
 
 
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """OpenAI's own tracing, which needs a key, is off; it is on again for the tests after this one."""
+    set_tracing_disabled(True)
+    yield
+    set_tracing_disabled(False)
+
+
 @pytest.mark.server
+@pytest.mark.usefixtures("untraced")
 def test_contexts_of_openai_agents(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the type that the agent declares, or a factory."""
     seen: list[Any] = []
@@ -186,7 +195,6 @@ def test_contexts_of_openai_agents(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(ctx.context)
         return "Hi"
 
-    set_tracing_disabled(True)
     with model_server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-simulated-key-000000000000")
@@ -309,6 +317,7 @@ def named_deps(question: str, context: Deps) -> str:
         ),
         (optional, {"question": "q", "tag": 1}, "None ['tag']", "calls optional(question, tag)"),
         (pr.target(named_deps, deps=make), {**ROW}, "q ANN", "calls named_deps(question, context=make(customer, plan))"),
+        (pr.target(named_deps, deps=make_of_row), {**ROW}, "q Ann", "calls named_deps(question, context=make_of_row(row))"),
         (pr.target(lambda message: message * 2, input="question"), ROW, "qq", "calls a function(question)"),
     ],
 )  # fmt: skip

@@ -14,6 +14,9 @@ from prompt_registry_plugin.errors import InvalidExample
 from prompt_registry_plugin.plain.fields import build, fields_of
 from prompt_registry_plugin.prompts.messages import user_key
 
+_WHOLE_ROW = "row"
+"""Stands for all values in the description of a call."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
@@ -63,14 +66,15 @@ class CallSettings:
                 yield self.deps
 
     def names_used(self, inputs: Mapping[str, Any]) -> frozenset[str]:
-        """Return the names of the row's values that factories get by name, or that a type is built from."""
+        """Return the names of the row's values that factories get, or that a type is built from; all where one takes the whole row."""
         names: set[str] = set()
         if (wanted := _buildable(self.deps, None)) is not None:
             names.update(_given_fields(wanted, inputs))
         factories: tuple[Any, ...] = (self.deps, self.config, self.input)
         for factory in factories:
             if _is_factory(factory) and not isinstance(factory, type):
-                names.update(_argument_names(factory, inputs))
+                arguments = _argument_names(factory, inputs)
+                names.update(inputs if arguments == [_WHOLE_ROW] else arguments)
         return frozenset(names) & inputs.keys()
 
     async def config_of(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +155,7 @@ def _argument_names(function: Callable[..., Any], inputs: Mapping[str, Any]) -> 
         positional, named = row_arguments(function, inputs)
     except InvalidExample:
         return ["…"]
-    return [*(["row"] if positional else []), *named]
+    return [*([_WHOLE_ROW] if positional else []), *named]
 
 
 async def _call_with_row(function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
