@@ -279,3 +279,15 @@ def test_a_pager_is_used_where_a_terminal_is_too_low_and_no_color_where_there_is
     piped = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert b"\x1b" not in piped.stdout
     assert b"question 9" in piped.stdout
+
+
+def test_results_that_no_step_shows_are_shown_where_they_were_sent() -> None:
+    """Below a bare client, tools have no steps: what they returned stands at the call that was given it. A step is not said again."""
+    asked = [{"role": "user", "content": "q"}]
+    told = [*asked, {"role": "assistant", "content": "", "tool_calls": []}, {"role": "tool", "content": "found"}]
+    first = ("llm", "gpt", None, {"messages": asked, "tool_calls": [{"name": "look", "args": {"a": 1}}]})
+    second = ("llm", "gpt", None, {"messages": told, "output": "Done."})
+    bare = lines(draw(make_trace(first, second)))
+    assert bare[-5:] == ["user: q", "→ look(a=1)", "llm gpt", "tool: found", "Done."]
+    step = ("tool", "look", None, {"inputs": {"a": 1}, "outputs": "found"})
+    assert lines(draw(make_trace(first, step, second))).count("tool: found") == 0

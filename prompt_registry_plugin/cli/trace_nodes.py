@@ -150,13 +150,17 @@ def is_handoff(span: Span) -> bool:
 
 def _fill_messages(nodes: Sequence[Node], spans: Mapping[str, Span], full: bool) -> None:
     """Give each model call the messages that are new in it."""
-    before: list[list[Mapping[str, Any]]] = []
+    steps = [node.span for node in nodes if node.span.kind == "tool" or is_handoff(node.span)]
+    before: list[tuple[list[Mapping[str, Any]], Span]] = []
     said: set[str] = set()
     for node in sorted((node for node in nodes if node.span.kind == "llm"), key=lambda node: node.span.started_at):
         attributes = node.span.attributes
         given = [message for message in listed(attributes, "messages") if isinstance(message, Mapping)]
-        known = max((_common(given, earlier) for earlier in before), default=0)
-        before.append(given)
+        known, last = max(
+            ((_common(given, earlier), span) for earlier, span in before), key=lambda found: found[0], default=(0, node.span)
+        )
+        before.append((given, node.span))
+        has_steps = any(last.started_at <= step.started_at <= node.span.started_at for step in steps)
         asked = [str(message.get("content")) for message in given[known:] if message.get("role") == "user"]
         node.is_turn = bool(asked) and (known > 1 or not said.issuperset(asked))
         said.update(asked)
@@ -174,7 +178,9 @@ def _fill_messages(nodes: Sequence[Node], spans: Mapping[str, Span], full: bool)
             message
             for message in given[known:]
             if str(message.get("content") or "").strip() not in shown_by_prompts
-            and not (known and message.get("role") in ("assistant", "tool"))  # what the steps before it show
+            and not (
+                known and (message.get("role") == "assistant" or (message.get("role") == "tool" and has_steps))
+            )  # shown before
         ]
         node.messages = [message for message in new if str(message.get("content") or "").strip()]
         if len(node.messages) > _MAX_MESSAGES:
