@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
+from prompt_registry_plugin.optimize.engine.evidence import TAGS
 from prompt_registry_plugin.transfer import folder as sync
-from prompt_registry_plugin.transfer.formats.prompt_file import Tags, content_hash, parse_file, to_text
+from prompt_registry_plugin.transfer.formats.prompt_file import MEASURED_TAGS, Tags, content_hash, parse_file, to_text
 from prompt_registry_plugin.transfer.prompt_paths import PromptPaths, find_files, write_file
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -186,3 +187,19 @@ def test_every_set_of_names_has_a_place_for_each(tmp_path_factory: pytest.TempPa
     assert find_files(folder) == places
     again = PromptPaths(folder)
     assert {name: again.path(name) for name in sorted(names)} == places
+
+
+def test_what_was_measured_on_a_text_is_not_claimed_for_another(registry: pr.PromptRegistry, tmp_path: Path) -> None:
+    """The evidence of an optimizer stays with its version: no file has it, a push leaves it, an edited file does not take it along."""
+    assert set(TAGS) == MEASURED_TAGS
+    registry.register_prompt("p", "x", tags={**dict.fromkeys(TAGS, "0.9"), "ok": "yes"})
+    sync.pull(registry, tmp_path)
+    file = tmp_path / "p.prompt"
+    assert file.read_text() == "---\nname: p\nversion_tags:\n  ok: 'yes'\n---\nx\n"
+    file.write_text("---\nname: p\nversion_tags: {ok: 'no'}\n---\nx\n")
+    sync.push(registry, tmp_path)
+    assert registry.load_prompt("p").tags == {**dict.fromkeys(TAGS, "0.9"), "ok": "no"}
+    file.write_text("---\nname: p\nversion_tags: {grade: proven, gain: '0.3'}\n---\ny\n")  # of a pull before
+    sync.push(registry, tmp_path)
+    assert (registry.load_prompt("p").version, registry.load_prompt("p").tags) == (2, {})
+    assert states(registry, tmp_path) == {"p": "same"}

@@ -19,7 +19,14 @@ from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.registry.base import current_user
 from prompt_registry_plugin.registry.registry import PromptRegistry
 from prompt_registry_plugin.registry.validation import check_tag
-from prompt_registry_plugin.transfer.formats.prompt_file import PromptFile, Tags, content_hash, parse_file, to_text
+from prompt_registry_plugin.transfer.formats.prompt_file import (
+    PromptFile,
+    Tags,
+    content_hash,
+    parse_file,
+    to_text,
+    without_measured,
+)
 from prompt_registry_plugin.transfer.lock import Agreed, load_agreed, save_agreed
 from prompt_registry_plugin.transfer.prompt_paths import PromptPaths, check_markers, mark_of, read_file, write_file
 
@@ -174,7 +181,8 @@ def _set_tags(registry: PromptRegistry, entry: Entry, version: PromptVersion) ->
     if entry.file is None:
         return
     prompt = ((None, key, value) for key, value in _changes(entry.tags.prompt, entry.file.tags.prompt).items())
-    of_version = ((version.version, key, value) for key, value in _changes(version.tags, entry.file.tags.version).items())
+    changes = _changes(without_measured(version.tags), entry.file.tags.version)
+    of_version = ((version.version, key, value) for key, value in changes.items())
     for number, key, value in (*prompt, *of_version):
         registry.store.prompts.set_tag(
             entry.name, number, key, None if value is None else check_tag(entry.name, key, value), by=current_user()
@@ -239,7 +247,8 @@ def _entry(
     prompts = registry.store.prompts
     newest = prompts.get(uri.PromptURI(name))
     base = prompts.get(uri.PromptURI(name, int(locked["version"]))) if locked else None
-    here = Tags(_tags_of(registry, name) if tags is None and newest else tags or EMPTY, newest.tags if newest else EMPTY)
+    of_prompt = _tags_of(registry, name) if tags is None and newest else tags or EMPTY
+    here = Tags(of_prompt, without_measured(newest.tags) if newest else EMPTY)
     ours = None if file is None else (content_hash(file.draft), file.tags.mark)
     theirs = None if newest is None else (newest.content_hash, here.mark)
     agreed = (str(locked["content"]), str(locked.get("tags", ""))) if locked else None

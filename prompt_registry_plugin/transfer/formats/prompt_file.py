@@ -66,6 +66,15 @@ class PromptFile:
     """All tags."""
 
 
+MEASURED_TAGS = frozenset({"held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better"})
+"""Tags of a version with what an optimizer measured on its text. They stand in no file: who edits the text would take them along."""
+
+
+def without_measured(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the tags of a version that its file has."""
+    return {key: value for key, value in tags.items() if key not in MEASURED_TAGS}
+
+
 def to_text(version: PromptVersion, tags: Tags | None = None) -> str:
     """The file of a version, in an order that never changes; with tags if they are given."""
     tags = tags or Tags()
@@ -93,7 +102,7 @@ def parse_file(text: str, name: str) -> PromptFile:
     config = dict(_mapping(head, "config", name))
     if "model" in head:
         config = {"model": head["model"], **config}
-    tags = Tags(_tags(head, "tags", name), _tags(head, "version_tags", name))
+    tags = Tags(_tags(head, "tags", name), without_measured(_tags(head, "version_tags", name)))
     draft = NewVersion(
         name,
         head["template"] if "template" in head else _template(body),
