@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import inspect
 import logging
+import pickle
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -217,3 +219,9 @@ def test_what_cannot_be_recorded_is_told_once(caplog: pytest.LogCaptureFixture, 
     assert "wait' was still running" in told[1]
     assert all("put `with record()` into the generator that reads it" in message for message in told)
     assert pr.search_traces(name="left")[0].spans[0].attributes["unfinished"] is True
+
+
+def test_a_traced_generator_function_is_pickled_and_copied_by_its_name_as_any_function_is() -> None:
+    """Pools of processes and frameworks that copy their settings do that."""
+    assert pickle.loads(pickle.dumps(words)) is words
+    assert copy.deepcopy({"tool": async_words})["tool"] is async_words

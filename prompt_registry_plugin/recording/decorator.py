@@ -70,7 +70,7 @@ class _StreamFunction:
 
     def __init__(self, function: Any, generate: Callable[..., Any]) -> None:
         update_wrapper(self, function)
-        self.__name__, self.__code__ = function.__name__, function.__code__
+        self.__name__, self.__qualname__, self.__code__ = function.__name__, function.__qualname__, function.__code__
         self.__defaults__, self.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
         self._generate = generate
 
@@ -80,6 +80,9 @@ class _StreamFunction:
         if held is not None:
             end_when_forgotten(stream, held)
         return stream
+
+    def __reduce__(self) -> str:
+        return str(self.__qualname__)  # pickled and copied by its name, as a function is
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
