@@ -27,6 +27,7 @@ from pydantic import BaseModel, Field, RootModel, SecretStr, computed_field, fie
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.errors import InvalidExample, NotPlainData
+from prompt_registry_plugin.masking import json_copy
 from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.plain.data import is_plain, plain_data
 from prompt_registry_plugin.plain.fields import build
@@ -573,3 +574,10 @@ def test_answers_that_cross_a_border(tmp_path: Path, registry: pr.PromptRegistry
         result = pr.evaluate(predict_fn="remote_agent.py:support", data=rows, scorers=["exact_match"], options=options)
     assert result.score.mean == 1.0, result.rollouts
     assert result.rollouts[2].outputs == {"said": "2 Ann", "day": "2026-11-25"}
+
+
+@pytest.mark.parametrize("number", ["1E+999999999", "-7E+99999", "1E-999999999"])
+def test_a_decimal_of_many_digits_is_text_at_once(number: str) -> None:
+    """A model may write it. To count its digits out would hold up the agent for minutes, or take all memory."""
+    assert plain_data(Decimal(number)) == number
+    assert json_copy({"amount": Decimal(number)}) == {"amount": number}  # as a recording copies it, while the agent waits

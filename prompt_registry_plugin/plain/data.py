@@ -47,6 +47,7 @@ _AS_TEXT = (
 )
 # Types of other packages whose `str` is the value: addresses of pydantic, yarl and httpx.
 _TEXT_NAMES = re.compile(r"(Url|URL|Dsn|URI|ULID|ObjectId|Version)$")
+_MOST_DIGITS = 400  # before or behind the point: more than a float can have
 _MAX_DEPTH = 100  # containers in containers; a deeper answer is a circle of objects that are made on the way
 
 
@@ -151,6 +152,8 @@ def _number(value: decimal.Decimal | fractions.Fraction) -> int | float | str:
     """Return a number that is exactly this one, or its text."""
     if isinstance(value, decimal.Decimal) and not value.is_finite():
         return str(value)
+    if isinstance(value, decimal.Decimal) and abs(value.adjusted()) > _MOST_DIGITS:
+        return str(value)  # `int` of such a number takes seconds, and a model may write it
     whole = int(value)
     if value == whole and abs(whole) < 2**53:
         return whole
