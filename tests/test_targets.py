@@ -28,6 +28,7 @@ from pydantic_ai.models.function import FunctionModel
 from typing_extensions import TypedDict
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.evaluation.file_modules import load_file
 from tests.conftest import run_python
 from tests.model_server import model_server
 from tests.test_plain_responses import collect as collect  # frameworks leave loops open
@@ -455,3 +456,20 @@ for more in (["--enable", "none"], ["--enable", "nothing"], ["--gate", "score >=
     assert "was not rendered" in done.stderr or "never rendered" in done.stderr, done.stderr
     assert "gate passed" in done.stderr
     assert "evaluate: calls RunnableSequence.ainvoke({word})" in done.stderr
+
+
+def test_a_file_that_was_imported_through_a_link_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two copies of a module have classes and agents that do not know each other."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "linked_agent.py").write_text("agent = object()\n", encoding="utf-8")
+    try:
+        (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    monkeypatch.syspath_prepend(str(tmp_path / "link"))
+    module = __import__("linked_agent")
+    try:
+        for folder in ("link", "real"):
+            assert load_file(tmp_path / folder / "linked_agent.py") is module
+    finally:
+        del sys.modules["linked_agent"]

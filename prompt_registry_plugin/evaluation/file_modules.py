@@ -31,16 +31,22 @@ def load_file(file: Path) -> ModuleType:
     """
     file = file.resolve(strict=True)
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) and module.__name__ != "__main__" and Path(module.__file__ or "") == file:
+        if getattr(module, "__name__", None) != "__main__" and _is_at(module, file):
             return module
     name, folder = _module_name(file)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     if all(part.isidentifier() for part in name.split(".")):
         found = import_module(name)
-        if Path(getattr(found, "__file__", None) or "") == file:
+        if _is_at(found, file):
             return found
     return _load_under_other_name(file)  # another module has its name, or it is none that can be imported
+
+
+def _is_at(module: ModuleType, file: Path) -> bool:
+    """Return whether a module was loaded from a file. It may have been found through a link to its folder."""
+    path = getattr(module, "__file__", None)
+    return isinstance(path, str) and path.endswith(file.name) and Path(path).resolve() == file
 
 
 def _module_name(file: Path) -> tuple[str, Path]:
