@@ -601,3 +601,21 @@ def test_a_held_out_test_that_reaches_no_changed_prompt_is_told() -> None:
     assert any("no held-out example reached 'refunds'" in event.text for event in events), [e.text for e in events if e.text]
     assert result.held_out is not None
     assert not result.held_out.proven
+
+
+def test_an_evaluation_runs_where_no_temporary_file_can_be_written(
+    registry: pr.PromptRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a container whose file system is read-only: lost contexts of threads are still found, and the log says what is not."""
+
+    def refuse(**_: Any) -> Any:
+        raise OSError("read-only file system")
+
+    registry.register_prompt("refunds", "Stored.")
+    monkeypatch.setattr(lost_contexts, "_reports", None)
+    lost_contexts._warn_of_no_file.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.mkstemp", refuse)
+        result = evaluate(lambda text: pr.load_prompt("refunds").format(), rows=ROWS[1:3])
+    assert (result.failures, result.score.mean) == ([], 1.0)
+    assert "No temporary file can be written (read-only file system)" in caplog.text

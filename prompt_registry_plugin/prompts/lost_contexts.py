@@ -13,15 +13,19 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import logging
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 from prompt_registry_plugin.concurrency import unwatched
 from prompt_registry_plugin.forks import ForkAware, watch_forks
+
+logger = logging.getLogger(__name__)
 
 _VARIABLE = "_PROMPT_REGISTRY_ROLLOUTS"  # the file that processes which are started during a rollout report to
 _NO_ROLLOUT = 0  # the number that a process reports with that has no rollout's context
@@ -131,16 +135,18 @@ def watch_rollout(names: Iterable[str], inputs: Any, on_render: Callable[[str], 
     watch = Watch(names, inputs, on_render)
     with unwatched():
         reports = _open_reports()
-        watch._begin(reports)
+        if reports is not None:
+            watch._begin(reports)
     with _lock:
-        if not _watches:
+        if not _watches and reports is not None:
             os.environ[_VARIABLE] = reports.path
         _watches, watching = (*_watches, watch), True
     try:
         yield watch
     finally:
-        with unwatched():
-            watch._end(reports)
+        if reports is not None:
+            with unwatched():
+                watch._end(reports)
         with _lock:
             _watches = tuple(other for other in _watches if other is not watch)
             if not _watches:
@@ -182,16 +188,30 @@ class _Reports:
             os.unlink(self.path)
 
 
-def _open_reports() -> _Reports:
-    """Return the file for the reports of other processes, made for the first rollout of this process."""
+def _open_reports() -> _Reports | None:
+    """Return the file for the reports of other processes, made for the first rollout of this process; None if none can be made."""
     global _reports
     with _lock:
         if _reports is None or not _reports.is_ours:
-            handle, path = tempfile.mkstemp(prefix="prompt-registry-rollouts-")
-            os.close(handle)
-            _reports = _Reports(path, is_ours=True)
-            atexit.register(_remove, _reports, os.getpid())
+            try:
+                handle, path = tempfile.mkstemp(prefix="prompt-registry-rollouts-")
+                os.close(handle)
+                made = _Reports(path, is_ours=True)
+            except OSError as error:
+                _warn_of_no_file(str(error))
+                return None
+            _reports = made
+            atexit.register(_remove, made, os.getpid())
         return _reports
+
+
+@lru_cache(maxsize=1)
+def _warn_of_no_file(error: str) -> None:
+    logger.warning(
+        "No temporary file can be written (%s), so a prompt that another process renders without the candidate is not noticed. "
+        "Set TMPDIR to a folder that can be written.",
+        error,
+    )
 
 
 def _remove(reports: _Reports, pid: int) -> None:
