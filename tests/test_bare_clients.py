@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 from google import genai
 from google.genai import types
 from pydantic import BaseModel
 
+import prompt_registry_plugin as pr
 from prompt_registry_plugin.testing import AdapterConformance
 from tests.client_server import ClientServer, client_server
 
@@ -374,3 +376,23 @@ class TestGemini(AdapterConformance):
 
         styles = [generate, structured, stream, chat, agenerate, astream, achat]
         return {style.__name__: style for style in styles}
+
+
+def test_an_answer_that_cannot_be_read_reaches_the_agent(registry: pr.PromptRegistry) -> None:
+    """Arguments of a tool that are nested deeper than any parser goes: they are recorded as the text that they are."""
+    deep = "[" * 100_000
+    call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": deep}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m",
+              "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}  # fmt: skip
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json=answer))
+    pr.enable("openai")
+    try:
+        with openai.OpenAI(api_key="k", http_client=httpx.Client(transport=transport)) as client, pr.record() as trace:
+            got = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+            raw = client.chat.completions.with_raw_response.create(model="m", messages=[{"role": "user", "content": "hi"}])
+    finally:
+        pr.disable("openai")
+    assert got.choices[0].message.tool_calls is not None
+    assert raw.status_code == 200
+    assert [span.attributes["tool_calls"] for span in trace.spans] == [[{"name": "look", "args": deep}]] * 2

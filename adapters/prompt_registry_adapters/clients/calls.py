@@ -68,7 +68,12 @@ class Call:
             self.end()
 
     def _close(self, error: BaseException | None) -> None:
-        self._recorder.finish(self._span_id, attributes=self._answer.attributes(), error=error)
+        try:
+            attributes = self._answer.attributes()
+        except Exception as unread:  # noqa: BLE001  a boundary: the agent has its answer
+            _report_unread(unread)
+            attributes = {}
+        self._recorder.finish(self._span_id, attributes=attributes, error=error)
         _own.get(self._recorder, set()).discard(self._span_id)
 
 

@@ -160,5 +160,5 @@ def _parsed(args: Any) -> Any:
         return args
     try:
         return json.loads(args)
-    except ValueError:
+    except (ValueError, RecursionError):
         return args

@@ -217,7 +217,7 @@ def _finish_with(content: bytes, call: Call) -> None:
     """End the call with the JSON of a body; one that is none, such as the events of a stream, leaves the answer out."""
     try:
         whole = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         call.end()
     else:
         call.finish(whole)
