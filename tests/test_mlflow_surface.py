@@ -23,6 +23,7 @@ from prompt_registry_plugin.mlflow.entities.model_registry import Prompt, Prompt
 from prompt_registry_plugin.mlflow.exceptions import RestException
 from prompt_registry_plugin.mlflow.genai.optimize.types import PromptOptimizerOutput
 from prompt_registry_plugin.mlflow.tracking import MlflowClient as SameClient
+from tests.conftest import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -351,3 +352,27 @@ def test_an_optimizer_may_call_its_data_dataset() -> None:
     )
     assert seen == [["yes", {"q": "a"}], ["yes", {"q": "b"}]]
     assert result.optimized_prompts == [prompt]
+
+
+def test_a_prompt_is_loaded_where_its_use_cannot_be_noted(
+    registry: pr.PromptRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a database that went away after the prompt was cached: the agent goes on, and the log says what is missing."""
+    registry.register_prompt("noted", "Hi")
+
+    def away(*_: Any) -> Any:
+        raise pr.errors.StoreUnavailable("the server is away")
+
+    with mlflow.start_run(), monkeypatch.context() as patched:
+        patched.setattr("prompt_registry_plugin.registry.tracked_runs.load_run", away)
+        assert mlflow.genai.load_prompt("noted", version=1).template == "Hi"
+    assert "could not be noted in the run" in caplog.text
+
+
+@pytest.mark.process
+def test_a_script_that_ends_has_ended_all_of_its_runs(tmp_path: Path) -> None:
+    url = {"PROMPT_REGISTRY_URL": f"sqlite:///{tmp_path / 'runs.db'}"}
+    begin = "import prompt_registry_plugin.mlflow as m; print(*(m.start_run(run_name=n, nested=True).run_id for n in 'abc'))"
+    ids = run_python(begin, **url).stdout.split()
+    look = f"import prompt_registry_plugin.mlflow as m; print(*(m.get_run(i).info.status for i in {ids}))"
+    assert run_python(look, **url).stdout.split() == ["FINISHED"] * 3

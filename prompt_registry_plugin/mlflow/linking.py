@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from prompt_registry_plugin import uri
+from prompt_registry_plugin.errors import PromptRegistryError
+from prompt_registry_plugin.frameworks.notices import warn_once
 from prompt_registry_plugin.mlflow import runs
 from prompt_registry_plugin.mlflow.exceptions import MlflowException
 from prompt_registry_plugin.prompts.version import PromptVersion
@@ -30,12 +32,18 @@ _seen: set[tuple[str, str, str]] = set()  # what this process has linked, so tha
 
 
 def link_here(version: PromptVersion) -> None:
-    """Notes a version that was loaded: in the run that is active, also for other threads, on the open span, and in the experiment."""
-    if (note := current_links.get()) is not None:
-        note(version)
-    if (run_id := runs.run_of_this_work()) is not None and _is_new("run", run_id, version.uri):
-        link_to_run(run_id, version)
-    link_to_experiment(version.name)
+    """Notes a version that was loaded: in the run that is active, also for other threads, on the open span, and in the experiment.
+
+    Never raises: where that cannot be written, the agent has its prompt all the same, and a warning says so.
+    """
+    try:
+        if (note := current_links.get()) is not None:
+            note(version)
+        if (run_id := runs.run_of_this_work()) is not None and _is_new("run", run_id, version.uri):
+            link_to_run(run_id, version)
+        link_to_experiment(version.name)
+    except (PromptRegistryError, MlflowException) as error:
+        warn_once(f"{version.uri} was loaded, and could not be noted in the run or the experiment: {error}", "mlflow links")
 
 
 def link_to_run(run_id: str, version: PromptVersion) -> None:

@@ -172,7 +172,7 @@ _open: list[ActiveRun] = []  # of all threads
 @atexit.register
 def _end_all() -> None:
     """A script that ends has finished what it began, as with MLflow."""
-    for run in _open:
+    for run in reversed(list(_open)):  # a copy, since `end` removes the run
         with suppress(PromptRegistryError):
             run.end()
 
