@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import prompt_registry_plugin as pr
+from prompt_registry_plugin.frameworks.adapter import Framework
 from prompt_registry_plugin.frameworks.autoload import FILE, LINE
+from prompt_registry_plugin.frameworks.lazy import call_after_import
 from tests.conftest import ROOT, run_python
 
 CHECKOUT = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
@@ -261,3 +264,32 @@ def test_autoload_is_installed_on_request_and_removed_again(tmp_path: Path) -> N
     assert FILE in run("-m", "prompt_registry_plugin", "autoload", "remove")
     assert "not installed" in run("-m", "prompt_registry_plugin", "autoload", "remove")
     assert run("-c", program) == "False\n"
+
+
+class OldFinder:
+    """A finder of the kind that Python had before 3.4."""
+
+    def find_module(self, _name: str, _path: object = None) -> None:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore::ImportWarning")  # Python's own, for such finders
+def test_a_module_is_imported_past_finders_of_the_old_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python passes over finders without `find_spec`, and so does what waits for an import."""
+    called: list[str] = []
+    monkeypatch.setattr(sys, "meta_path", [OldFinder(), *sys.meta_path])
+    call_off = call_after_import("this_module_waits", lambda: called.append("now"))
+    sys.meta_path.insert(1, OldFinder())  # type: ignore[arg-type]
+    try:
+        with pytest.raises(ModuleNotFoundError, match="this_module_waits"):
+            __import__("this_module_waits")
+    finally:
+        call_off()
+    assert called == []
+
+
+def test_what_is_installed_is_known_for_stand_ins_and_packages_within_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests put modules without a spec in place of a client; `google` may be missing as a whole."""
+    monkeypatch.setitem(sys.modules, "stand_in", ModuleType("stand_in"))
+    assert Framework("a stand-in", "stand_in", "stand-in", lowest="1", below="2").is_installed
+    assert not Framework("nothing", "not_there.inside", "not-there", lowest="1", below="2").is_installed

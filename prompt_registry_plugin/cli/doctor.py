@@ -83,15 +83,13 @@ def _plugins() -> Iterator[Check]:
 
 
 def _frameworks() -> Iterator[Check]:
-    from importlib.util import find_spec
-
     from prompt_registry_plugin.frameworks.adapter import FrameworkAdapter
     from prompt_registry_plugin.frameworks.installed import installed_adapters
 
     for name, adapter in sorted(installed_adapters().items()):
         if not isinstance(adapter, FrameworkAdapter):
             yield Check(f"adapter {name}", "ok", "of a plugin")
-        elif find_spec(adapter.framework.module) is None:
+        elif not adapter.framework.is_installed:
             extra = adapter.framework.extra
             todo = f"pip install 'prompt-registry-plugin[{extra}]'" if extra else f"pip install {adapter.framework.distribution}"
             yield Check(f"adapter {name}", "note", f"{adapter.framework.title} is not installed", todo)

@@ -36,6 +36,16 @@ class Framework:
     also_imports: tuple[str, ...] = ()
     """Packages that parts of the adapter import besides `module`, such as one that is built on the framework."""
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package can be imported. Does not import it."""
+        try:
+            return find_spec(self.module) is not None
+        except ModuleNotFoundError:  # the package that `google.genai` is in
+            return False
+        except ValueError:  # imported, without a spec: a stand-in of somebody's tests
+            return True
+
     def unsupported_reason(self) -> str | None:
         """Return why the installed version is unsupported, or None."""
         try:
@@ -102,11 +112,7 @@ class FrameworkAdapter:
 
     def check_installed(self) -> None:
         """Raise `PluginError` if the framework is not installed. Does not import it."""
-        try:
-            found = find_spec(self.framework.module) is not None
-        except ModuleNotFoundError:  # the package that `google.genai` is in
-            found = False
-        if not found:
+        if not self.framework.is_installed:
             extra = self.framework.extra
             missing = f"'prompt-registry-plugin[{extra}]'" if extra else self.framework.distribution
             raise PluginError(f"{self.framework.title} is not installed: pip install {missing}")

@@ -192,8 +192,9 @@ def _find_behind(watcher: _ImportWatcher | _OneModule, fullname: str, path: Any,
     """Return what the finders behind this one find. One in front may be another watcher, which asks this one."""
     finders = list(sys.meta_path)
     for finder in finders[finders.index(watcher) + 1 :]:
-        if (spec := finder.find_spec(fullname, path, target)) is not None:
-            return spec
+        find = getattr(finder, "find_spec", None)  # Python passes over finders without it, too
+        if find is not None and (spec := find(fullname, path, target)) is not None:
+            return cast("ModuleSpec", spec)
     return None
 
 
