@@ -81,7 +81,7 @@ def reset(var: ContextVar[Any], token: Token[Any]) -> None:
 
 
 carried: list[ContextVar[Any]] = []
-"""The variables of this project that `concurrency.threads` takes along into threads and pools."""
+"""The variables of this project that `threads` takes along into threads and pools."""
 
 
 def carry(var: ContextVar[Any]) -> ContextVar[Any]:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from prompt_registry_plugin.errors import NotPlainData
 from prompt_registry_plugin.plain.answers import answer_data
+from prompt_registry_plugin.plain.messages import text_or_calls
 from prompt_registry_plugin.prompts.messages import content_of, role_of
 from prompt_registry_plugin.records import Span
 from prompt_registry_plugin.tracing.calls import arguments_of, calls_of
@@ -194,8 +195,7 @@ def _from_model_call(tree: _Tree) -> Step | Continued | None:
         inputs.setdefault(_INPUT, asked[0])
     calls = [{"name": name, "arguments": arguments_of(arguments)} for name, arguments in calls_of(call.attributes)]
     text = call.attributes.get("output")
-    answer = {**({"content": text} if text else {}), "tool_calls": calls} if calls else text
-    return Step(inputs, _answer(call, answer)) if inputs else None
+    return Step(inputs, _answer(call, text_or_calls(text or "", calls) if calls else text)) if inputs else None
 
 
 def _answer(span: Span, output: Any) -> Any:

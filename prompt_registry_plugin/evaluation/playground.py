@@ -16,7 +16,7 @@ from prompt_registry_plugin.datasets.examples import step_of
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
 from prompt_registry_plugin.models.prompt_agent import PromptAgent, structured
 from prompt_registry_plugin.models.settings import collect_notes
-from prompt_registry_plugin.plain.messages import call_line, text_or_calls
+from prompt_registry_plugin.plain.messages import text_or_calls
 from prompt_registry_plugin.prompts.context import recording
 from prompt_registry_plugin.protocols import AnyModel
 from prompt_registry_plugin.recording.costs import with_costs
@@ -24,6 +24,7 @@ from prompt_registry_plugin.records import EMPTY, Usage, digest
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.registry.functions import search_traces
 from prompt_registry_plugin.registry.tracked_runs import tracked_run
+from prompt_registry_plugin.tracing.calls import call_text
 from prompt_registry_plugin.tracing.recorder import TraceRecorder, span
 from prompt_registry_plugin.uri import as_uri
 
@@ -128,7 +129,7 @@ async def _run_trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, 
                     async for piece in agent.stream(values):
                         if not isinstance(piece, str):
                             calls.append(piece)
-                            piece = f"{'' if len(calls) == 1 and not pieces else chr(10)}{call_line(piece)}"
+                            piece = f"{'' if len(calls) == 1 and not pieces else chr(10)}{call_text(piece['name'], piece.get('arguments'))}"
                         else:
                             answer += piece
                         pieces.append(piece)

@@ -76,17 +76,6 @@ def text_or_calls(text: str, calls: Sequence[Mapping[str, Any]]) -> Any:
     return {**({"content": text} if text else {}), "tool_calls": [dict(call) for call in calls]}
 
 
-def call_line(call: Mapping[str, Any]) -> str:
-    """Return a tool call as one line for people, such as `→ search(query="card")`."""
-    given = call.get("arguments")
-    shown = (
-        ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
-        if isinstance(given, Mapping)
-        else str(given)
-    )
-    return f"→ {call.get('name')}({shown})"
-
-
 def tool_call_data(value: Any) -> Found:
     """Return name and arguments of an SDK's tool call, or None."""
     call = _tool_call(value)

@@ -22,6 +22,7 @@ from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Feedback, Item
 from prompt_registry_plugin.scorers.comparing import answer_text, is_structure_beside_text, same_value, text_beside
 from prompt_registry_plugin.scorers.scorer import scorer
+from prompt_registry_plugin.tracing.calls import arguments_of, calls_of
 from prompt_registry_plugin.tracing.trace import Trace
 
 _TWO_FORMS = "One is a text and the other a structure: expect the fields of the answer by their names, or answer with a text."
@@ -344,8 +345,8 @@ def _tool_calls(trace: Trace) -> list[dict[str, Any]]:
     ran = [{"name": span.name, "arguments": span.attributes.get("inputs")} for span in trace.spans if span.kind == "tool"]
     if ran:
         return ran
-    called = [call for span in trace.spans if span.kind == "llm" for call in span.attributes.get("tool_calls") or ()]
-    return [{"name": call.get("name"), "arguments": call.get("args")} for call in called]
+    called = [call for span in trace.spans if span.kind == "llm" for call in calls_of(span.attributes)]
+    return [{"name": name, "arguments": arguments_of(arguments)} for name, arguments in called]
 
 
 def _matches_tool(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
