@@ -5,7 +5,7 @@ from __future__ import annotations
 from openai import OpenAI
 
 import prompt_registry_plugin as pr
-from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model
+from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model, only
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         pr.enable("openai")  # or "anthropic", "google_genai"
         with pr.record() as trace:
             print("hard-coded:", clerk("my card was stolen"))
-        [adopted] = pr.adopt(trace)  # named after its place in the source
+        adopted = only(pr.adopt(trace))  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", clerk("my card was stolen"))

@@ -13,7 +13,7 @@ from google.adk.runners import InMemoryRunner
 from google.genai import types
 
 import prompt_registry_plugin as pr
-from examples.simulated import CHATTY, INSTRUCTIONS, ROWS
+from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, new_registry, only
 from prompt_registry_plugin.models.resolve import resolve_model
 
 
@@ -41,6 +41,7 @@ async def ask(agent: LlmAgent, question: str) -> str:
 
 def main() -> None:
     """Run the three ways, one after the other."""
+    new_registry()
     print("the model is simulated: it classifies by the words of its instructions, and can do nothing else\n")
     agent, question = (
         LlmAgent(name="clerk", instruction=f"You work for {{bank?}}.\n{CHATTY}", model=Simulated()),
@@ -51,7 +52,7 @@ def main() -> None:
     pr.enable("google_adk")
     with pr.record() as trace:
         print("hard-coded:", asyncio.run(ask(agent, question)))
-    [adopted] = pr.adopt(trace)  # clerk/instruction
+    adopted = only(pr.adopt(trace))  # clerk/instruction
     version = pr.register_prompt(adopted.name, f"You work for {{{{bank}}}}.\n{INSTRUCTIONS}", commit_message="the label only")
     pr.set_prompt_alias(adopted.name, "production", version.version)
     print("version 2: ", asyncio.run(ask(agent, question)))

@@ -8,7 +8,7 @@ from langchain_openai import ChatOpenAI
 from prompt_registry_adapters.langchain import RegistryChatPrompt
 
 import prompt_registry_plugin as pr
-from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model
+from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model, only
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         pr.enable("langchain")
         with pr.record() as trace:
             print("hard-coded:", chain.invoke(question))
-        [adopted] = pr.adopt(trace, names={trace.prompts[0].proposed_name: "bank/classify"})
+        adopted = only(pr.adopt(trace, names={trace.prompts[0].proposed_name: "bank/classify"}))
         better = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": "{{input}}"}]
         version = pr.register_prompt(adopted.name, better, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)

@@ -9,7 +9,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 
 import prompt_registry_plugin as pr
-from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model
+from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model, only
 
 
 class State(TypedDict, total=False):
@@ -48,7 +48,7 @@ def main() -> None:
         pr.enable("langgraph")
         with pr.record() as trace:
             print("hard-coded:", graph.invoke(question)["answer"])
-        [adopted] = pr.adopt(trace)  # named after its place in the source
+        adopted = only(pr.adopt(trace))  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", graph.invoke(question)["answer"])

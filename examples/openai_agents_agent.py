@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 from prompt_registry_adapters.openai_agents import registry_instructions
 
 import prompt_registry_plugin as pr
-from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model
+from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model, only
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
         pr.enable("openai_agents")
         with pr.record() as trace:
             print("hard-coded:", Runner.run_sync(agent, question).final_output)
-        [adopted] = pr.adopt(trace)  # named after its place in the source
+        adopted = only(pr.adopt(trace))  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", Runner.run_sync(agent, question).final_output)

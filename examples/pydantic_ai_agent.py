@@ -7,7 +7,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 
 import prompt_registry_plugin as pr
-from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model
+from examples.simulated import CHATTY, INSTRUCTIONS, ROWS, a_model, only
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         pr.enable("pydantic_ai")
         with pr.record() as trace:
             print("hard-coded:", agent.run_sync(question).output)
-        [adopted] = pr.adopt(trace)  # named after its place in the source
+        adopted = only(pr.adopt(trace))  # named after its place in the source
         version = pr.register_prompt(adopted.name, INSTRUCTIONS, commit_message="the label only")
         pr.set_prompt_alias(adopted.name, "production", version.version)
         print("version 2: ", agent.run_sync(question).output)

@@ -6,19 +6,37 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+import prompt_registry_plugin as pr
 
 
 @contextmanager
 def a_model() -> Iterator[str]:
-    """The name of a model that the official OpenAI client reaches while the block lasts."""
+    """The name of a model that the official OpenAI client reaches while the block lasts, and a new registry, unless one is named."""
+    new_registry()
     if os.environ.get("OPENAI_API_KEY"):
         yield os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
         return
     print("the model is simulated: it classifies by the words of its instructions, and can do nothing else\n")
     with simulated_models():
         yield "offline-task"
+
+
+def new_registry() -> None:
+    """Use a registry in a folder of its own, unless one is named, so that an example can be run again."""
+    if "PROMPT_REGISTRY_URL" not in os.environ:
+        os.environ["PROMPT_REGISTRY_URL"] = f"sqlite:///{tempfile.mkdtemp()}/prompts.db"
+        print(f"the registry is {os.environ['PROMPT_REGISTRY_URL']}")
+
+
+def only(adopted: Sequence[pr.PromptVersion]) -> pr.PromptVersion:
+    """The one prompt that was adopted. In a registry that has it already, there is none: the example was run in it before."""
+    if not adopted:
+        raise SystemExit("this registry has the prompt already; set PROMPT_REGISTRY_URL to another one, or to none")
+    return adopted[0]
 
 
 @contextmanager
