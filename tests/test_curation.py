@@ -262,7 +262,8 @@ async def test_the_methods_have_async_twins(registry: pr.PromptRegistry) -> None
     assert [found.id for found in await registry.asearch_traces()] == [trace.id]
     await registry.alog_feedback(trace.id, True)
     assert [feedback.value for feedback in await registry.aload_feedback([trace])] == [True]
-    for name in ("search_traces", "log_feedback", "register_dataset", "merge_records", "load_dataset", "list_datasets"):
+    assert pr.merge_records.__wrapped__ is pr.PromptRegistry.merge_records
+    for name in ("search_traces", "log_feedback", "register_dataset", "load_dataset", "list_datasets"):
         for twin in (name, f"a{name}"):
             assert getattr(pr, twin).__wrapped__ is getattr(pr.PromptRegistry, twin), twin
 

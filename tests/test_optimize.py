@@ -377,11 +377,13 @@ HANGS = """
 import asyncio, sys, threading, time, prompt_registry_plugin as pr
 from tests import simulated_target as target
 calls = 0
+lock = threading.Lock()
 def hangs():
     global calls
-    calls += 1
-    print("call", calls, flush=True)
-    return calls > 24
+    with lock:
+        calls += 1
+        print("call", calls, flush=True)
+        return calls > 24
 
 def block(text):
     if hangs(): threading.Event().wait()
