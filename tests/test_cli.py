@@ -242,7 +242,12 @@ def test_the_report_of_a_run_begins_with_the_change_in_all(run: Run, tmp_path: P
     page = tmp_path / "run.html"
     run("runs", "show", result.run_id, "--html", str(page))
     text = page.read_text()
-    assert text.index("The change in all") < text.index("The run") < text.index("Held-out test: better on") < text.index("Log of edits")
+    assert (
+        text.index("The change in all")
+        < text.index("The run")
+        < text.index("Held-out test: better on")
+        < text.index("Log of edits")
+    )
 
 
 def test_a_diff_can_be_read_without_colours(run: Run) -> None:
