@@ -522,3 +522,22 @@ def test_the_advice_of_the_command_line_can_be_typed(program: Path) -> None:
         out = subprocess.run([*run, *arguments], check=True, capture_output=True, text=True).stdout
         assert "prompts.CLERK" in out
         assert "served" in out
+
+
+def test_an_evaluation_says_that_nothing_serves_what_was_adopted(caplog: pytest.LogCaptureFixture) -> None:
+    """Else the agent's own texts would be measured in silence. Nothing with an adapter or a prompt by name."""
+
+    def run(target: Any = lambda n: "x") -> list[str]:
+        caplog.clear()
+        pr.evaluate(
+            predict_fn=target, data=[{"inputs": {"n": 1}}], scorers=["length"], options=pr.RunOptions(on_event=lambda _: None)
+        )
+        return [record.message for record in caplog.records if "pr.enable()" in record.message]
+
+    assert run() == []
+    pr.adopt(record_texts(GREETING))
+    assert len(run()) == 1
+    pr.register_prompt("named", "Hi")
+    assert run(lambda n: pr.load_prompt("named").format()) == []
+    pr.enable("openai")
+    assert run() == []

@@ -302,3 +302,19 @@ def test_the_command_line_makes_a_dataset_of_traces() -> None:
     assert [dict(row.inputs) for row in pr.load_dataset("asked")] == [{"question": "one"}, {"question": "two"}]
     done = CliRunner().invoke(cli, ["annotate", "--name", "other"])
     assert "left out, since their inputs are not known or continue a conversation: 1" in done.output
+
+
+def test_names_that_no_trace_has_are_told() -> None:
+    """On the command line: a mistyped name is not called a trace without inputs."""
+    from click.testing import CliRunner
+
+    from prompt_registry_plugin.cli.main import cli
+
+    with pr.record("shop"):
+        pass
+    for arguments, said in (
+        (["--name", "shp"], "no trace with the name 'shp'"),
+        (["--prompt", "nope"], "no trace with the prompt 'nope'"),
+    ):
+        done = CliRunner().invoke(cli, ["datasets", "from-traces", "d", *arguments])
+        assert said in str(done.exception)

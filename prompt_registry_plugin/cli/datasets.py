@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, say
+from prompt_registry_plugin.errors import UserError
 
 
 @click.group()
@@ -97,6 +98,9 @@ def from_traces(name: str, trace_name: str | None, prompt: str | None, only: Any
     if prompt and ("@" in prompt or prompt.rpartition("/")[2].isdigit()):
         prompt = as_uri(prompt)
     found = search_traces(name=trace_name, prompt=prompt, max_results=limit)
+    if not found:
+        wanted = " and ".join(filter(None, (trace_name and f"the name {trace_name!r}", prompt and f"the prompt {prompt!r}")))
+        raise UserError(f"there is no trace{' with ' + wanted if wanted else ''}; `prompt-registry traces list` has them all")
     rows = Dataset.from_traces(found, only=only)
     dataset = merge_records(name, rows, commit_message=f"from {len(found)} traces")
     told = {"uri": dataset.uri, "rows": len(dataset), "traces": len(found), "used": len(rows)}

@@ -43,7 +43,9 @@ def find_trace(registry: PromptRegistry, trace_id: str) -> Trace:
         raise UserError(
             f"{len(matching)} traces begin with {trace_id!r}: {', '.join(short_ids(matching)[:5])}; write more of the id"
         )
-    raise UserError(f"no traces begin with {trace_id!r}{did_you_mean(trace_id, known)}")
+    raise UserError(
+        f"no trace begins with {trace_id!r}{did_you_mean(trace_id, known)}; `prompt-registry traces list` has them, `last` is the newest"
+    )
 
 
 @traces.command("list")

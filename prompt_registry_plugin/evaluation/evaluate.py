@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.datasets.examples import Data
+from prompt_registry_plugin.errors import StoreUnavailable
 from prompt_registry_plugin.evaluation.cache import RolloutCache
 from prompt_registry_plugin.evaluation.intervals import positive_interval, score_interval
 from prompt_registry_plugin.evaluation.options import Event, OnEvent, RunOptions
@@ -17,15 +20,24 @@ from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.evaluation.runner import Runner, cost_over, usage_over
 from prompt_registry_plugin.evaluation.scoring import Aggregation, scores_of
 from prompt_registry_plugin.evaluation.targets import describe_call
+from prompt_registry_plugin.frameworks.enabling import enabled
 from prompt_registry_plugin.interrupts import StopSignals
 from prompt_registry_plugin.moved import CalledModule
 from prompt_registry_plugin.prompts.context import unrendered_error
 from prompt_registry_plugin.records import Candidate, Example, Interval, Rollout, Template, Usage, utc_now
+from prompt_registry_plugin.registry.base import RegistryBase
 from prompt_registry_plugin.registry.current import current_registry
 from prompt_registry_plugin.registry.functions import examples_of
 
 _SAMPLE = 20
 """Rows after which a target that uses no prompt at all is told. They show a prompt that one row in seven reaches with 95%."""
+
+_NOT_SERVED = (
+    "No adapter is enabled, so the agent's own texts were measured, and not the versions of the prompts that were adopted from it. "
+    "To measure those, call pr.enable() first."
+)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -145,6 +157,9 @@ async def run_evaluation(
             line = describe_call(runner.target, examples[0].inputs)
             rollouts = await run_all(runner, candidate, examples, on_event, cache, "" if line in announced else line)
             announced.add(line)
+            if not prompts and _NOT_SERVED not in announced and _are_adopted_texts_unused(registry, rollouts):
+                announced.add(_NOT_SERVED)
+                logger.warning(_NOT_SERVED)
     return EvaluationResult(rollouts, [scorer.name for scorer in runner.scorers])
 
 
@@ -209,6 +224,16 @@ async def run_all(
         raise unrendered_error(never, len(every))
     on_event(Event("finished", "evaluate", total, total, score / scored if scored else None))
     return every
+
+
+def _are_adopted_texts_unused(registry: RegistryBase, rollouts: Sequence[Rollout]) -> bool:
+    """Whether the registry has adopted texts, and nothing that could serve them to the target is on."""
+    if enabled() or any(rollout.prompts for rollout in rollouts):
+        return False
+    read = getattr(registry.store.prompts, "text_bindings", None)
+    with suppress(StoreUnavailable):  # what was measured is worth more than this remark
+        return read is not None and bool(read())
+    return False
 
 
 def _uses_prompts(candidate: Candidate, rollout: Rollout) -> bool:

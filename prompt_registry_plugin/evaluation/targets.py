@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_registry_plugin.concurrency import ContextPool
-from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.errors import UserError, did_you_mean
 from prompt_registry_plugin.evaluation.bound_target import BoundTarget
 from prompt_registry_plugin.evaluation.file_modules import object_in_file
 from prompt_registry_plugin.evaluation.function_target import FunctionTarget as FunctionTarget
@@ -187,6 +187,8 @@ def _named_object(module_name: str, path: str) -> Any:
     module_name, first = current_place(module_name, first)
     found: Any = import_module(module_name)
     for part in (first, *rest):
+        if not hasattr(found, part):
+            raise AttributeError(f"{module_name} has no {part!r}{did_you_mean(part, dir(found))}")
         found = getattr(found, part)
     return found
 

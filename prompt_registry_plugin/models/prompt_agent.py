@@ -111,7 +111,10 @@ class PromptAgent:
         config = version.model_config or {}
         name = config.get("model_name") or config.get("model")
         if not name:
-            raise UserError(f"{version.uri} says no model; give one, or register it with model_config={{'model_name': '…'}}")
+            raise UserError(
+                f"{version.uri} says no model; give one (--model on the command line), or register it with "
+                f"model_config={{'model_name': '…'}}"
+            )
         return model_spec(str(name), config.get("provider"))
 
     def params_of(self, version: PromptVersion) -> dict[str, Any]:

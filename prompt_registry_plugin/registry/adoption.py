@@ -96,7 +96,8 @@ def adopt(
     findings = list(find_texts(registry, trace, descriptions=descriptions, compare=True))
     possible = [finding.name for finding in findings if finding.template is not None or finding.role == "template"]
     if unknown := sorted(names.keys() - set(possible)):
-        raise UserError(f"no discovered prompt is called {unknown[0]!r}{did_you_mean(unknown[0], possible)}")
+        near = did_you_mean(unknown[0], possible) or f"; there are {', '.join(sorted(set(possible))) or 'none'}"
+        raise UserError(f"no discovered prompt is called {unknown[0]!r}{near}")
     if not findings:
         raise UserError("the trace holds no prompts: enable() the framework's adapter, then record() a run of the agent")
     planned: list[tuple[Finding, str]] = []
