@@ -293,3 +293,15 @@ def test_what_is_installed_is_known_for_stand_ins_and_packages_within_packages(m
     monkeypatch.setitem(sys.modules, "stand_in", ModuleType("stand_in"))
     assert Framework("a stand-in", "stand_in", "stand-in", lowest="1", below="2").is_installed
     assert not Framework("nothing", "not_there.inside", "not-there", lowest="1", below="2").is_installed
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("option", [[], ["--record"]])
+@pytest.mark.parametrize("program", ["def f():\n    1 / 0\n\nf()\n", "print(\n", "import nothing_of_that_name\n"])
+def test_an_error_of_the_program_is_shown_as_python_shows_it(tmp_path: Path, program: str, option: list[str]) -> None:
+    """The same traceback, with no frame of ours or of the command line."""
+    (tmp_path / "agent.py").write_text(program)
+    alone = subprocess.run([sys.executable, "agent.py"], capture_output=True, text=True, cwd=tmp_path)
+    done = run_command(tmp_path, *option, "agent.py")
+    assert done.returncode == alone.returncode == 1
+    assert done.stderr.replace(f"{tmp_path}{os.sep}", "") == alone.stderr.replace(f"{tmp_path}{os.sep}", "")

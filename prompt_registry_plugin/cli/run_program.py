@@ -7,17 +7,20 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from prompt_registry_plugin.cli.coverage import show_coverage
 from prompt_registry_plugin.cli.settings import json_option, registry_option, say
-from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.errors import PromptRegistryError, UserError
 
 if TYPE_CHECKING:
     from prompt_registry_plugin.registry.registry import PromptRegistry
     from prompt_registry_plugin.tracing.trace import Trace
+
+_OURS = (__file__, "<frozen runpy>", runpy.__file__)
+"""Files whose frames stand above those of the program."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -66,7 +69,10 @@ def run(
             _keep_as_main(module, path)
 
     if not (record or adopt):
-        go()
+        try:
+            go()
+        except Exception as error:  # noqa: BLE001  whatever the program raises
+            _fail_as_alone(error)
         return
     registry = current_registry()
     set_descriptions_wanted(descriptions)
@@ -83,7 +89,18 @@ def run(
         set_descriptions_wanted(False)
     _report(registry, trace, adopt, as_json)
     if ended is not None and not (isinstance(ended, SystemExit) and ended.code in (None, 0)):
-        raise ended
+        _fail_as_alone(ended)
+
+
+def _fail_as_alone(error: BaseException) -> NoReturn:
+    """End as Python does on an error of the program: with a traceback that has no frames of ours, and 1."""
+    if isinstance(error, PromptRegistryError | click.ClickException) or not isinstance(error, Exception):
+        raise error
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in _OURS:
+        trace = trace.tb_next
+    sys.excepthook(type(error), error.with_traceback(trace), trace)
+    raise SystemExit(1)
 
 
 def _keep_as_main(module: str | None, path: Path) -> None:
