@@ -176,7 +176,9 @@ class ContextPool:
         self._workers.shutdown(wait=wait)
 
 
-_CALLS_AT_ONCE = 32  # of sync scorers and models in one event loop; as many as asyncio has at most
+# Sync scorers and models in one event loop. Whoever calls them limits how many run at once (`RunOptions.concurrency`): a call that had to
+# wait here would spend its time limit on that. Threads are made when they are needed.
+_CALLS_AT_ONCE = 1024
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ContextPool] = WeakKeyDictionary()
 
 

@@ -127,3 +127,32 @@ def test_a_pool_does_not_wait_for_what_was_given_up() -> None:
     pool.shutdown(wait=True)
     with pytest.raises(RuntimeError, match="closed"):
         pool.submit(print)
+
+
+@pytest.mark.parametrize("part", ["model", "scorer"])
+def test_as_many_sync_calls_run_at_once_as_rollouts(registry: pr.PromptRegistry, part: str) -> None:
+    """A sync model or scorer that waits for a thread would spend its time limit on that, and count as a failure."""
+    registry.register_prompt("greet", "Hi {{name}}")
+    most = 40
+    together = threading.Barrier(most)
+    calls = iter(range(most + 1))
+
+    def meet() -> None:
+        if next(calls):  # the first one is the probe, which runs alone
+            together.wait(HANG)
+
+    def model(messages: Sequence[Mapping[str, Any]]) -> str:
+        if part == "model":
+            meet()
+        return "Hi"
+
+    @pr.scorer
+    def judged(outputs: str) -> float:
+        if part == "scorer":
+            meet()
+        return float(outputs == "Hi")
+
+    options = pr.RunOptions(concurrency=most, attempts=1, on_event=lambda event: None)
+    rows = [{"inputs": {"name": str(n)}} for n in range(most + 1)]
+    result = pr.evaluate(predict_fn=pr.PromptAgent("greet", model), data=rows, scorers=[judged], options=options)
+    assert (result.failures, result.unscored, result.score.mean) == ([], [], 1.0)
