@@ -21,8 +21,9 @@ with warnings.catch_warnings():
 
 import yaml
 from crewai import Agent, Crew, Task
+from crewai.llms.base_llm import BaseLLM
 from crewai.tools import tool
-from pydantic import BaseModel
+from pydantic import BaseModel, model_serializer
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.testing import AdapterConformance
@@ -391,3 +392,31 @@ def test_the_example_shows_three_ways_in(tmp_path: Path) -> None:
     assert "by name:    card_lost" in out
     before, after = (float(score) for score in re.findall(r"score: +([\d.]+)", out))
     assert before < after
+
+
+class Unwritable(BaseModel):
+    """An answer that cannot be written as JSON."""
+
+    @model_serializer
+    def refuse(self) -> str:
+        raise ValueError("it cannot be written")
+
+
+class Odd(BaseLLM):
+    """A model that is asked and answers in its own way."""
+
+    def call(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        return [dict(message) for message in messages] and Unwritable()
+
+
+def test_what_cannot_be_recorded_reaches_the_agent() -> None:
+    pr.enable("crewai")
+    try:
+        with pr.record() as trace:
+            model = Odd(model="odd")
+            assert isinstance(model.call([{"role": "user", "content": "hi"}]), Unwritable)
+            assert isinstance(model.call(iter([{"role": "user", "content": "hi"}])), Unwritable)
+    finally:
+        pr.disable("crewai")
+    assert [(span.kind, span.error) for span in trace.spans] == [("llm", None)] * 2
+    assert all(span.ended_at for span in trace.spans)

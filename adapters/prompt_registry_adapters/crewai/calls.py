@@ -43,10 +43,12 @@ def serve_call(messages: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     if isinstance(messages, str):
         served: Any = _serve_text(messages, "user", place, known)
         shown: list[Mapping[str, Any]] = [{"role": "user", "content": served}]
+    elif not isinstance(messages, list | tuple):  # what can be read only once is left to the model
+        served, shown = messages, []
     else:
-        served = [_serve_message(message, place, known) for message in messages or ()]
+        served = [_serve_message(message, place, known) for message in messages]
         shown = [_shown(message, known) for message in served]
-        if all(now is before for now, before in zip(served, messages or (), strict=True)):
+        if all(now is before for now, before in zip(served, messages, strict=True)):
             served = messages  # CrewAI and its hooks add to this very list
     kwargs = dict(kwargs)
     if args:

@@ -103,13 +103,20 @@ def _record(recorder: Recorder, model: Any, call: ServedCall) -> Iterator[Callab
     token = _usage.set(usage)
     try:
         with inside(span_id), adapter.set_flag(_calling):
-            yield lambda answer: recorder.finish(span_id, attributes={**_answer(answer), **usage})
+            yield lambda answer: recorder.finish(span_id, attributes={**_readable(answer), **usage})
     except BaseException as error:
         recorder.finish(span_id, error=error)
         raise
     finally:
         with suppress(ValueError):
             _usage.reset(token)
+
+
+def _readable(answer: Any) -> dict[str, Any]:
+    """Return the attributes of an answer, or none if an object of the user's own cannot be written as text: the agent goes on with it."""
+    with suppress(Exception):
+        return _answer(answer)
+    return {}
 
 
 def _answer(answer: Any) -> dict[str, Any]:
