@@ -619,3 +619,15 @@ def test_an_evaluation_runs_where_no_temporary_file_can_be_written(
         result = evaluate(lambda text: pr.load_prompt("refunds").format(), rows=ROWS[1:3])
     assert (result.failures, result.score.mean) == ([], 1.0)
     assert "No temporary file can be written (read-only file system)" in caplog.text
+
+
+def test_half_a_line_of_another_process_is_passed_over(registry: pr.PromptRegistry) -> None:
+    """A process that is killed in a write leaves one. It must not end the evaluation."""
+    registry.register_prompt("refunds", "Stored.")
+
+    def reports(text: str) -> str:
+        with open(os.environ[lost_contexts._VARIABLE], "a", encoding="utf-8") as file:
+            file.write("half a line")
+        return str(pr.load_prompt("refunds").format())
+
+    assert evaluate(reports, rows=ROWS[1:3]).failures == []

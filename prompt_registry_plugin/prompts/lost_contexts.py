@@ -172,14 +172,15 @@ class _Reports:
         return os.fstat(self._file).st_size
 
     def read(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
-        """Yield (offset, number of the rollout, name of the prompt) for each line between two offsets."""
+        """Yield (offset, number of the rollout, name of the prompt) for each line between two offsets. A torn line is passed over."""
         with open(self.path, "rb") as file:
             file.seek(start)
             data = file.read(end - start)
         offset = start
         for line in data.splitlines(keepends=True):
             number, _, name = line.decode("utf-8", "replace").rstrip("\n").partition("\t")
-            yield offset, int(number), name
+            if number.isdecimal():  # a process that is killed, or a full disk, may leave half a line
+                yield offset, int(number), name
             offset += len(line)
 
     def remove(self) -> None:
