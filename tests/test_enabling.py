@@ -305,3 +305,11 @@ def test_an_error_of_the_program_is_shown_as_python_shows_it(tmp_path: Path, pro
     done = run_command(tmp_path, *option, "agent.py")
     assert done.returncode == alone.returncode == 1
     assert done.stderr.replace(f"{tmp_path}{os.sep}", "") == alone.stderr.replace(f"{tmp_path}{os.sep}", "")
+
+
+def test_an_import_goes_on_where_another_thread_takes_the_watcher_away() -> None:
+    """Python asks a finder that it has taken from the list before."""
+    call_off = call_after_import("colorsys", lambda: None)
+    watcher = sys.meta_path[0]
+    call_off()
+    assert watcher.find_spec("colorsys", None) is None

@@ -191,6 +191,8 @@ def _is_loading_itself() -> bool:
 def _find_behind(watcher: _ImportWatcher | _OneModule, fullname: str, path: Any, target: ModuleType | None) -> ModuleSpec | None:
     """Return what the finders behind this one find. One in front may be another watcher, which asks this one."""
     finders = list(sys.meta_path)
+    if watcher not in finders:
+        return None  # another thread took it away during this import, which asks the others itself
     for finder in finders[finders.index(watcher) + 1 :]:
         find = getattr(finder, "find_spec", None)  # Python passes over finders without it, too
         if find is not None and (spec := find(fullname, path, target)) is not None:
