@@ -17,6 +17,7 @@ from prompt_registry_plugin.evaluation.scoring import Aggregation, scored_pairs
 from prompt_registry_plugin.evaluation.statistics import holm, paired_difference
 from prompt_registry_plugin.evaluation.targets import import_object
 from prompt_registry_plugin.evaluation.variant import Variant
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.models.prompt_agent import PromptAgent
 from prompt_registry_plugin.records import Example, Template
 from prompt_registry_plugin.registry.current import current_registry
@@ -84,7 +85,7 @@ def _plan_variants(targets: Mapping[str, Any], prompts: Sequence[PromptChoice], 
     for target_name, target in targets.items():
         for choice in prompts or [{}]:
             for model in models or [""]:
-                name = ", ".join(part for part in (target_name, _name_of(choice), model) if part)
+                name = ", ".join(part for part in (target_name, _name_of(choice), mask_secrets(model)) if part)
                 yield _Plan(name or "as it is", target, choice, model)
 
 
@@ -105,7 +106,7 @@ async def _evaluate_variant(
     elif plan.model:
         options = replace(options, arguments={**options.arguments, "model": plan.model})
     result = await run_evaluation(target, examples, scorers, templates, aggregation, options, announced)
-    return Variant(plan.name, result, prompt=_name_of(plan.prompts), model=plan.model)
+    return Variant(plan.name, result, prompt=_name_of(plan.prompts), model=mask_secrets(plan.model))
 
 
 def _with_differences(variants: Sequence[Variant]) -> list[Variant]:

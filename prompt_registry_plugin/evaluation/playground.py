@@ -14,6 +14,7 @@ from prompt_registry_plugin.concurrency import all_of, blocking
 from prompt_registry_plugin.datasets.dataset import frame_of
 from prompt_registry_plugin.datasets.examples import step_of
 from prompt_registry_plugin.errors import PromptRegistryError, UserError
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.models.prompt_agent import PromptAgent, structured
 from prompt_registry_plugin.models.settings import collect_notes
 from prompt_registry_plugin.plain.messages import text_or_calls
@@ -115,7 +116,7 @@ async def _run_trial(agent: PromptAgent, values: Mapping[str, Any], save: bool, 
     registry = current_registry()
     version = registry.load_prompt(agent.prompt)
     model, params = agent.model_of(version), agent.params_of(version)
-    config = {"prompt": version.uri, "model": agent.spec_of(version), **params}
+    config = {"prompt": version.uri, "model": mask_secrets(agent.spec_of(version)), **params}
     run_id = digest(config)
     trace, pieces, error = TraceRecorder(_NAME, run_id=run_id if save else None), list[str](), None
     calls: list[Mapping[str, Any]] = []

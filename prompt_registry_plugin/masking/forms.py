@@ -189,6 +189,11 @@ FORMS = (
         re.compile(r"(?i)(?<!\w)basic\s{1,8}(?P<secret>[\w+/-]{6,2000}={0,2})"),
         lambda match: is_basic_login(match["secret"]),
     ),
+    Form(  # the address of a model: the user's name is masked too, and may be a key
+        ("openai+http",),
+        re.compile(r"(?<!\w)openai\+https?://(?P<secret>[^\s/\"'<>{}]{1,500})(?=@)"),
+        is_placeholder=lambda value: re.fullmatch(r"\*+", value) is not None,
+    ),
     Form(
         ("://",),
         re.compile(r"(?<!\w)\w[\w+.-]{0,19}://[^\s:/@\"'<>{}]{0,200}:(?P<secret>(?!\d{1,5}[/?#])[^\s\"'<>{}]{1,500})(?=@)"),

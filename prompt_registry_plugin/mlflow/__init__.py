@@ -47,6 +47,7 @@ from prompt_registry_plugin.mlflow.traces import (
     search_traces,
     trace,
 )
+from prompt_registry_plugin.models.servers import split_spec
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.registry.current import current_registry
 
@@ -55,7 +56,7 @@ def register_model(model_uri: str, name: str) -> PromptVersion:
     """Registers the prompt and model of a saved try (`runs:/RUN/model`) as a prompt whose `model_config` says the model."""
     agent = pyfunc.agent_of(model_uri)
     version = current_registry().load_prompt(agent.prompt)
-    provider, _, model = agent.spec_of(version).partition(":")
+    provider, model = split_spec(agent.spec_of(version))
     settings = {name: value for name, value in agent.params_of(version).items() if name not in ("response_format", "tools")}
     config = {**settings, "provider": provider, "model_name": model}
     return current_registry().register_prompt(

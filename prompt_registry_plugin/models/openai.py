@@ -1,4 +1,4 @@
-"""Models behind the OpenAI API, or a server that is compatible with it (`OPENAI_BASE_URL`), through the official client."""
+"""Models behind the OpenAI API, or a server that is compatible with it, through the official client."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.errors import ModelUnavailable, PluginError, UserError
 from prompt_registry_plugin.masking import mask_url
+from prompt_registry_plugin.models.failures import explain, no_such_model, not_compatible
+from prompt_registry_plugin.models.servers import Server
 from prompt_registry_plugin.models.settings import note_left_out
 from prompt_registry_plugin.plain.messages import message_calls
 from prompt_registry_plugin.plain.streams import ToolCallPieces
@@ -19,25 +21,25 @@ from prompt_registry_plugin.records import Usage
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-_NOT_COMPATIBLE = "model {name!r}: {url} answers, but not as an OpenAI-compatible server does; does OPENAI_BASE_URL lack a /v1?"
 _NEWER_NAMES = {"max_tokens": "max_completion_tokens"}  # newer models of OpenAI refuse the first
 _OURS = ("model", "messages", "stream", "stream_options", "n")  # this class decides on them
 _MAX_REFUSALS = 8  # settings that a server may refuse one by one before its error is raised
 
 
 class OpenAIModel:
-    """A chat model by name. The client itself retries rate limits and timeouts.
+    """A chat model by name, of OpenAI or of another server. The client itself retries rate limits and timeouts.
 
     A setting that the client does not have, or that the server refuses by name, is left out, and a note says so once (`note_left_out`).
-    Raises `PluginError` without the `openai` package and `UserError` without `OPENAI_API_KEY`.
+    Raises `PluginError` without the `openai` package and, for OpenAI itself, `UserError` without `OPENAI_API_KEY`.
     """
 
     simulated = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, server: Server | None = None) -> None:
         if find_spec("openai") is None:
             raise PluginError("the OpenAI client is not installed: pip install 'prompt-registry-plugin[openai]'")
-        if not os.environ.get("OPENAI_API_KEY"):
+        self._server = Server() if server is None else server
+        if self._server.needs_key and not os.environ.get("OPENAI_API_KEY"):
             raise UserError(
                 f"model {name!r} needs the environment variable OPENAI_API_KEY (and OPENAI_BASE_URL for another server)"
             )
@@ -78,18 +80,23 @@ class OpenAIModel:
         yield usage
 
     async def check(self) -> None:
-        """Raise `ModelUnavailable`, before any cost, if the server is unreachable or refuses the key. Lists models, which is free."""
+        """Raise `ModelUnavailable`, before any cost, if the server is unreachable or refuses the key. Lists models, which is free.
+
+        Ollama lists all that it can run, so a model that it does not list is an error too.
+        """
         import openai
 
         async with self._client(timeout=10.0, max_retries=1) as client:
             try:
-                await client.models.list()
+                listed = [model.id for model in (await client.models.list()).data or ()]
             except (openai.APIConnectionError, openai.AuthenticationError) as error:
-                raise ModelUnavailable(f"model {self.name!r} at {_address(client)}: {type(error).__name__}: {error}") from error
+                raise ModelUnavailable(explain(error, self._server, self.name, _address(client))) from error
             except openai.APIStatusError:
-                pass  # many compatible servers do not list their models
+                return  # many compatible servers do not list their models
             except (AttributeError, TypeError, ValueError) as error:  # the client fails so on a page that is not JSON
-                raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=_address(client))) from error
+                raise ModelUnavailable(not_compatible(self._server, self.name, _address(client))) from error
+        if self._server.is_ollama and not {self.name.lower(), f"{self.name.lower()}:latest"} & {name.lower() for name in listed}:
+            raise ModelUnavailable(no_such_model(self._server, self.name, _address(client), listed))
 
     def left_out(self, params: Mapping[str, Any]) -> list[str]:
         """Return the names among `params` that this model does not take, as far as that is known without asking the server."""
@@ -140,15 +147,15 @@ class OpenAIModel:
         try:
             yield
         except openai.OpenAIError as error:
-            raise ModelUnavailable(f"model {self.name!r} at {_address(client)}: {type(error).__name__}: {error}") from error
+            raise ModelUnavailable(explain(error, self._server, self.name, _address(client))) from error
         except (AttributeError, TypeError, ValueError) as error:
-            raise ModelUnavailable(_NOT_COMPATIBLE.format(name=self.name, url=_address(client))) from error
+            raise ModelUnavailable(not_compatible(self._server, self.name, _address(client))) from error
 
     def _client(self, **options: Any) -> AsyncOpenAI:
         # A new client for each call: a client belongs to one event loop, and sync callers may start a new loop for each run.
         from openai import AsyncOpenAI
 
-        return AsyncOpenAI(**options)
+        return AsyncOpenAI(**self._server.client_options(), **options)
 
 
 def _refused_setting(error: Any, sent: Mapping[str, Any]) -> str | None:

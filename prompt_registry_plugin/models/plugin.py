@@ -1,4 +1,4 @@
-"""The built-in models: `offline:task`, `offline:reflection`, `offline:judge` and `openai:<name>`."""
+"""The built-in models: `offline:task`, `offline:reflection`, `offline:judge`, `openai:<name>`, `ollama:<name>` and `openai+http://…:<name>`."""
 
 from __future__ import annotations
 
@@ -34,4 +34,15 @@ def prompt_registry_model(spec: Any) -> Model | None:
         from prompt_registry_plugin.models.openai import OpenAIModel
 
         return OpenAIModel(name)
+    if provider == "ollama":
+        from prompt_registry_plugin.models.openai import OpenAIModel
+        from prompt_registry_plugin.models.servers import ollama
+
+        return OpenAIModel(name, ollama())
+    if provider in ("openai+http", "openai+https"):
+        from prompt_registry_plugin.models.openai import OpenAIModel
+        from prompt_registry_plugin.models.servers import server_and_name
+
+        server, name = server_and_name(spec)
+        return OpenAIModel(name, server)
     return None

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from prompt_registry_plugin.concurrency import call, signature_of
 from prompt_registry_plugin.errors import ModelUnavailable, PromptRegistryError, UserError
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.models.answers import plain_text
 from prompt_registry_plugin.models.settings import note_left_out
 from prompt_registry_plugin.plugins import PluginManager, default_plugin_manager
@@ -34,7 +35,8 @@ def resolve_model(spec: AnyModel, plugins: PluginManager | None = None) -> Model
     if callable(spec):
         return FunctionModel(spec)
     raise UserError(
-        f"no installed plugin knows the model {spec!r}; write 'openai:<name>', or 'offline:task', 'offline:judge' or "
+        f"no installed plugin knows the model {mask_secrets(repr(spec))}; write 'openai:<name>', 'anthropic:<name>', 'google:<name>', "
+        "'ollama:<name>', 'openai+http://host:port/v1:<name>', or 'offline:task', 'offline:judge' or "
         "'offline:reflection' (simulated), or pass a function of the messages, or a client with a name: (client, 'gpt-…')"
     )
 

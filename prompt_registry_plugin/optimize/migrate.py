@@ -14,7 +14,9 @@ from prompt_registry_plugin.errors import PromptNotFound, TargetFailed, UserErro
 from prompt_registry_plugin.evaluation.evaluate import aevaluate
 from prompt_registry_plugin.evaluation.options import RunOptions
 from prompt_registry_plugin.evaluation.scoring import Aggregation
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.masking.controls import visible
+from prompt_registry_plugin.models.servers import SCHEMES, split_spec
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.constraints import Constraints
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
@@ -135,7 +137,7 @@ async def amigrate_prompts(
     """
     options = options or RunOptions()
     if from_model == to_model:
-        raise UserError(f"from_model and to_model are both {to_model!r}; name the model that the prompts go to")
+        raise UserError(f"from_model and to_model are both {mask_secrets(to_model)!r}; name the model that the prompts go to")
     named = _check_aliases(aliases or (_alias(from_model), _alias(to_model)))
     registry = current_registry()
     sources = [registry.load_prompt(uri) for uri in prompt_uris]
@@ -156,6 +158,7 @@ async def amigrate_prompts(
         constraints=constraints,
         options=replace(options, arguments={**options.arguments, "model": to_model}),
     )
+    from_model, to_model = mask_secrets(from_model), mask_secrets(to_model)  # an address may have a login
     reason = f"migrated from {from_model} to {to_model}, optimization run {result.run_id}"
     new = {version.name: version for version in result.promotable}
     migrated = []
@@ -180,7 +183,7 @@ async def _with_expected_responses(examples: list[Example], predict_fn: Any, mod
     settings = replace(options, arguments={**options.arguments, "model": model})
     done = await aevaluate(predict_fn=predict_fn, data=bare, scorers=[_answered], options=settings)
     if done.failures:
-        raise TargetFailed(f"{model} failed on {len(done.failures)} of {len(bare)} rows; {done.failures[0].error}")
+        raise TargetFailed(f"{mask_secrets(model)} failed on {len(done.failures)} of {len(bare)} rows; {done.failures[0].error}")
     answers = {rollout.example_id: rollout.outputs for rollout in done.rollouts}
     return [
         Example(example.inputs, {**example.expectations, "expected_response": answers[example.id]})
@@ -224,7 +227,7 @@ def _answered(outputs: Any) -> Feedback:
 
 def _alias(model: str) -> str:
     """Return the name of a model as an alias, without its provider: `openai:gpt-5` becomes `gpt-5`, `ollama:llama3:8b` `llama3-8b`."""
-    short = model.rpartition("/")[2]
+    short = (split_spec(model)[1] if model.startswith(SCHEMES) else model).rpartition("/")[2]
     provider, _, name = short.partition(":")
     short = _UNFIT.sub("-", name if name and provider in _PROVIDERS else short).strip("-.")
     return short if short[:1].isalpha() else f"model-{short}"

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from prompt_registry_plugin.errors import InvalidStore
 from prompt_registry_plugin.evaluation.options import OnEvent, RunOptions, prices_from_json, prices_to_json
+from prompt_registry_plugin.models.servers import without_logins
 from prompt_registry_plugin.optimize.engine.budget import Budget
 from prompt_registry_plugin.optimize.engine.constraints import Constraints
 from prompt_registry_plugin.optimize.engine.splits import FewRows
@@ -126,7 +127,11 @@ class RunConfig:
         return [reference for reference in named if reference is not None and ":" in reference]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON data, with the keys that version 0.1.0 wrote."""
+        """Return the config as JSON data, with the keys that version 0.1.0 wrote. Logins in the addresses of models are masked."""
+        stored: dict[str, Any] = without_logins(self._to_json())
+        return stored
+
+    def _to_json(self) -> dict[str, Any]:
         return {
             "predict_fn": self.predict_fn,
             "scorers": list(self.scorers),
