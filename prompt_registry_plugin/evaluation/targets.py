@@ -20,6 +20,7 @@ from prompt_registry_plugin.evaluation.file_modules import object_in_file
 from prompt_registry_plugin.evaluation.function_target import FunctionTarget as FunctionTarget
 from prompt_registry_plugin.frameworks.calls import CallSettings
 from prompt_registry_plugin.masking import holds_secrets
+from prompt_registry_plugin.models.servers import without_logins
 from prompt_registry_plugin.moved import current_place
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Target
@@ -200,8 +201,9 @@ def reference_to(obj: Any) -> str | None:
     """
     if isinstance(obj, str):
         return obj
-    if (made := reference_of(obj)) is not None and not holds_secrets(made):
-        return made
+    made = without_logins(reference_of(obj))  # the login in the address of a model is asked for again
+    if made is not None and not holds_secrets(made):
+        return str(made)
     module_name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if module_name and path and "<" not in path:
         return _reference_if_bound(_importable_name(module_name), module_name, path, obj)

@@ -154,6 +154,13 @@ def _private_key(match: re.Match[str]) -> bool:
     return re.search(r"[A-Z0-9]", match["secret"].replace("\\n", "")) is not None
 
 
+MODEL_ADDRESS = Form(
+    ("openai+http",),
+    re.compile(r"(?<!\w)openai\+https?://(?P<secret>[^\s/\"'<>{}]{1,500})(?=@)"),
+    is_placeholder=lambda value: re.fullmatch(r"\*+", value) is not None,
+)
+"""The login in the address of a model. The user's name is masked too: it may be a key."""
+
 FORMS = (
     Form(
         ("private key",),
@@ -189,11 +196,7 @@ FORMS = (
         re.compile(r"(?i)(?<!\w)basic\s{1,8}(?P<secret>[\w+/-]{6,2000}={0,2})"),
         lambda match: is_basic_login(match["secret"]),
     ),
-    Form(  # the address of a model: the user's name is masked too, and may be a key
-        ("openai+http",),
-        re.compile(r"(?<!\w)openai\+https?://(?P<secret>[^\s/\"'<>{}]{1,500})(?=@)"),
-        is_placeholder=lambda value: re.fullmatch(r"\*+", value) is not None,
-    ),
+    MODEL_ADDRESS,
     Form(
         ("://",),
         re.compile(r"(?<!\w)\w[\w+.-]{0,19}://[^\s:/@\"'<>{}]{0,200}:(?P<secret>(?!\d{1,5}[/?#])[^\s\"'<>{}]{1,500})(?=@)"),

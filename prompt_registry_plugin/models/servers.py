@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.masking import mask_secrets
-from prompt_registry_plugin.masking.forms import MARK
+from prompt_registry_plugin.masking.forms import MARK, MODEL_ADDRESS
 
 LOGIN = "PROMPT_REGISTRY_MODEL_LOGIN"
 """Environment variable with `user:password`, for an address whose login was masked, as in a stored run."""
@@ -108,7 +108,7 @@ def split_spec(spec: str) -> tuple[str, str]:
 def without_logins(data: Any) -> Any:
     """Return JSON data with the logins masked in the addresses of models; everything else stays as it is."""
     if isinstance(data, str):
-        return mask_secrets(data) if any(f"{scheme}://" in data for scheme in SCHEMES) else data
+        return MODEL_ADDRESS.mask(data)
     if isinstance(data, Mapping):
         return {key: without_logins(value) for key, value in data.items()}
     return [without_logins(value) for value in data] if isinstance(data, list | tuple) else data
