@@ -117,7 +117,10 @@ def test_what_is_open_is_kept_and_can_be_registered(registry: pr.PromptRegistry,
     version = pr.load_prompt("prompts:/ask/2")
     assert (version.aliases, version.tags["grade"], version.run_id, version.parent) == ((), "open", result.run_id, 1)
     assert result.register().optimized_prompts[0].version == 2, "what is registered is not registered twice"
-    code, _ = run_command(capsys, registry, "runs", "promote", result.run_id)
+    code, said = run_command(capsys, registry, "runs", "promote", result.run_id)
+    assert (code, "not proven" in said, "--unproven" in said) == (2, True, True)
+    assert pr.load_prompt("ask").aliases == ()
+    code, _ = run_command(capsys, registry, "runs", "promote", result.run_id, "--unproven")
     assert code == 0
     assert pr.load_prompt("prompts:/ask@production").version == 2
     code, said = run_command(capsys, registry, "runs", "show", result.run_id)

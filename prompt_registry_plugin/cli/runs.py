@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from prompt_registry_plugin.protocols import RunRecord
     from prompt_registry_plugin.registry.registry import PromptRegistry
 
+_PROMOTED = ("proven", "–")  # grades with which an alias moves unasked; runs of before there were grades have none
+
 
 @click.group()
 @registry_option
@@ -86,9 +88,10 @@ def show_run(run_id: str, edits: bool, html: str | None, svg: str | None, as_jso
 @runs.command("promote")
 @click.argument("run_id")
 @click.option("--alias", default="production", show_default=True, help="The alias to move.")
+@click.option("--unproven", is_flag=True, help="Move it though the gain is not proven.")
 @json_option
 @registry_option
-def promote_run(run_id: str, alias: str, as_json: bool) -> None:
+def promote_run(run_id: str, alias: str, unproven: bool, as_json: bool) -> None:
     """Point an alias at everything that a run registered: prompts that were improved together move together."""
     from prompt_registry_plugin.cli.display import print_json
 
@@ -99,6 +102,12 @@ def promote_run(run_id: str, alias: str, as_json: bool) -> None:
             f"run {run_id} registered nothing; `prompt-registry runs show {run_id}` says why, and `prompt-registry runs register {run_id}` "
             "registers its winner all the same"
         )
+    grade = _grade(_run(registry, run_id))
+    if grade not in _PROMOTED and not unproven:
+        raise UserError(
+            f"the gain of run {run_id} is not proven ({grade}), so {alias} stays where it is; `prompt-registry runs prove {run_id} "
+            "--data more.jsonl` goes on with the test, and --unproven moves the alias all the same"
+        )
     versions = [registry.load_prompt(uri) for uri in uris]
     for version in versions:
         registry.set_prompt_alias(version.name, alias, version.version, reason=f"optimization run {run_id}")
@@ -106,7 +115,7 @@ def promote_run(run_id: str, alias: str, as_json: bool) -> None:
         print_json([{"name": version.name, "alias": alias, "version": version.version} for version in versions])
     for version in versions if not as_json else ():
         echo(f"{version.name}@{alias} is version {version.version}")
-    if (grade := _grade(_run(registry, run_id))) not in ("proven", "–"):
+    if grade not in _PROMOTED:
         echo(f"the gain of this run is not proven: {grade}", err=True)
 
 

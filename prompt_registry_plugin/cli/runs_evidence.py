@@ -91,4 +91,4 @@ def _show(run_id: str, versions: Sequence[PromptVersion], because: str) -> None:
     for version in versions:
         echo(f"registered {version.uri}")
     if versions:
-        echo(f"promote with: prompt-registry runs promote {run_id}")
+        echo(f"promote with: prompt-registry runs promote {run_id}, and --unproven as long as the gain is not proven")

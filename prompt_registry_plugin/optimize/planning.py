@@ -31,6 +31,7 @@ from prompt_registry_plugin.optimize.engine.plan_warnings import (
     warn_of_rows,
     warn_of_scores,
 )
+from prompt_registry_plugin.optimize.engine.run_config import Register
 from prompt_registry_plugin.optimize.engine.splits import hold_out, with_proof
 from prompt_registry_plugin.optimize.optimizers.resolve import check_needs, resolve_optimizer
 from prompt_registry_plugin.optimize.prepare import check_limits, load_sources
@@ -58,6 +59,7 @@ async def aplan_optimization(
     eval_data: Data | None = None,
     budget: Budget | int | None = None,
     constraints: Constraints | None = None,
+    register: Register = "if_proven",
     options: RunOptions | None = None,
     probe: int = PROBE,
 ) -> OptimizationPlan:
@@ -72,7 +74,7 @@ async def aplan_optimization(
     """
     options = options or RunOptions()
     registry = current_registry()
-    limits, _ = check_limits(budget, constraints, "if_proven")
+    limits, _ = check_limits(budget, constraints, register)
     sources = load_sources(registry, prompt_uris)
     chosen = resolve_optimizer(optimizer, registry.plugins)
     train, held_out, warnings = _divide(train_data, eval_data, options.seed, limits)

@@ -115,6 +115,11 @@ class Search:
     def _announce(self) -> None:
         """Report what the search may spend, and what will not work."""
         problem, config = self.problem, self._job.config
+        if problem.spent.rollouts:  # it was announced when it began
+            problem.tell(
+                "started", f"optimization run {self._job.id} goes on after {problem.spent.rollouts} rollouts of {config.budget}"
+            )
+            return
         problem.tell("started", f"optimization run {self._job.id}: at most {config.budget}")
         train, held_out = self._job.splits.get("train", ()), self._job.held_out
         plan = self._plan(estimate_costs(self._job.baseline.templates, train))
@@ -133,7 +138,8 @@ class Search:
         if not done or problem.status(problem.baseline) != "baseline" or len(problem.history) > 1:
             return  # resumed: it was said before
         plan = self._plan(measure_costs(done, estimate_costs(problem.baseline.templates, problem.train)))
-        problem.tell("message", "; ".join(f"{heading}: {text}" for heading, text in plan.lines(problem.concurrency)[-1:]))
+        measured = [line for line in plan.lines(problem.concurrency) if line[0] in ("proof", "about")]
+        problem.tell("message", "; ".join(f"{heading}: {text}" for heading, text in measured))
         self._warn(warn_of_scores(done), plan.advice)
 
     def _plan(self, costs: Costs) -> OptimizationPlan:
