@@ -129,7 +129,7 @@ def _models() -> Iterator[Check]:
     if keys:
         yield Check("keys of models", "ok", ", ".join(keys) + (" is set" if len(keys) == 1 else " are set"))
     else:
-        todo = "set OPENAI_API_KEY, or use a simulated model: offline:task"
+        todo = "set OPENAI_API_KEY, or use ollama:NAME, or a simulated model: offline:task"
         yield Check("keys of models", "note", "none is set", todo)
 
 
