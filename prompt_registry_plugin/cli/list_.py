@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from prompt_registry_plugin.cli.echo import echo
@@ -42,7 +44,7 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
             p.name,
             str(p.latest_version),
             ", ".join(f"{alias} → {v}" for alias, v in p.aliases.items()),
-            ", ".join(f"{key}={value}" for key, value in {**registry.load_source(p.name).tags, **p.tags}.items()),
+            _shown_tags({**registry.load_source(p.name).tags, **p.tags}),
             f"{p.created_at:%Y-%m-%d %H:%M}",
         )
         for p in found
@@ -50,3 +52,10 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
     print_table(("prompt", "latest", "aliases", "tags", "created"), rows)
     if found.token:
         echo(f"… and more: these are the first {max_results}; --max shows more, --filter fewer")
+
+
+def _shown_tags(tags: Mapping[str, str]) -> str:
+    """Return the tags that people set, and of the evidence of a run the grade; `show` has all."""
+    from prompt_registry_plugin.transfer.formats.prompt_file import MEASURED_TAGS
+
+    return ", ".join(f"{key}={value}" for key, value in tags.items() if key == "grade" or key not in MEASURED_TAGS)

@@ -33,10 +33,10 @@ R = TypeVar("R")
 RecorderT = TypeVar("RecorderT", bound="Recorder")
 
 LIKELY_CAUSES = (
-    "likely causes: the agent ran in a bare thread or executor, which loses the context (enable() carries it into threads and pools; "
+    "likely causes: the framework's adapter is not enabled (enable()); "
+    "the agent ran in a bare thread or executor, which loses the context (enable() carries it into threads and pools; "
     "for a worker that is fed by a queue, use prompt_registry_plugin.in_context); "
-    "the text was rendered before the run, at import or construction; "
-    "the framework's adapter is not enabled (enable()); or an answer came from a cache"
+    "the text was rendered before the run, at import or construction; or an answer came from a cache"
 )
 
 
