@@ -41,6 +41,10 @@ def console(at_least: int = 0) -> Console:
 class SafeConsole(Console):
     """A console that makes control characters visible in whatever it prints."""
 
+    def on_broken_pipe(self) -> None:
+        """Raise the `BrokenPipeError` again: what a command does without a reader is decided in one place."""
+        raise  # rich calls this while it handles the error
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Return the segments of what is printed. Those that move the cursor are rich's own."""
         if isinstance(renderable, Text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -47,10 +48,11 @@ def doctor(as_json: bool) -> None:
     checks = [Check("prompt-registry-plugin", "ok", f"{__version__} on Python {platform.python_version()}")]
     for part in (_registry, _plugins, _frameworks, _enabling, _models, _runs):
         checks += part()
-    if as_json:
-        print_json([asdict(check) for check in checks])
-    else:
-        print_table(("what", "state", "found", "what to do"), [(c.what, c.state, c.found, c.todo) for c in checks])
+    with suppress(BrokenPipeError):  # the exit code says the same
+        if as_json:
+            print_json([asdict(check) for check in checks])
+        else:
+            print_table(("what", "state", "found", "what to do"), [(c.what, c.state, c.found, c.todo) for c in checks])
     if any(check.state == "problem" for check in checks):
         raise SystemExit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -93,16 +94,18 @@ def evaluate_command(
     for path, content in ((html, found.to_html), (junit, lambda: found.to_junit(gate))):
         if path is not None:
             Path(path).write_text(content(), encoding="utf-8")
-    if as_json:
-        print_json({**found.to_json(), "gate": gate, "reasons": reasons})
-    else:
-        wide = console(at_least=160)
-        wide.print(make_table(found.columns, found.rows()))
-        if matrix := found.matrix():
-            wide.print(make_table(matrix[0], matrix[1:]))
-        wide.print(found.note, style="dim")
-    for reason in reasons:
-        echo(f"gate not passed: {reason}", err=True)
-    if gate and not reasons:
-        echo(f"gate passed: {gate}", err=True)
+    with suppress(BrokenPipeError):  # the gate decides, whether or not somebody reads the table to its end
+        if as_json:
+            print_json({**found.to_json(), "gate": gate, "reasons": reasons})
+        else:
+            wide = console(at_least=160)
+            wide.print(make_table(found.columns, found.rows()))
+            if matrix := found.matrix():
+                wide.print(make_table(matrix[0], matrix[1:]))
+            wide.print(found.note, style="dim")
+    with suppress(BrokenPipeError):
+        for reason in reasons:
+            echo(f"gate not passed: {reason}", err=True)
+        if gate and not reasons:
+            echo(f"gate passed: {gate}", err=True)
     return 1 if reasons else 0

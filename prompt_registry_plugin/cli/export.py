@@ -37,5 +37,7 @@ def export(file: Path, as_json: bool) -> None:
             finally:
                 part.unlink(missing_ok=True)
     except OSError as error:
+        if str(file) == "-" and isinstance(error, BrokenPipeError):
+            raise  # `export - | head` ends there
         raise StoreUnavailable(f"cannot write {file}: {error}") from error
     say(f"{count} rows written to {file}", {"rows": count, "file": str(file)}, as_json)

@@ -23,8 +23,9 @@ from prompt_registry_plugin.cli.datasets import datasets
 from prompt_registry_plugin.cli.delete import delete
 from prompt_registry_plugin.cli.diff import diff
 from prompt_registry_plugin.cli.doctor import doctor
-from prompt_registry_plugin.cli.echo import VisibleFormatter, echo
+from prompt_registry_plugin.cli.echo import VisibleFormatter
 from prompt_registry_plugin.cli.edit import edit
+from prompt_registry_plugin.cli.ending import ending_with_the_reader, noticing_a_closed_pipe, tell, wants_json
 from prompt_registry_plugin.cli.eval_ import evaluate_command
 from prompt_registry_plugin.cli.export import export
 from prompt_registry_plugin.cli.history import history
@@ -69,6 +70,16 @@ class _Group(click.Group):
             from prompt_registry_plugin.plugins import default_plugin_manager
 
             default_plugin_manager().hook.prompt_registry_register_commands(cli=self)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with noticing_a_closed_pipe():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with noticing_a_closed_pipe():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._extend()
@@ -126,26 +137,30 @@ def main(arguments: list[str] | None = None) -> Any:
         )  # behind all packages: functions of the project may import its modules when they are called
     if logging.lastResort is not None:  # where the program has no logging of its own
         logging.lastResort.setFormatter(VisibleFormatter())
+    given = sys.argv[1:] if arguments is None else arguments
+    with ending_with_the_reader():
+        sys.exit(_run(given, wants_json(given)))
+
+
+def _run(arguments: list[str], as_json: bool) -> int:
+    """Return the exit code of a command line; print its error, if it fails."""
     try:
         code = cli.main(arguments, prog_name="prompt-registry", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(file=shown)
-        echo(shown.getvalue(), err=True, nl=False)
-        sys.exit(2)
+        tell(error.format_message(), type(error).__name__, as_json, shown.getvalue().rstrip("\n"))
+        return 2
     except (click.Abort, KeyboardInterrupt) as stopped:
-        echo("stopped", err=True)
-        sys.exit(getattr(stopped.__cause__, "code", None) or getattr(stopped, "code", None) or 130)
+        tell("stopped", "KeyboardInterrupt", as_json, "stopped")
+        return getattr(stopped.__cause__, "code", None) or getattr(stopped, "code", None) or 130
     except PromptRegistryError as error:
-        echo(f"Error: {error}", err=True)
-        sys.exit(2 if isinstance(error, UserError) else 1)
+        tell(str(error), type(error).__name__, as_json)
+        return 2 if isinstance(error, UserError) else 1
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        echo(f"Error: this command needs {error.name}: pip install 'prompt-registry-plugin[{extra}]'", err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # `prompt-registry list | head`
-        sys.stderr.close()
-        sys.exit(0)
+        tell(f"this command needs {error.name}: pip install 'prompt-registry-plugin[{extra}]'", "PluginError", as_json)
+        return 2

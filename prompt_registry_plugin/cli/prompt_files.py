@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,15 @@ def report_files(
     entries: list[Any], as_json: bool, *, done: dict[str, str] | None = None, versions: dict[str, int] | None = None
 ) -> None:
     """Print the state of each file, and exit with 1 on a conflict. `done` names states that the command has just changed."""
+    with suppress(BrokenPipeError):  # the exit code says whether there are conflicts
+        _print_files(entries, as_json, done or {}, versions or {})
+    if any(entry.state == "conflict" for entry in entries):
+        raise SystemExit(1)
+
+
+def _print_files(entries: list[Any], as_json: bool, done: dict[str, str], versions: dict[str, int]) -> None:
     from prompt_registry_plugin.cli.display import console, print_json, print_table, three_way_panel
 
-    done, versions = done or {}, versions or {}
     rows = [
         (
             entry.name,
@@ -53,12 +60,10 @@ def report_files(
         if entry.note:
             echo(f"{entry.name}: {entry.note}", err=as_json)
     conflicts = [entry for entry in entries if entry.state == "conflict"]
-    if conflicts:
-        if not as_json:
-            for entry in conflicts:
-                console().print(three_way_panel(entry.name, *entry.texts))
-            echo(
-                "Put what you want of both into the file, then `prompt-registry resolve FOLDER NAME`; nothing was overwritten.",
-                err=True,
-            )
-        raise SystemExit(1)
+    if conflicts and not as_json:
+        for entry in conflicts:
+            console().print(three_way_panel(entry.name, *entry.texts))
+        echo(
+            "Put what you want of both into the file, then `prompt-registry resolve FOLDER NAME`; nothing was overwritten.",
+            err=True,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, registry_option
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.uri import as_uri
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def try_(
     params = {name: value for name, value in given.items() if value is not None}
     uris, given_values = [as_uri(prompt) for prompt in prompts], dict(map(_value, values))
     message = None if said is None else _text(said)
-    labels = [f"{uri.removeprefix('prompts:/')}{f' · {model}' if model else ''}" for uri in uris for model in models or ("",)]
+    labels = [
+        f"{uri.removeprefix('prompts:/')}{f' · {mask_secrets(model)}' if model else ''}"
+        for uri in uris
+        for model in models or ("",)
+    ]
     terminal = console()
 
     def run(on_piece: OnPiece | None = None) -> list[Trial]:
@@ -71,21 +76,22 @@ def try_(
 
     with _notes_in_output():
         trials = run() if as_json or not terminal.is_terminal else _live(labels, run)
-    if as_json:
-        print_json([
-            {"prompt": t.prompt, "model": t.model, "simulated": t.simulated, "output": t.output, "seconds": t.seconds, "error": t.error,
-             "input_tokens": t.usage.input_tokens, "output_tokens": t.usage.output_tokens, "cost": t.cost, "trace_id": t.trace_id,
-             "answer": t.answer, "notes": list(t.notes)}
-            for t in trials
-        ])  # fmt: skip
-    elif not terminal.is_terminal:
-        for trial in trials:
-            terminal.print(_panel(_title(trial), trial.output, trial))
-    if not as_json:
-        for note in dict.fromkeys(note for trial in trials for note in trial.notes):
-            echo(note)
-    if save and not as_json:
-        echo(f"saved {len(trials)} rows: load_table() reads them, `prompt-registry annotate --name try` corrects them")
+    with suppress(BrokenPipeError):  # the exit code says whether all models answered
+        if as_json:
+            print_json([
+                {"prompt": t.prompt, "model": t.model, "simulated": t.simulated, "output": t.output, "seconds": t.seconds, "error": t.error,
+                 "input_tokens": t.usage.input_tokens, "output_tokens": t.usage.output_tokens, "cost": t.cost, "trace_id": t.trace_id,
+                 "answer": t.answer, "notes": list(t.notes)}
+                for t in trials
+            ])  # fmt: skip
+        elif not terminal.is_terminal:
+            for trial in trials:
+                terminal.print(_panel(_title(trial), trial.output, trial))
+        if not as_json:
+            for note in dict.fromkeys(note for trial in trials for note in trial.notes):
+                echo(note)
+        if save and not as_json:
+            echo(f"saved {len(trials)} rows: load_table() reads them, `prompt-registry annotate --name try` corrects them")
     return int(any(trial.error for trial in trials))
 
 
