@@ -23,6 +23,8 @@ class OwnServer(ThreadingHTTPServer):
     """The header that is wanted; None if any is."""
     seen: list[tuple[str, str, dict[str, Any]]]
     """Path, `Authorization` and body of each request so far."""
+    repeats: str
+    """What the error about a model repeats."""
     refuses_after: int | None
     """Requests after which every other is refused; None for no limit."""
 
@@ -41,7 +43,7 @@ class OwnServer(ThreadingHTTPServer):
 def own_server() -> Iterator[OwnServer]:
     """A block in which the server runs."""
     server = OwnServer(("127.0.0.1", 0), _Handler)
-    server.wants, server.seen, server.refuses_after = None, [], None
+    server.wants, server.seen, server.refuses_after, server.repeats = None, [], None, ""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -75,9 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if not self._is_allowed(body):
             return
-        name = body["model"]
+        name = body.get("model", "")
         if self.path != "/v1/chat/completions":
-            self._send(404, {"error": "page not found"})
+            self._send(404, {"error": f"page not found {self.server.repeats}"})
         elif (role := MODELS.get(name) or MODELS.get(f"{name}:latest")) is None:
             self._refuse(404, f"The model `{name}` does not exist.")
         elif self.server.refuses_after is not None and len(self.server.seen) > self.server.refuses_after:

@@ -182,6 +182,30 @@ def test_errors_say_what_to_do(server: OwnServer, monkeypatch: pytest.MonkeyPatc
         resolve_model("openai:judge")
 
 
+@pytest.mark.parametrize(("spec", "key", "address"), [
+    ("anthropic:claude-x", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+    ("google:gemini-x", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL"),
+])  # fmt: skip
+def test_other_providers_say_what_to_do(
+    server: OwnServer, monkeypatch: pytest.MonkeyPatch, spec: str, key: str, address: str
+) -> None:
+    """A key that is missing or wrong, a model that does not exist, and no server."""
+    pytest.importorskip("anthropic" if spec.startswith("anthropic") else "google.genai")
+    for name in ("ANTHROPIC_AUTH_TOKEN", "GEMINI_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", key):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(pr.UserError, match=f"needs the environment variable {key}"):
+        resolve_model(spec)
+    monkeypatch.setenv(key, KEY)
+    monkeypatch.setenv(address, f"http://{server.host}")
+    server.wants = "another"
+    assert "the server refuses the key; set the right one" in refused(spec)
+    server.wants = None
+    server.repeats = KEY
+    assert "the server has no such model; check its name" in refused(spec)
+    monkeypatch.setenv(address, "http://127.0.0.1:9")
+    assert "the server cannot be reached" in refused(spec)
+
+
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A port that nobody listens on."""
     pr.register_prompt("sort", SORT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,13 @@ from typing import Any
 
 from prompt_registry_plugin.concurrency import call
 from prompt_registry_plugin.errors import ModelUnavailable, UserError
+from prompt_registry_plugin.masking import mask_secrets
+from prompt_registry_plugin.masking.forms import MARK
 from prompt_registry_plugin.protocols import Reply
+
+_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
+_SHORTEST_KEY = 4  # characters: a shorter one would be found in ordinary words
+_LONGEST = 600  # characters; a proxy may answer with a page
 
 
 class ClientModel(ABC):
@@ -34,7 +41,7 @@ class ClientModel(ABC):
         except Exception as error:
             if "unexpected keyword argument" in str(error):
                 raise UserError(f"model {self.name!r} does not take a setting that it was given: {error}") from error
-            raise ModelUnavailable(f"model {self.name!r} failed: {type(error).__name__}: {error}") from error
+            raise ModelUnavailable(f"model {self.name!r} failed: {_explain(error, client)}") from error
         finally:
             if self._make:
                 await self.close(client)
@@ -57,6 +64,24 @@ class ClientModel(ABC):
     async def close(self, client: Any) -> None:
         """Close a client that was made for the call."""
         await client.close()
+
+
+def _explain(error: Exception, client: Any) -> str:
+    """Return an error of a client in one line, with what to do where that is known, and without keys, which a server may repeat."""
+    text = f"{type(error).__name__}: {error}"
+    keys = [os.environ.get(name, "") for name in _KEYS] + [str(getattr(client, "api_key", None) or "")]
+    for key in sorted(keys, key=len, reverse=True):
+        if len(key) >= _SHORTEST_KEY:
+            text = text.replace(key, MARK)
+    text = mask_secrets(" ".join(text.split()))[:_LONGEST]
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    if status == 401 or "API_KEY_INVALID" in text or "API key not valid" in text:
+        return "the server refuses the key; set the right one in the environment, or in the client that you pass"
+    if status == 404:
+        return f"the server has no such model; check its name ({text})"
+    if type(error).__name__ in ("APIConnectionError", "ConnectError"):
+        return f"the server cannot be reached; check the network and the address of the server ({text})"
+    return text
 
 
 def name_of(spec: Any, provider: str) -> str | None:
