@@ -57,8 +57,15 @@ def test_a_reader_that_goes_ends_a_command_quietly(
 
 
 @pytest.mark.process
+def test_what_is_left_in_a_buffer_is_no_error_either() -> None:
+    """A small export is written when Python ends."""
+    pr.register_prompt("p", "one")
+    assert unread("export", "-") == (0, b"")
+
+
+@pytest.mark.process
 def test_what_a_command_found_does_not_depend_on_who_reads(tmp_path: Path) -> None:
-    """A gate, a missing prompt and a conflict keep their exit codes."""
+    """A gate that is not passed and a missing prompt keep their exit codes."""
     pr.register_prompt("p", "one")
     (tmp_path / "agent.py").write_text("def answer(question):\n    return 'no'\n")
     row = {"inputs": {"question": "x"}, "expectations": {"expected_response": "yes"}}
