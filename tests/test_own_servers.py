@@ -112,6 +112,20 @@ def test_in_commands_judges_and_configuration(server: OwnServer, capsys: pytest.
     assert resolve_model(LLMModel(name=own).resolve(temperature=0)).name == "org/task:1b"
 
 
+def test_a_login_is_in_nothing_that_a_command_says(server: OwnServer, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Where the model is an argument of the target: progress, table, page, cache, and the error of a target that shows it."""
+    for line in ("return pr.PromptAgent('sort', model).predict({'text': text})", "raise ValueError(model)"):
+        (tmp_path / "agent.py").write_text(f"import prompt_registry_plugin as pr\n\ndef answer(text, model):\n    {line}\n")
+        (tmp_path / "rows.jsonl").write_text(json.dumps(rows()[0]) + "\n")
+        spec = f"openai+http://{SECRET}@{server.host}/v1:org/task:1b"
+        asked = ["eval", "--target", "agent.py:answer", "--data", "rows.jsonl", "--scorer", "exact_match", "--model", spec]
+        _, out, err = run(capsys, *asked, "--cache", "c", "--html", "page.html")
+        said = out + err + Path("page.html").read_text()
+        assert "***masked***" in said
+        assert SECRET not in said
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("prompts.db*"))
+
+
 @pytest.mark.process
 def test_served(server: OwnServer) -> None:
     """By `serve-prompt`, in a process of its own."""

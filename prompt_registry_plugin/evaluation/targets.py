@@ -19,7 +19,7 @@ from prompt_registry_plugin.evaluation.bound_target import BoundTarget
 from prompt_registry_plugin.evaluation.file_modules import object_in_file
 from prompt_registry_plugin.evaluation.function_target import FunctionTarget as FunctionTarget
 from prompt_registry_plugin.frameworks.calls import CallSettings
-from prompt_registry_plugin.masking import holds_secrets
+from prompt_registry_plugin.masking import holds_secrets, mask_secrets
 from prompt_registry_plugin.models.servers import without_logins
 from prompt_registry_plugin.moved import current_place
 from prompt_registry_plugin.plugins import PluginManager
@@ -67,7 +67,8 @@ def _with_settings(found: Target, settings: CallSettings) -> Target:
 def describe_call(found: Target, inputs: Mapping[str, Any]) -> str:
     """Return how a row becomes the call of a target, as one line for people."""
     describe = getattr(found, "describe", None)
-    return str(describe(inputs)) if describe is not None else f"calls {found.name}({', '.join(inputs)})"
+    said = str(describe(inputs)) if describe is not None else f"calls {found.name}({', '.join(inputs)})"
+    return mask_secrets(said)
 
 
 def import_object(reference: str) -> Any:
