@@ -289,8 +289,10 @@ class _MainRunner(ForkAware):
         try:
             return self.runner.run(coroutine, context=contextvars.copy_context())
         except (KeyboardInterrupt, SystemExit):
-            self.runner.close()
-            self.runner = _new_runner()
+            try:
+                self.runner.close()
+            finally:  # another signal may come meanwhile
+                self.runner = _new_runner()
             raise
 
     def after_fork_in_child(self) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+_PATIENCE = 1.0  # seconds in which a loop that is not blocked runs a callback
+
 
 class Stopped(KeyboardInterrupt, SystemExit):
     """The user stopped the program. Nobody who catches `Exception` catches it; uncaught, it ends the program without a traceback."""
@@ -32,6 +34,7 @@ class StopSignals:
         self._describe = describe
         self._before: dict[int, Any] = {}
         self._received: list[int] = []
+        self._is_over = False
 
     @property
     def is_stopping(self) -> bool:
@@ -49,6 +52,7 @@ class StopSignals:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_over = True
         for number, before in self._before.items():
             if signal.getsignal(number) == self._receive:
                 signal.signal(number, before)
@@ -58,13 +62,37 @@ class StopSignals:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received.append(number)
-        if len(self._received) > 1:
-            self._loop.set_exception_handler(lambda loop, context: None)  # what ends now ends as it may
+        if len(self._received) > 2 or self._is_over:
             raise Stopped(128 + self._received[0])
+        if len(self._received) == 2:
+            self._loop.set_exception_handler(lambda loop, context: None)  # what ends now ends as it may
+            # Raised between two callbacks of the loop: in the middle of one, a task would lose its wake-up and never end. Where
+            # the loop is blocked, that does not come, so the signal is sent once more.
+            self._loop.call_soon_threadsafe(self._end)
+            insist = threading.Timer(_PATIENCE, self._insist, [number])
+            insist.daemon = True
+            insist.start()
+            return
         again = "Press Ctrl-C" if number == signal.SIGINT else "Send SIGTERM"
         say(f"\nStopping: {self._describe()} {again} again to end at once.")
         if self._task is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._cancel_until_done()
+        raise Stopped(128 + self._received[0])
+
+    def _insist(self, number: int) -> None:
+        if not self._is_over:
+            os.kill(os.getpid(), number)
+
+    def _cancel_until_done(self) -> None:
+        # Again and again: two cancellations before a task goes on are one to it, after which it may wait for what is in flight.
+        if tasks := asyncio.all_tasks(self._loop):
+            for task in tasks:
+                task.cancel()
+            self._loop.call_later(0.1, self._cancel_until_done)
 
 
 def say(text: str) -> None:
