@@ -63,6 +63,7 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received.append(number)
         if len(self._received) > 2 or self._is_over:
+            self._is_over = True
             raise Stopped(128 + self._received[0])
         if len(self._received) == 2:
             self._loop.set_exception_handler(lambda loop, context: None)  # what ends now ends as it may
@@ -79,9 +80,10 @@ class StopSignals:
             self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _end(self) -> None:
-        self._is_over = True
         self._cancel_until_done()
-        raise Stopped(128 + self._received[0])
+        if not self._is_over:  # else it was raised meanwhile, and the loop is closing
+            self._is_over = True
+            raise Stopped(128 + self._received[0])
 
     def _insist(self, number: int) -> None:
         if not self._is_over:
