@@ -259,3 +259,21 @@ def test_sync_runs_share_one_event_loop() -> None:
             predict_fn=predict, data=[{"inputs": {"x": 1}, "expectations": {"expected_response": "1"}}], scorers=["exact_match"]
         )
     assert len(set(map(id, loops))) == 1
+
+
+def test_a_credential_in_an_error_is_masked(registry: pr.PromptRegistry) -> None:
+    """In the row that failed, in what is raised when all fail, and in what a scorer says."""
+    secret = "sk-proj-" + "a1B2c3D4" * 5
+
+    def fails(text: str) -> str:
+        if text == "b":
+            raise RuntimeError(f"no access with {secret}")
+        return text
+
+    rows = [{"inputs": {"text": text}, "expectations": {"expected_response": text}} for text in "ab"]
+    result = pr.evaluate(predict_fn=fails, data=rows, scorers=["exact_match"])
+    [failed] = result.failures
+    assert "no access with" in str(failed.error)
+    with pytest.raises(pr.errors.TargetFailed) as raised:
+        pr.evaluate(predict_fn=fails, data=rows[1:], scorers=["exact_match"])
+    assert secret not in f"{failed.error}{raised.value}"

@@ -16,6 +16,7 @@ from prompt_registry_plugin.evaluation.remote_work import RemoteWork
 from prompt_registry_plugin.evaluation.scoring import Aggregation, ScorerTimeout, Verdict, mean_of, resolve_scorers, score_answer
 from prompt_registry_plugin.evaluation.targets import resolve_target
 from prompt_registry_plugin.frozen import canonical_json
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.prompts.context import lost_context_error, recording, rollout_scope
@@ -28,7 +29,7 @@ from prompt_registry_plugin.rollout_json import rollout_of
 from prompt_registry_plugin.scorers.builtin import Cost
 from prompt_registry_plugin.scorers.scorer import FunctionScorer
 from prompt_registry_plugin.tracing.recorder import TraceRecorder
-from prompt_registry_plugin.tracing.trace import Trace, usage_of
+from prompt_registry_plugin.tracing.trace import Trace, error_text, usage_of
 
 _MAX_FAILED_PROBES = 3  # a target that raises three times in a row is broken, and not unlucky
 _MAX_PROBES = 20  # the smallest budget of a search: `optimize.engine.probe`
@@ -172,7 +173,7 @@ class Runner:
             )
             return rollout_of(json.loads(await self._in_time(lambda: executor.run(self._work, *texts), RolloutTimeout)))
         except Exception as caught:  # noqa: BLE001  the border to another machine, where anything may go wrong
-            error = f"{self._options.executor}: {type(caught).__name__}: {caught}"
+            error = mask_secrets(f"{self._options.executor}: {error_text(caught)}")
             return Rollout(example.id, candidate.id, None, {}, 0.0, time.perf_counter() - began, Usage(), error)
 
     async def _call_target(self, candidate: Candidate, example: Example) -> _Call:
@@ -195,11 +196,11 @@ class Runner:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise  # this rollout is cancelled, and not a task of the agent
-                error = f"CancelledError: {caught}"
+                error = mask_secrets(error_text(caught))
             except KeyboardInterrupt:
                 raise
             except (Exception, SystemExit) as caught:  # noqa: BLE001  the boundary of one rollout: whatever a user's agent raises
-                error = f"{type(caught).__name__}: {caught}"
+                error = mask_secrets(error_text(caught))
         call = _Call(outputs, error, traces, time.perf_counter() - started, scope.renders)
         call.trace.ended_at = call.trace.started_at + call.seconds
         # The stored prompts were used instead of the candidate's, so the score would say nothing about the candidate. A row in which

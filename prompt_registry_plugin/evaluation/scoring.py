@@ -10,12 +10,13 @@ from typing import Any
 
 from prompt_registry_plugin.errors import ModelUnavailable, UserError, did_you_mean
 from prompt_registry_plugin.evaluation.targets import import_object
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.plugins import PluginManager
 from prompt_registry_plugin.protocols import Scorer
 from prompt_registry_plugin.records import Example, Rollout, Score
 from prompt_registry_plugin.retry import is_passing
 from prompt_registry_plugin.scorers.scorer import FunctionScorer, NoScore, to_score
-from prompt_registry_plugin.tracing.trace import Trace
+from prompt_registry_plugin.tracing.trace import Trace, error_text
 
 Aggregation = Callable[[Mapping[str, float]], float]
 Attempt = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -73,8 +74,8 @@ async def score_answer(
 
 
 def _without_score(at: str, scores: dict[str, Score], caught: Exception) -> Verdict:
-    problem = caught if isinstance(caught, UserError | ScorerTimeout) else f"{type(caught).__name__}: {caught}"
-    return Verdict(scores, None, f"{at} failed: {problem}", caught)
+    problem = str(caught) if isinstance(caught, UserError | ScorerTimeout) else error_text(caught)
+    return Verdict(scores, None, mask_secrets(f"{at} failed: {problem}"), caught)
 
 
 def mean_of(scores: Mapping[str, float]) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from prompt_registry_plugin.evaluation.options import Event
 from prompt_registry_plugin.evaluation.progress import default_progress
 from prompt_registry_plugin.interrupts import StopSignals, say
+from prompt_registry_plugin.masking import mask_secrets
 from prompt_registry_plugin.optimize.engine.budget import Meter
 from prompt_registry_plugin.optimize.engine.heartbeat import beat
 from prompt_registry_plugin.optimize.engine.job import Job
@@ -21,6 +22,7 @@ from prompt_registry_plugin.optimize.engine.registration import finish
 from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResult
 from prompt_registry_plugin.optimize.engine.search import Search
 from prompt_registry_plugin.optimize.engine.state import resume_advice
+from prompt_registry_plugin.tracing.trace import error_text
 
 
 async def carry_out(job: Job) -> PromptOptimizationResult:
@@ -62,7 +64,7 @@ async def carry_out(job: Job) -> PromptOptimizationResult:
         except Exception as error:
             await _drain(ledgers)
             job.runs.touch(job.id, meter.seconds)
-            job.runs.update(job.id, "failed", error=f"{type(error).__name__}: {error}")
+            job.runs.update(job.id, "failed", error=mask_secrets(error_text(error)))
             raise
         finally:
             heartbeat.cancel()
