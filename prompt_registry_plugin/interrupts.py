@@ -86,8 +86,12 @@ class StopSignals:
             raise Stopped(128 + self._received[0])
 
     def _insist(self, number: int) -> None:
-        if not self._is_over:
-            os.kill(os.getpid(), number)
+        if self._is_over:
+            return
+        if hasattr(signal, "pthread_kill"):  # which wakes the main thread; Windows has no such thing, and no need of it
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            signal.raise_signal(number)
 
     def _cancel_until_done(self) -> None:
         # Again and again: two cancellations before a task goes on are one to it, after which it may wait for what is in flight.

@@ -53,8 +53,12 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_registry: Pa
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("PROMPT_REGISTRY_URL", f"sqlite:///{tmp_path / 'prompts.db'}")
     monkeypatch.setenv("PROMPT_REGISTRY_USER", "tester")
+    before = set(sys.modules)
     yield pr.current_registry()
     pr.disable()
+    for name in set(sys.modules) - before:  # another test has an `agent.py` of its own
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
     for opened in current._defaults.values():
         opened.close()
     current._defaults.clear()

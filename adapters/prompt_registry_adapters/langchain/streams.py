@@ -28,7 +28,9 @@ def wrap_astream(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., A
 
     @wraps(original)
     def astream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        return keep_open_async(original(*args, **kwargs))
+        stream = original(*args, **kwargs)
+        # Version 3 of `astream_events` returns a coroutine, which is awaited in the block as a rule.
+        return keep_open_async(stream) if isinstance(stream, AsyncIterator) else stream
 
     return astream
 
