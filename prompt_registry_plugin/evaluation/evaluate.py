@@ -207,7 +207,6 @@ async def run_all(
         began = utc_now()
         # One by one until one succeeds, so that a mistake costs a call and not all of them.
         probed = await runner.probe(candidate, [examples[i] for i in left])
-        runner.set_timeout(probed)
         for i, rollout in zip(left, probed, strict=False):
             store(i, rollout, began)
         left = left[len(probed) :]
