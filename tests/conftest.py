@@ -59,7 +59,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_registry: Pa
     for name in set(sys.modules) - before:  # another test has an `agent.py` of its own
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
-    if "agents.tracing" in sys.modules:  # a test may have switched off what sends traces to a vendor; agents and tools have no spans then
+    if (
+        "agents.tracing" in sys.modules
+    ):  # a test may have switched off what sends traces to a vendor; agents and tools have no spans then
         sys.modules["agents.tracing"].set_tracing_disabled(False)
     for opened in current._defaults.values():
         opened.close()
