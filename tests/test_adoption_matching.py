@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from prompt_registry_plugin.records import TextBinding, digest
@@ -43,7 +43,9 @@ def templates(draw: st.DrawFn) -> str:
     pieces: list[tuple[str, str | None]] = [(draw(literals), None)]
     for name in names:
         pieces += [("", name), (f" {draw(literals)}", None)]
-    return to_source(pieces)
+    source = to_source(pieces)
+    assume(source.strip())  # no template is empty
+    return source
 
 
 def bind(found: Mapping[str, str]) -> AdoptedTexts:
