@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
 
 
 def _refuse(self: object, *_args: object, **_kwargs: object) -> NoReturn:
@@ -45,6 +48,15 @@ class FrozenList(list[Any]):
 
 EMPTY: FrozenDict = FrozenDict()
 """The default of fields that are mappings; one for all, since it cannot change."""
+
+
+def values_of(kind: type[T], value: object, depth: float = inf) -> Iterator[T]:
+    """Yield every `kind` in nested mappings and lists, in order; what is nested deeper than `depth` is left out."""
+    if isinstance(value, kind):
+        yield value
+    elif depth > 0 and isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from values_of(kind, item, depth - 1)
 
 
 def freeze(value: Any) -> Any:

@@ -13,11 +13,12 @@ import linecache
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prompt_registry_plugin.forks import ForkLock
+from prompt_registry_plugin.frozen import values_of
 from prompt_registry_plugin.masking import Masker
 from prompt_registry_plugin.records import Span, digest
 from prompt_registry_plugin.tracing.slots import Slot, prompt_texts, slots_of
@@ -33,6 +34,7 @@ Explanation = dict[str, Any]
 _MAX_TEXTS = 500  # different texts of one trace that are looked up
 _MAX_KEPT = 2_000  # explanations in memory
 _FRESH = 5.0  # seconds in which the same modules are not read again
+_DEPTH = 8  # of the inputs whose texts are compared
 _MIN_VALUE = 8  # characters of a prompt's variable that is looked up
 
 
@@ -108,7 +110,7 @@ def _explain(trace: Trace) -> Trace:
                 continue
             count += 1
             if said is None:
-                said = frozenset(_leaves([s.attributes.get("inputs") for s in spans if s.parent_id is None], 0))
+                said = _said(spans)
             known[key] = added.setdefault(span.id, {})[key] = _explain_slot(slot, said)
     if not added:
         return trace
@@ -118,6 +120,12 @@ def _explain(trace: Trace) -> Trace:
         else s
         for s in spans
     )
+
+
+def _said(spans: Sequence[Span]) -> frozenset[str]:
+    """Return the texts in what the agent was called with."""
+    inputs = [span.attributes.get("inputs") for span in spans if span.parent_id is None]
+    return frozenset(text.strip() for text in values_of(str, inputs, _DEPTH))
 
 
 def _to_explain(span: Span, covered: frozenset[str]) -> Iterator[Slot]:
@@ -183,14 +191,3 @@ def _template_json(template: SourceTemplate) -> Explanation:
 
 def _is_main(file: str) -> bool:
     return getattr(sys.modules.get("__main__"), "__file__", None) == file
-
-
-def _leaves(value: object, depth: int) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value.strip()
-    elif depth < 8 and isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item, depth + 1)
-    elif depth < 8 and isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item, depth + 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from prompt_registry_plugin.frozen import values_of
 from prompt_registry_plugin.masking.controls import visible
 from prompt_registry_plugin.recording.explain import Explanation, explanations_of
 from prompt_registry_plugin.records import EMPTY, BindingRole, CoverageRow, CoverageState, Span, Template, digest
@@ -25,6 +26,7 @@ COLUMNS = ("place", "kind", "prompt", "state", "variables", "source", "text")
 MAX_WORDS = 60
 """Characters of a text that a row shows."""
 
+_DEPTH = 8  # of the inputs of a run that are compared with its texts
 _MAX_TYPED = 200  # characters of a line that somebody typed
 _LITERAL = " If the text never changes, adopt it by name, as it stands."
 
@@ -94,7 +96,7 @@ class Findings:
         self._inputs = [span.attributes.get("inputs") for span in spans if span.parent_id is None]
         self._covered = prompt_texts(spans)
         self._made = _texts_made(spans)
-        self._given = frozenset(text.strip() for text in _strings(self._inputs))
+        self._given = frozenset(text.strip() for text in values_of(str, self._inputs, _DEPTH))
         self._uses = {digest(use.template): use for use in trace.prompts if use.name is None}
         self._called_at = _places_of_prompts(spans)
         for span in spans:
@@ -405,11 +407,3 @@ def _certain_signs(text: str, state: object = None) -> list[Sign]:
 def _words(text: str) -> str:
     shown = visible(" ".join(text.split()))
     return shown if len(shown) <= MAX_WORDS else shown[: MAX_WORDS - 1] + "…"
-
-
-def _strings(value: object, depth: int = 0) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif depth < 8 and isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _strings(item, depth + 1)

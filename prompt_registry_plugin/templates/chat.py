@@ -8,12 +8,12 @@ A message is `{"role": …, "content": text | parts | None, …}`, whose other f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prompt_registry_plugin.errors import InvalidTemplate
-from prompt_registry_plugin.frozen import freeze
+from prompt_registry_plugin.frozen import freeze, values_of
 from prompt_registry_plugin.records import EMPTY
 from prompt_registry_plugin.templates.text import VARIABLE_NAME, TextTemplate, missing_variable_error
 
@@ -78,7 +78,7 @@ class _Message:
 def compile_chat(template: Sequence[Any], where: str, compile_text: CompileText) -> ChatTemplate:
     """Return the compiled form of a list of messages. Raises `InvalidTemplate` with the number of the message."""
     messages = tuple(_compile_message(message, f"message {i} of {where}", compile_text) for i, message in enumerate(template, 1))
-    texts = [text for message in messages for text in _texts(message.content)]
+    texts = [text for message in messages for text in values_of(TextTemplate, message.content)]
     names = {name for text in texts for name in text.variables}
     placeholders = {message.placeholder for message in messages if message.placeholder is not None}
     if both := names & placeholders:
@@ -134,15 +134,3 @@ def _compile_message(message: object, where: str, compile_text: CompileText) -> 
         raise InvalidTemplate(f"the content of {where} is a text, a list of parts or None, not {type(content).__name__}")
     fields = {key: freeze(value) for key, value in message.items() if key != "content"}
     return _Message(fields, map_strings(content, lambda text: compile_text(text, where)))
-
-
-def _texts(value: Any) -> Iterator[TextTemplate]:
-    """Yield the compiled texts in a content."""
-    if isinstance(value, TextTemplate):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

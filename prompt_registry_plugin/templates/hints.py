@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from prompt_registry_plugin.frozen import values_of
 from prompt_registry_plugin.records import Template
 
 _SINGLE = re.compile(r"(?<![{}$\\\w])\{([A-Za-z_]\w*)\}(?!\})")  # not {{name}}, not ${name}, not \frac{a}
@@ -17,7 +16,7 @@ def single_braces(template: Template, template_format: str = "double_brace") -> 
 
     There they are text, and most often were meant as variables. A template with variables of its own knows the difference.
     """
-    texts = list(_strings(template))
+    texts = list(values_of(str, template))
     if template_format != "double_brace" or any(_DOUBLE.search(text) for text in texts):
         return []
     return list(dict.fromkeys(name for text in texts for name in _SINGLE.findall(text)))
@@ -29,14 +28,3 @@ def hint(template: Template, template_format: str = "double_brace") -> str | Non
     if not names:
         return None
     return f"{{{names[0]}}} is plain text here; a variable is written {{{{{names[0]}}}}}"
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, Sequence):
-        for item in value:
-            yield from _strings(item)

@@ -6,11 +6,12 @@ A template becomes `double_brace`. It becomes Jinja if one of its variables has 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from prompt_registry_plugin.errors import UserError
+from prompt_registry_plugin.frozen import values_of
 from prompt_registry_plugin.records import EMPTY, Template, TemplateFormat
 from prompt_registry_plugin.templates.text import VARIABLE_NAME, Piece, to_source
 from prompt_registry_plugin.transfer.formats import jinja_source
@@ -90,7 +91,7 @@ def write_template(template: Any, defaults: Mapping[str, Any] = EMPTY) -> Writte
 
     `defaults` are the values of variables that may be missing. Raises `UserError` for Jinja that includes other prompts.
     """
-    texts = list(_texts(template))
+    texts = [*values_of(Pieces, template), *values_of(JinjaText, template)]
     variables = [part for text in texts if isinstance(text, Pieces) for part in text.parts if isinstance(part, Variable)]
     messages = template if isinstance(template, list) else []
     placeholders = {message["name"] for message in messages if message.get("type") == "placeholder"}
@@ -138,17 +139,6 @@ def _jinja(text: Pieces | JinjaText, names: dict[str, str], defaults: Mapping[st
         filtered = "" if default is _REQUIRED else f" | default({jinja_source.quote(default)})"
         source += "{{ " + names[part.name] + filtered + " }}"
     return source
-
-
-def _texts(value: Any) -> Iterator[Pieces | JinjaText]:
-    if isinstance(value, Pieces | JinjaText):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
 
 
 __all__ = ["Include", "JinjaText", "Pieces", "Variable", "Written", "map_texts", "pieces", "write_template"]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prompt_registry_plugin.errors import MissingVariable, PromptRegistryError
+from prompt_registry_plugin.frozen import values_of
 from prompt_registry_plugin.mlflow.exceptions import as_mlflow_exception
 from prompt_registry_plugin.prompts.version import PromptVersion as OurVersion
 from prompt_registry_plugin.records import EMPTY, Template, TemplateFormat, utc_now
@@ -139,16 +140,5 @@ class PromptVersion(OurVersion):
 
 def format_of(template: Template) -> TemplateFormat:
     """`jinja2` for a text, or messages, with `{% … %}`, as MLflow decides it."""
-    texts = [template] if isinstance(template, str) else list(_texts_in(template))
+    texts = list(values_of(str, template))
     return "jinja2" if any(looks_like_jinja(text) for text in texts) else "double_brace"
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts_in(item)
