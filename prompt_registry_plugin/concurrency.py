@@ -240,14 +240,15 @@ def run_sync(coroutine: Coroutine[Any, Any, R], *, threads: int = 16) -> R:
 
     `threads` sizes the loop's default executor, which frameworks use for the sync parts of async runs.
     """
-    if _in_loop():
+    if is_in_loop():
         return _in_thread(coroutine, threads)
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(_with_threads(coroutine, threads))
     return _main_loop().run(_with_threads(coroutine, threads))
 
 
-def _in_loop() -> bool:
+def is_in_loop() -> bool:
+    """Return whether this thread is running an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -59,6 +59,16 @@ def values_of(kind: type[T], value: object, depth: float = inf) -> Iterator[T]:
             yield from values_of(kind, item, depth - 1)
 
 
+def json_or_text(value: Any) -> Any:
+    """Return what a text of JSON holds. Other text, and what is no text, is returned as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
 def freeze(value: Any) -> Any:
     """Return an immutable copy of a JSON value; other objects are returned as they are."""
     if isinstance(value, FrozenDict | FrozenList):

@@ -20,11 +20,12 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from prompt_registry_plugin.errors import NotPlainData
+from prompt_registry_plugin.frozen import json_or_text
 from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.plain.messages import text_or_calls
 from prompt_registry_plugin.prompts.messages import content_of, role_of
 from prompt_registry_plugin.records import Span
-from prompt_registry_plugin.tracing.calls import arguments_of, calls_of
+from prompt_registry_plugin.tracing.calls import calls_of
 from prompt_registry_plugin.tracing.trace import Trace
 
 _INPUT = "input"
@@ -193,7 +194,7 @@ def _from_model_call(tree: _Tree) -> Step | Continued | None:
         return Continued()
     if asked:
         inputs.setdefault(_INPUT, asked[0])
-    calls = [{"name": name, "arguments": arguments_of(arguments)} for name, arguments in calls_of(call.attributes)]
+    calls = [{"name": name, "arguments": json_or_text(arguments)} for name, arguments in calls_of(call.attributes)]
     text = call.attributes.get("output")
     return Step(inputs, _answer(call, text_or_calls(text or "", calls) if calls else text)) if inputs else None
 

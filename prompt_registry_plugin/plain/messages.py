@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prompt_registry_plugin.frozen import json_or_text
+
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "model": "assistant"}
 _TEXT_BLOCKS = ("text", "output_text", "input_text")
 # Parts of a message that are no part of its text. Tool calls among them are read as such.
@@ -241,12 +243,7 @@ def _named_call(call: Any) -> dict[str, Any] | None:
 
 def read_arguments(given: Any) -> Any:
     """Return the arguments of a tool call as data; text that is not JSON is returned as it is."""
-    if not isinstance(given, str):
-        return given
-    try:
-        return json.loads(given) if given.strip() else {}
-    except (ValueError, RecursionError):
-        return given
+    return {} if isinstance(given, str) and not given.strip() else json_or_text(given)
 
 
 def _get(value: Any, name: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import InvalidExample, InvalidScore, NotPlainData, PluginError, UserError, needs_extra
 from prompt_registry_plugin.frameworks.notices import warn_once
+from prompt_registry_plugin.frozen import json_or_text
 from prompt_registry_plugin.moved import forward_old_names
 from prompt_registry_plugin.plain.answers import answer_data
 from prompt_registry_plugin.plain.messages import named_call
@@ -22,7 +23,7 @@ from prompt_registry_plugin.recipes import with_recipe
 from prompt_registry_plugin.records import EMPTY, Feedback, Item
 from prompt_registry_plugin.scorers.comparing import answer_text, is_structure_beside_text, same_value, text_beside
 from prompt_registry_plugin.scorers.scorer import scorer
-from prompt_registry_plugin.tracing.calls import arguments_of, calls_of
+from prompt_registry_plugin.tracing.calls import calls_of
 from prompt_registry_plugin.tracing.trace import Trace
 
 _TWO_FORMS = "One is a text and the other a structure: expect the fields of the answer by their names, or answer with a text."
@@ -346,7 +347,7 @@ def _tool_calls(trace: Trace) -> list[dict[str, Any]]:
     if ran:
         return ran
     called = [call for span in trace.spans if span.kind == "llm" for call in calls_of(span.attributes)]
-    return [{"name": name, "arguments": arguments_of(arguments)} for name, arguments in called]
+    return [{"name": name, "arguments": json_or_text(arguments)} for name, arguments in called]
 
 
 def _matches_tool(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> bool:

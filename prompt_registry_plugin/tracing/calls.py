@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from prompt_registry_plugin.frozen import json_or_text
 from prompt_registry_plugin.masking import json_copy
 
 ARROW = "→ "
@@ -38,22 +39,12 @@ def calls_of(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def call_text(name: str, arguments: Any, limit: int | None = None) -> str:
     """Return a call as text, its arguments by name; each value has at most `limit` characters."""
-    values = arguments_of(arguments)
+    values = json_or_text(arguments)  # models send arguments as JSON, and frameworks may keep that
     if isinstance(values, Mapping):
         shown = ", ".join(f"{key}={_shown(value, limit)}" for key, value in values.items())
     else:
         shown = "" if values is None or values == "" else _shown(values, limit)
     return f"{ARROW}{name}({shown})"
-
-
-def arguments_of(arguments: Any) -> Any:
-    """Return arguments as data: models send them as JSON text, and frameworks may keep that. Other text stays as it is."""
-    if not isinstance(arguments, str):
-        return arguments
-    try:
-        return json.loads(arguments)
-    except (ValueError, RecursionError):
-        return arguments
 
 
 def _shown(value: Any, limit: int | None) -> str:

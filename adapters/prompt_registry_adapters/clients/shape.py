@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prompt_registry_plugin.frozen import json_or_text
 from prompt_registry_plugin.records import Role
 
 Body = Mapping[str, Any]
@@ -57,7 +57,7 @@ class Answer(ABC):
         """Return the attributes of the span: `output`, tokens as far as they are known, and `tool_calls` if there are any."""
         found: dict[str, Any] = {"output": "".join(self.texts), **self.usage}
         if self.calls:
-            found["tool_calls"] = [{"name": call["name"], "args": _parsed(call["args"])} for call in self.calls.values()]
+            found["tool_calls"] = [{"name": call["name"], "args": json_or_text(call["args"])} for call in self.calls.values()]
         return found
 
     def count(self, usage: Any, given: Iterable[str], answered: Iterable[str]) -> None:
@@ -152,13 +152,3 @@ def schema_slots(body: Body, *path: str) -> Iterator[DescriptionSlot]:
         for key in ("description", "schema"):
             if holder.get(key):
                 yield DescriptionSlot((*path, key), "output", holder[key])
-
-
-def _parsed(args: Any) -> Any:
-    """Return the arguments of a call as data, if they are a text that is JSON."""
-    if not isinstance(args, str):
-        return args
-    try:
-        return json.loads(args)
-    except (ValueError, RecursionError):
-        return args

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
+from prompt_registry_plugin.concurrency import is_in_loop
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.frameworks.adapter import Seam
 from prompt_registry_plugin.prompts.context import current_recorder
@@ -129,7 +129,9 @@ def _wrap_sync(begin: Begin) -> Callable[[Callable[..., Any]], Callable[..., Any
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if not _is_wanted() or (begin is _talk_span and _in_loop()):  # inside a loop it returns a coroutine of its async form
+            if not _is_wanted() or (
+                begin is _talk_span and is_in_loop()
+            ):  # inside a loop it returns a coroutine of its async form
                 return original(self, *args, **kwargs)
             block = begin(self, args, kwargs)
             if block is None:
@@ -165,12 +167,4 @@ def _is_wanted() -> bool:
     if not (state.attached and framework_prompts.is_active()):
         return False
     state.before_run()
-    return True
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
     return True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +13,7 @@ from google.genai import types
 from prompt_registry_adapters.google_adk.runs import message_text
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.frameworks.calls import CallSettings
+from prompt_registry_plugin.frozen import json_or_text
 from prompt_registry_plugin.plain.fields import field_values
 
 _USER = "prompt-registry"
@@ -50,7 +49,7 @@ class RunnerTarget:
                 error = event.error_code and f"{event.error_code}: {event.error_message}"
         if error and not answer:
             raise RuntimeError(f"the agent {self.name!r} gave no answer: {error}")
-        return _parsed(answer) if getattr(runner.agent, "output_schema", None) else answer
+        return json_or_text(answer) if getattr(runner.agent, "output_schema", None) else answer
 
     def check(self, inputs: Mapping[str, Any]) -> str | None:
         """Return why these inputs cannot be given to the agent, or None."""
@@ -79,9 +78,3 @@ def as_target(obj: Any) -> RunnerTarget | None:
     if type(obj).__module__.startswith("google.adk.apps") and hasattr(obj, "root_agent"):
         return RunnerTarget(obj.name, lambda: InMemoryRunner(app=obj))
     return None
-
-
-def _parsed(answer: str) -> Any:
-    with suppress(ValueError):
-        return json.loads(answer)
-    return answer
