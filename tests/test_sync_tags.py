@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 import prompt_registry_plugin as pr
 from prompt_registry_plugin.cli import main
-from prompt_registry_plugin.optimize.engine.evidence import TAGS
+from prompt_registry_plugin.records import MEASURED_TAGS
 from prompt_registry_plugin.transfer import folder as sync
-from prompt_registry_plugin.transfer.formats.prompt_file import MEASURED_TAGS, Tags, content_hash, parse_file, to_text
+from prompt_registry_plugin.transfer.formats.prompt_file import Tags, content_hash, parse_file, to_text
 from prompt_registry_plugin.transfer.prompt_paths import PromptPaths, find_files, write_file
+
+TAGS = ("held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better")
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 tagged = st.dictionaries(texts.filter(bool), texts, max_size=3)

@@ -102,28 +102,27 @@ def _frameworks() -> Iterator[Check]:
 
 
 def _enabling() -> Iterator[Check]:
-    from prompt_registry_plugin.errors import did_you_mean
+    from prompt_registry_plugin.errors import PluginError
     from prompt_registry_plugin.frameworks.autoload import find
-    from prompt_registry_plugin.frameworks.installed import installed_adapters
+    from prompt_registry_plugin.frameworks.installed import check_names, installed_adapters
+    from prompt_registry_plugin.frameworks.lazy import asked_adapters
 
-    said = os.environ.get("PROMPT_REGISTRY_ENABLE", "")
-    if said.strip().lower() in ("", "0", "false", "none"):
+    names = asked_adapters()
+    if names is None:
         yield Check(
             "PROMPT_REGISTRY_ENABLE", "note", "not set", "programs call pr.enable(), or are started by prompt-registry run"
         )
         return
-    known = installed_adapters()
-    words = {"all", "1", "true", *known}
-    names = [name.strip() for name in said.split(",") if name.strip()]
-    unknown = [name for name in names if name.lower() not in words]
-    if unknown:
-        hint = did_you_mean(unknown[0], known) or "; there are " + ", ".join(sorted(known))
-        yield Check("PROMPT_REGISTRY_ENABLE", "problem", f"no adapter is called {unknown[0]!r}{hint}", "correct the variable")
-    elif not find():
+    try:
+        check_names(names, installed_adapters())
+    except PluginError as error:
+        yield Check("PROMPT_REGISTRY_ENABLE", "problem", str(error), "correct the variable")
+        return
+    if not find():
         todo = "prompt-registry autoload install"
         yield Check("PROMPT_REGISTRY_ENABLE", "problem", "set, but this environment does not look at it when Python starts", todo)
     else:
-        yield Check("PROMPT_REGISTRY_ENABLE", "ok", said)
+        yield Check("PROMPT_REGISTRY_ENABLE", "ok", ", ".join(names) or "all")
 
 
 def _models() -> Iterator[Check]:

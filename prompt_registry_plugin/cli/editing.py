@@ -26,13 +26,14 @@ message_option = click.option("--message", "-m", help="The commit message; asked
 
 def read_text(file: str) -> str:
     """Return the text of a file or, for `-`, of standard input, without a byte order mark. Raises `UserError`."""
+    from prompt_registry_plugin.transfer.prompt_paths import read_file
+
+    if file != "-":
+        return read_file(Path(file))
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not UTF-8 text") from None
+        return sys.stdin.buffer.read().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"standard input is not UTF-8 text: {error}") from None
 
 
 def edit_text(text: str, name: str) -> str:

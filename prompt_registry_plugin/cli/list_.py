@@ -56,6 +56,6 @@ def list_prompts(filter_string: str | None, max_results: int, as_json: bool) -> 
 
 def _shown_tags(tags: Mapping[str, str]) -> str:
     """Return the tags that people set, and of the evidence of a run the grade; `show` has all."""
-    from prompt_registry_plugin.transfer.formats.prompt_file import MEASURED_TAGS
+    from prompt_registry_plugin.records import MEASURED_TAGS
 
     return ", ".join(f"{key}={value}" for key, value in tags.items() if key == "grade" or key not in MEASURED_TAGS)

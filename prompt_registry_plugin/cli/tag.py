@@ -43,16 +43,8 @@ def tag(reference: str, tags: tuple[str, ...], deleted: tuple[str, ...], as_json
             registry.delete_prompt_tag(version.name, key)
         else:
             registry.delete_prompt_version_tag(version.name, number, key)
-    found = _tags_of(version.name, number)
+    holder = registry.loader.find_prompt(version.name) if number is None else registry.load_source(version.name, number)
+    found = dict(holder.tags) if holder is not None else {}
     shown = ", ".join(f"{key}={value}" for key, value in found.items()) or "no tags"
     what = version.name if number is None else f"{version.name}/{number}"
     say(f"{what}: {shown}", {"name": version.name, "version": number, "tags": found}, as_json)
-
-
-def _tags_of(name: str, number: int | None) -> dict[str, str]:
-    registry = open_existing()
-    if number is not None:
-        return dict(registry.load_source(name, number).tags)
-    quoted = name.replace("'", "''")
-    found = registry.search_prompts(f"name = '{quoted}' AND (archived = 'true' OR archived = 'false')")
-    return dict(found[0].tags) if found else {}

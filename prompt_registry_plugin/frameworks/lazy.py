@@ -52,14 +52,19 @@ def enabling_what_is_imported(names: Sequence[str] = ()) -> Iterator[None]:
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before or not isinstance(finder, _ImportWatcher)]
 
 
-def from_environment() -> None:
-    """Do what `PROMPT_REGISTRY_ENABLE` asks for. Runs when Python starts, so it neither raises nor imports much."""
+def asked_adapters() -> list[str] | None:
+    """Return the adapters that `PROMPT_REGISTRY_ENABLE` names, an empty list for all; None if it asks for none."""
     asked = os.environ.get("PROMPT_REGISTRY_ENABLE", "").strip()
     if not asked or asked.lower() in ("0", "false", "none"):
-        return
-    if any(isinstance(finder, _ImportWatcher) for finder in sys.meta_path):
+        return None
+    return [] if asked.lower() in ("all", "1", "true") else [name.strip() for name in asked.split(",") if name.strip()]
+
+
+def from_environment() -> None:
+    """Do what `PROMPT_REGISTRY_ENABLE` asks for. Runs when Python starts, so it neither raises nor imports much."""
+    names = asked_adapters()
+    if names is None or any(isinstance(finder, _ImportWatcher) for finder in sys.meta_path):
         return  # two installations, each with its hook
-    names = () if asked.lower() in ("all", "1", "true") else [name.strip() for name in asked.split(",") if name.strip()]
     sys.meta_path.insert(0, _ImportWatcher(names))
 
 

@@ -80,8 +80,7 @@ def link_to_experiment(name: str) -> None:
 
 def find_prompt(name: str) -> Prompt | None:
     """A prompt as a whole, archived or not, or None. Raises `InvalidName`."""
-    wanted = f"name = '{uri.check_name(name)}' AND (archived = 'true' OR archived = 'false')"
-    return next(iter(current_registry().search_prompts(wanted)), None)
+    return current_registry().loader.find_prompt(uri.check_name(name))
 
 
 def links_in(noted: str | None) -> list[dict[str, str]]:

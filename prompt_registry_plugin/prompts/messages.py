@@ -13,6 +13,10 @@ def readable_text(rendered: Any) -> str:
     return "\n".join(f"[{role_of(message)}] {content_of(message)}" for message in rendered)
 
 
+FRAMEWORK = "framework"
+"""The role of a message in a trace that a framework wrote itself: no text of the agent's code."""
+
+
 def role_of(message: Any) -> str:
     """Return the role of a message, a dictionary or a framework's object, as the chat protocol names it."""
     role = message.get("role") if isinstance(message, Mapping) else getattr(message, "type", None)

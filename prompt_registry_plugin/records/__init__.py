@@ -19,6 +19,7 @@ from prompt_registry_plugin.records.evaluation import (
     Score,
 )
 from prompt_registry_plugin.records.prompts import (
+    MEASURED_TAGS,
     AliasMove,
     Change,
     ChangeKind,
@@ -49,6 +50,7 @@ def utc_now() -> datetime:
 
 __all__ = [
     "EMPTY",
+    "MEASURED_TAGS",
     "AliasMove",
     "BindingRole",
     "Candidate",

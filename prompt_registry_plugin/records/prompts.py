@@ -20,6 +20,10 @@ ChangeKind = Literal["tag", "protection", "archive", "deletion", "rename"]
 """What can change about a prompt apart from versions and aliases."""
 
 
+MEASURED_TAGS = frozenset({"held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better"})
+"""Tags of a version with the evidence for its text. A version that is made from this one does not inherit them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt as a whole, as searches return it."""

@@ -161,9 +161,9 @@ class Loader(ForkAware):
 
     def not_found_error(self, reference: uri.PromptURI) -> PromptNotFound:
         """Return the error for a reference that leads nowhere, with near matches."""
-        prompt = self._summary(reference.name)
+        prompt = self.find_prompt(reference.name)
         for other in list(reference.readings())[1:] if prompt is None else ():  # `prompts:/a/b` where there is a prompt `a`
-            owner = self._summary(other.name)
+            owner = self.find_prompt(other.name)
             if owner is not None and other.alias not in owner.aliases:
                 return self.not_found_error(other)
         if prompt is None:
@@ -177,7 +177,7 @@ class Loader(ForkAware):
         known = f"; it has {', '.join(map(repr, aliases))}" if aliases else "; it has no aliases yet"
         return PromptNotFound(f"{where} has no alias {wanted!r}{did_you_mean(wanted, aliases) or known}")
 
-    def _summary(self, name: str) -> Prompt | None:
+    def find_prompt(self, name: str) -> Prompt | None:
         """Return a prompt without its versions, archived or not."""
         found = f"name = '{name}' AND (archived = 'true' OR archived = 'false')"
         return next(iter(self._prompts.search(found, limit=1, order_by=(), page_token=None)), None)

@@ -282,8 +282,8 @@ def _state(ours: Content | None, theirs: Content | None, agreed: Content | None)
 
 def _tags_of(registry: PromptRegistry, name: str) -> Mapping[str, str]:
     """Return the tags of an archived prompt, which a search for all does not find."""
-    found = registry.search_prompts(f"name = '{name}' AND archived = 'true'", max_results=1)
-    return found[0].tags if found else EMPTY
+    found = registry.loader.find_prompt(name)
+    return found.tags if found is not None else EMPTY
 
 
 def _check_folder(folder: Path) -> None:

@@ -10,13 +10,11 @@ from prompt_registry_adapters.crewai import runs
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.frameworks.descriptions import Descriptions
 from prompt_registry_plugin.prompts.context import Place
-from prompt_registry_plugin.prompts.messages import content_of
+from prompt_registry_plugin.prompts.messages import FRAMEWORK, content_of
 from prompt_registry_plugin.records import Role
 from prompt_registry_plugin.uri import is_prompt_uri
 
 _ROLES: Mapping[object, Role] = {"user": "user", "system": "system", "developer": "system"}
-FRAMEWORK = "framework"
-"""The role of a message in a trace that CrewAI wrote itself: no text of the agent's code."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,11 @@ from prompt_registry_adapters.google_adk.system_texts import instructions_of, sp
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.frameworks.descriptions import Descriptions
 from prompt_registry_plugin.prompts.context import Place
+from prompt_registry_plugin.prompts.messages import FRAMEWORK
 from prompt_registry_plugin.uri import SCHEME, is_prompt_uri
 
 _ROLES = {"model": "assistant", "user": "user"}
 _OTHERS = "For context:"  # how ADK begins what another agent said
-FRAMEWORK = "framework"
-"""The role of a message in a trace that ADK wrote itself: no text of the agent's code."""
 
 
 @dataclass(frozen=True, slots=True)

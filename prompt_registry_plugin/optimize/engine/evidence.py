@@ -15,10 +15,6 @@ from prompt_registry_plugin.evaluation.statistics import PairedDifference, paire
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.records import Interval
 
-TAGS = ("held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better")
-"""Tags of a version with the evidence for it. A version that is made from this one does not inherit them."""
-
-
 # In `benchmarks.few_rows`, more than 90 % of the winners were truly better where a gain was possible, and none where none was: 0.6 is
 # between the two. Of 96 runs on messages, 64 % of the winners that were better by 0.04 or more then ended as likely or proven, and 57 %
 # with 0.5; of 120 runs without a gain, 11 % and 8 %.

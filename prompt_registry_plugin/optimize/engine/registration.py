@@ -8,7 +8,7 @@ from typing import Any
 
 from prompt_registry_plugin.errors import PromptRegistryError
 from prompt_registry_plugin.masking import mask_secrets
-from prompt_registry_plugin.optimize.engine.evidence import TAGS, Evidence
+from prompt_registry_plugin.optimize.engine.evidence import Evidence
 from prompt_registry_plugin.optimize.engine.job import Job
 from prompt_registry_plugin.optimize.engine.ledger import Ledger
 from prompt_registry_plugin.optimize.engine.problem import Problem
@@ -17,7 +17,7 @@ from prompt_registry_plugin.optimize.engine.result import PromptOptimizationResu
 from prompt_registry_plugin.optimize.engine.run_config import Register
 from prompt_registry_plugin.optimize.engine.winner import Winner
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import Candidate
+from prompt_registry_plugin.records import MEASURED_TAGS, Candidate
 from prompt_registry_plugin.registry.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _register(winner: Winner, source: PromptVersion, evidence: Evidence | None, 
     for version in winner.registry.store.prompts.versions(source.name):
         if version.run_id == winner.record.id:
             return version
-    tags = {key: value for key, value in source.tags.items() if key not in TAGS}
+    tags = {key: value for key, value in source.tags.items() if key not in MEASURED_TAGS}
     return winner.registry.register_prompt(
         source.name,
         winner.candidate.templates[source.name],

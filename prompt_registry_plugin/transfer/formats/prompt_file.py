@@ -28,7 +28,7 @@ from typing import Any
 from prompt_registry_plugin.errors import UserError
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.protocols import NewVersion
-from prompt_registry_plugin.records import EMPTY, digest
+from prompt_registry_plugin.records import EMPTY, MEASURED_TAGS, digest
 from prompt_registry_plugin.templates.includes import expand_includes
 from prompt_registry_plugin.transfer.formats.picoschema import to_json_schema
 from prompt_registry_plugin.transfer.formats.reading import front_matter
@@ -66,12 +66,8 @@ class PromptFile:
     """All tags."""
 
 
-MEASURED_TAGS = frozenset({"held_out_before", "held_out_after", "held_out_examples", "gain", "grade", "p_better"})
-"""Tags of a version with what an optimizer measured on its text. They stand in no file: who edits the text would take them along."""
-
-
 def without_measured(tags: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the tags of a version that its file has."""
+    """Return the tags of a version that its file has: who edits the text would take along what was measured on another."""
     return {key: value for key, value in tags.items() if key not in MEASURED_TAGS}
 
 
