@@ -172,6 +172,7 @@ def test_a_body_that_nobody_expected(messages: Any) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.server
 def test_a_client_is_not_imported_before_the_program_does(server: ClientServer) -> None:
     """`enable()` waits for it: each takes half a second. Off again, nothing comes of it."""
     program = """

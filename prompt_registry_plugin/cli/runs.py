@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from prompt_registry_plugin.cli.echo import echo
-from prompt_registry_plugin.cli.runs_evidence import prove, register
+from prompt_registry_plugin.cli.runs_evidence import ask_trust, prove, register, show_registered
 from prompt_registry_plugin.cli.settings import json_option, open_existing, registry_option, writable
-from prompt_registry_plugin.errors import UntrustedRun, UserError, did_you_mean
+from prompt_registry_plugin.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from prompt_registry_plugin.optimize.engine.run_config import RunConfig
@@ -131,24 +130,11 @@ def resume(run_id: str, trust: bool, as_json: bool) -> None:
 
     registry = open_existing()
     _run(registry, run_id)
-    try:
-        result = resume_run(run_id, trust=trust)
-    except UntrustedRun as error:
-        if not sys.stdin.isatty():
-            raise
-        echo(f"Run {run_id} was imported. A resume calls the code that it names:", err=True)
-        for reference in error.references:
-            echo(f"  {reference}", err=True)
-        click.confirm("Call it?", abort=True, err=True)
-        result = resume_run(run_id, trust=True)
+    result = ask_trust(run_id, "A resume", trust, lambda trusted: resume_run(run_id, trust=trusted))
     if as_json:
         print_json(_data(_run(registry, run_id)))
         return
-    echo(result.registered_because)
-    for version in result.optimized_prompts:
-        echo(f"registered {version.uri}")
-    if result.optimized_prompts:
-        echo(f"promote with: prompt-registry runs promote {run_id}")
+    show_registered(run_id, result.optimized_prompts, result.registered_because)
 
 
 def _run(registry: PromptRegistry, run_id: str) -> RunRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,9 +12,11 @@ from prompt_registry_plugin.cli.settings import json_option, open_existing, regi
 from prompt_registry_plugin.errors import UntrustedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from prompt_registry_plugin.prompts.version import PromptVersion
+
+R = TypeVar("R")
 
 
 @click.command("prove")
@@ -39,22 +41,13 @@ def prove(run_id: str, data: str | None, budget: int | None, trust: bool, as_jso
     from prompt_registry_plugin.optimize.proving import prove_run
 
     open_existing()
-    try:
-        done = prove_run(run_id, data, budget=budget, trust=trust)
-    except UntrustedRun as error:
-        if not sys.stdin.isatty():
-            raise
-        echo(f"Run {run_id} was imported. The test calls the code that it names:", err=True)
-        for reference in error.references:
-            echo(f"  {reference}", err=True)
-        click.confirm("Call it?", abort=True, err=True)
-        done = prove_run(run_id, data, budget=budget, trust=True)
+    done = ask_trust(run_id, "The test", trust, lambda trusted: prove_run(run_id, data, budget=budget, trust=trusted))
     if as_json:
         print_json({"run": run_id, **_data(done.registered, done.because), **done.evidence.to_json(), "skipped": done.skipped})
         return
     if done.skipped:
         echo(f"{done.skipped} rows were not run: the search or the test has used their inputs already", err=True)
-    _show(run_id, done.registered, done.because)
+    show_registered(run_id, done.registered, done.because)
 
 
 @click.command("register")
@@ -79,14 +72,29 @@ def register(run_id: str, alias: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"run": run_id, **_data(versions, because)})
         return
-    _show(run_id, versions, because)
+    show_registered(run_id, versions, because)
 
 
 def _data(versions: Sequence[PromptVersion], because: str) -> dict[str, Any]:
     return {"registered": [version.uri for version in versions], "because": because}
 
 
-def _show(run_id: str, versions: Sequence[PromptVersion], because: str) -> None:
+def ask_trust(run_id: str, what: str, trust: bool, call: Callable[[bool], R]) -> R:
+    """Return what `call` returns, which asks first if an imported run names code. Without a terminal, raises `UntrustedRun`."""
+    try:
+        return call(trust)
+    except UntrustedRun as error:
+        if not sys.stdin.isatty():
+            raise
+        echo(f"Run {run_id} was imported. {what} calls the code that it names:", err=True)
+        for reference in error.references:
+            echo(f"  {reference}", err=True)
+        click.confirm("Call it?", abort=True, err=True)
+        return call(True)
+
+
+def show_registered(run_id: str, versions: Sequence[PromptVersion], because: str) -> None:
+    """Print what became of a run, and how its versions are promoted."""
     echo(because)
     for version in versions:
         echo(f"registered {version.uri}")

@@ -77,6 +77,25 @@ class Call:
         _own.get(self._recorder, set()).discard(self._span_id)
 
 
+class Reading:
+    """A block that reads a part of an answer: where nothing comes any more, or an error does, the call ends with it."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._call.is_reading = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> None:
+        self._call.is_reading = False
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self._call.end()
+        elif error is not None:
+            self._call.fail(error)
+
+
 def begin_call(shape: Shape, path: str, served: ServedBody) -> Call | None:
     """Start the span of a call; None if nothing is recorded, or if an open span of a framework is that of this call."""
     recorder = current_recorder()

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from prompt_registry_adapters.clients.calls import Call
+from prompt_registry_adapters.clients.calls import Call, Reading
 from prompt_registry_plugin.frameworks.notices import warn_once
 
 
@@ -28,19 +28,9 @@ class Events:
         return self
 
     def __next__(self) -> Any:
-        call = self._call
-        call.is_reading = True
-        try:
+        with Reading(self._call):
             event = next(self._events)
-        except StopIteration:
-            call.end()
-            raise
-        except BaseException as error:
-            call.fail(error)
-            raise
-        finally:
-            call.is_reading = False
-        _add(call, self._read, event)
+        _add(self._call, self._read, event)
         return event
 
     def close(self) -> None:
@@ -66,19 +56,9 @@ class AsyncEvents:
         return self
 
     async def __anext__(self) -> Any:
-        call = self._call
-        call.is_reading = True
-        try:
+        with Reading(self._call):
             event = await anext(self._events)
-        except StopAsyncIteration:
-            call.end()
-            raise
-        except BaseException as error:
-            call.fail(error)
-            raise
-        finally:
-            call.is_reading = False
-        _add(call, self._read, event)
+        _add(self._call, self._read, event)
         return event
 
     async def aclose(self) -> None:
@@ -167,14 +147,8 @@ def _closing_async(close: Callable[..., Any], call: Call) -> Callable[..., Any]:
 
 def _reading(read: Callable[..., Any], call: Call) -> Callable[..., Any]:
     def read_and_finish() -> Any:
-        call.is_reading = True
-        try:
+        with Reading(call):
             content = read()
-        except BaseException as error:
-            call.fail(error)
-            raise
-        finally:
-            call.is_reading = False
         _finish_with(content, call)
         return content
 
@@ -183,14 +157,8 @@ def _reading(read: Callable[..., Any], call: Call) -> Callable[..., Any]:
 
 def _reading_async(read: Callable[..., Any], call: Call) -> Callable[..., Any]:
     async def read_and_finish() -> Any:
-        call.is_reading = True
-        try:
+        with Reading(call):
             content = await read()
-        except BaseException as error:
-            call.fail(error)
-            raise
-        finally:
-            call.is_reading = False
         _finish_with(content, call)
         return content
 
