@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from weakref import ReferenceType, ref
 
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.frameworks.notices import warn_once
+from prompt_registry_plugin.frameworks.slots import SlotTemplate, read_slots
 from prompt_registry_plugin.prompts.context import Place, current_override
 from prompt_registry_plugin.prompts.version import PromptVersion
-from prompt_registry_plugin.records import digest
 from prompt_registry_plugin.registry.current import current_registry
-from prompt_registry_plugin.templates.text import compile_text, to_source
 from prompt_registry_plugin.templates.variables import nameable
 from prompt_registry_plugin.uri import is_prompt_uri
 
@@ -42,36 +40,19 @@ def inputs_of(owner: Any) -> Mapping[str, Any]:
     return kept[1] if kept is not None and kept[0]() is owner else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A text with slots in our terms."""
-
-    template: str
-    """The double-brace form."""
-    text_hash: str
-    """`digest` of the template."""
-    names: Mapping[str, str]
-    """The name of the input, by variable."""
-
-    def fill(self, values: Mapping[str, str]) -> str:
-        """Return the text with these values."""
-        return compile_text(self.template, "the text").render(values, "the text")
-
-
 @lru_cache(maxsize=4096)
-def describe(text: str, given: frozenset[str]) -> Described:
+def describe(text: str, given: frozenset[str]) -> SlotTemplate:
     """Return a text in our terms. Only names among the inputs are slots; other braces are text."""
-    pieces: list[tuple[str, str | None]] = []
     names: dict[str, str] = {}
-    position = 0
-    for match in _SLOT.finditer(text):
-        if match[1] in given:
-            variable = nameable(match[1], names)
-            names[variable] = match[1]
-            pieces.append((text[position : match.start()], variable))
-            position = match.end()
-    template = to_source([*pieces, (text[position:], None)])
-    return Described(template, digest(template), names)
+
+    def variable_of(match: re.Match[str]) -> str | None:
+        if match[1] not in given:
+            return None
+        variable = nameable(match[1], names)
+        names[variable] = match[1]
+        return variable
+
+    return read_slots(text, _SLOT, variable_of, names)
 
 
 def serve_field(owner: Any, field: str, place: Place, inputs: Mapping[str, Any]) -> Any:
@@ -85,7 +66,7 @@ def serve_field(owner: Any, field: str, place: Place, inputs: Mapping[str, Any])
     if not framework_prompts.is_active():
         return now
     described = describe(written, frozenset(inputs))
-    values = {variable: str(inputs[name]) for variable, name in described.names.items()}
+    values = {variable: str(inputs[name]) for variable, name in described.slots.items()}
     if _as_filled(written, described, inputs) != now:
         framework_prompts.record_discovered(described.template, now, values, unadoptable=_CHANGED, place=place)
         return now
@@ -98,16 +79,16 @@ def serve_field(owner: Any, field: str, place: Place, inputs: Mapping[str, Any])
     return sent
 
 
-def _as_filled(written: str, described: Described, inputs: Mapping[str, Any]) -> str:
+def _as_filled(written: str, described: SlotTemplate, inputs: Mapping[str, Any]) -> str:
     """Return what CrewAI makes of a template: it also fills slots in the inputs themselves, so it is asked."""
-    if not described.names:
+    if not described.slots:
         return written
     from crewai.utilities.string_utils import interpolate_only
 
     try:
         return str(interpolate_only(written, dict(inputs)))
     except (KeyError, ValueError):
-        return described.fill({variable: str(inputs[name]) for variable, name in described.names.items()})
+        return described.fill({variable: str(inputs[name]) for variable, name in described.slots.items()})
 
 
 def _render(served: PromptVersion, values: Mapping[str, Any], inputs: Mapping[str, Any], place: Place) -> str | None:

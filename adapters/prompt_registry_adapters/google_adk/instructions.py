@@ -9,9 +9,10 @@ from typing import Any
 from google.adk.utils.instructions_utils import inject_session_state
 
 from prompt_registry_adapters.google_adk import runs
-from prompt_registry_adapters.google_adk.templates import Described, describe, state_values
+from prompt_registry_adapters.google_adk.templates import describe, state_values
 from prompt_registry_plugin.frameworks import prompts as framework_prompts
 from prompt_registry_plugin.frameworks.notices import warn_once
+from prompt_registry_plugin.frameworks.slots import SlotTemplate
 from prompt_registry_plugin.prompts.context import Place, current_override
 from prompt_registry_plugin.prompts.version import PromptVersion
 from prompt_registry_plugin.registry.current import current_registry
@@ -67,7 +68,7 @@ async def _serve_template(text: str, place: Place, ctx: Any) -> str:
     return own
 
 
-async def _render(served: PromptVersion, described: Described, place: Place, ctx: Any) -> str | None:
+async def _render(served: PromptVersion, described: SlotTemplate, place: Place, ctx: Any) -> str | None:
     """Return the served version with the state in it, or None if the agent's own text has to be used."""
     if not served.is_text_prompt:
         _report_unusable(served, place, "it holds chat messages, and a text is needed.")

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from google.adk.utils import instructions_utils
 
-from prompt_registry_plugin.records import digest
-from prompt_registry_plugin.templates.text import compile_text, to_source
+from prompt_registry_plugin.frameworks.slots import SlotTemplate, read_slots
 from prompt_registry_plugin.templates.variables import nameable
 
 _SCOPES = ("app", "user", "temp")
@@ -22,41 +20,23 @@ _ARTIFACT = "artifact."
 _SLOT = getattr(instructions_utils, "_TEMPLATE_VAR_PATTERN", None) or re.compile(r"{+[^{}]*}+")  # as versions before 1.18 have it
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """An instruction in our terms."""
-
-    template: str
-    """The double-brace form."""
-    text_hash: str
-    """`digest` of the template."""
-    slots: Mapping[str, str]
-    """The slot as the code writes it, braces included, by variable."""
-
-    def fill(self, values: Mapping[str, str]) -> str:
-        """Return the text that the agent has with these values."""
-        return compile_text(self.template, "the instruction").render(values, "the instruction")
-
-
 @lru_cache(maxsize=4096)
-def describe(text: str) -> Described:
-    """Return an instruction in our terms."""
-    pieces: list[tuple[str, str | None]] = []
+def describe(text: str) -> SlotTemplate:
+    """Return an instruction in our terms. A slot is kept as the code writes it, braces included."""
     slots: dict[str, str] = {}
     names: dict[str, str] = {}
-    position = 0
-    for match in _SLOT.finditer(text):
+
+    def variable_of(match: re.Match[str]) -> str | None:
         name = _state_name(match[0])
         if name is None:
-            continue
+            return None
         variable = nameable(name.replace(":", ".", 1), names)
         names[variable] = name.replace(":", ".", 1)
         if variable not in slots or slots[variable].rstrip("} ").endswith("?"):
             slots[variable] = match[0]  # the one that must have a value decides
-        pieces.append((text[position : match.start()], variable))
-        position = match.end()
-    template = to_source([*pieces, (text[position:], None)])
-    return Described(template, digest(template), slots)
+        return variable
+
+    return read_slots(text, _SLOT, variable_of, slots)
 
 
 async def state_values(variables: Iterable[str], slots: Mapping[str, str], context: Any) -> dict[str, str]:
