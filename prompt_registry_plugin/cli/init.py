@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from prompt_registry_plugin.cli.echo import echo
 from prompt_registry_plugin.cli.settings import json_option, say
 from prompt_registry_plugin.errors import UserError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _NEXT = (
     ("measure it", "prompt-registry eval --target agent:agent --data rows.jsonl --scorer agent:right_team"),
@@ -34,6 +36,8 @@ def init(folder: Path, as_json: bool) -> None:
     \b
       prompt-registry init shop
     """
+    from importlib.resources import files
+
     from prompt_registry_plugin.registry.current import open_registry
     from prompt_registry_plugin.transfer.folder import push
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -54,6 +53,8 @@ def serve_prompt(
     \b
       prompt-registry serve-prompt support@production --model openai:gpt-…
     """
+    import asyncio  # here, and not at each start of the command line
+
     check_installed()
     from prompt_registry_plugin.models.prompt_agent import PromptAgent
     from prompt_registry_plugin.models.settings import note_left_out
