@@ -7,12 +7,13 @@ It answers with the instructions that it was shown, or else with the user's last
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import count
 from typing import Any
+
+from tests.loopback import QuietHandler, serving
 
 Events = list[tuple[str, Any]]  # name and data
 TOKENS = (11, 7)
@@ -42,29 +43,12 @@ def client_server() -> Iterator[ClientServer]:
     """A block in which the server runs."""
     server = ClientServer(("127.0.0.1", 0), _Handler)
     server.requests = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: ClientServer
-    protocol_version = "HTTP/1.1"
-
-    def handle_one_request(self) -> None:
-        """Answer a request; a client that is gone is no output of a test either."""
-        try:
-            super().handle_one_request()
-        except ConnectionError:
-            self.close_connection = True
-
-    def log_message(self, *_args: object) -> None:
-        """Requests are no output of a test."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -97,12 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, "text/event-stream", "".join(lines))
 
     def _send(self, status: int, kind: str, text: str) -> None:
-        content = text.encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.send(status, kind, text.encode())
 
 
 def _text(content: Any) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import QuietHandler, serving
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -28,28 +29,17 @@ class ModelServer(ThreadingHTTPServer):
         return taken
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: ModelServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_args: object) -> None:
-        """Requests are no output of a test."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.bodies.append(body)
         answer = _responses(body) if self.path.endswith("/responses") else _chat(body)
         if body.get("stream"):
-            self._send("text/event-stream", _events(answer).encode())
+            self.send(200, "text/event-stream", _events(answer).encode())
         else:
-            self._send("application/json", json.dumps(answer).encode())
-
-    def _send(self, kind: str, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+            self.send(200, "application/json", json.dumps(answer).encode())
 
 
 @contextmanager
@@ -57,14 +47,8 @@ def model_server() -> Iterator[ModelServer]:
     """A block in which the server runs."""
     server = ModelServer(("127.0.0.1", 0), _Handler)
     server.bodies = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _value(schema: Mapping[str, Any]) -> Any:

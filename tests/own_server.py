@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, ClassVar, cast
 
 from prompt_registry_plugin.models.offline.model import OfflineModel, Role
+from tests.loopback import QuietHandler, serving
 
 MODELS = {"org/task:1b": "task", "llama3.2:latest": "task", "org/reflection:8b@q4": "reflection", "judge": "judge"}
 
@@ -44,30 +44,13 @@ def own_server() -> Iterator[OwnServer]:
     """A block in which the server runs."""
     server = OwnServer(("127.0.0.1", 0), _Handler)
     server.wants, server.seen, server.refuses_after, server.repeats = None, [], None, ""
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: OwnServer
-    protocol_version = "HTTP/1.1"
     errors: ClassVar[dict[int, str]] = {404: "model_not_found", 401: "invalid_api_key"}
-
-    def handle_one_request(self) -> None:
-        """Answer a request; a client that is gone is no output of a test."""
-        try:
-            super().handle_one_request()
-        except ConnectionError:
-            self.close_connection = True
-
-    def log_message(self, *_args: object) -> None:
-        """Requests are no output of a test."""
 
     def do_GET(self) -> None:
         if self._is_allowed({}):
@@ -109,9 +92,5 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, {"error": {"message": message, "type": "error", "code": self.errors.get(status)}})
 
     def _send(self, status: int, data: dict[str, Any] | str) -> None:
-        content = (data if isinstance(data, str) else json.dumps(data)).encode()
-        self.send_response(status)
-        self.send_header("content-type", "text/event-stream" if isinstance(data, str) else "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        kind = "text/event-stream" if isinstance(data, str) else "application/json"
+        self.send(status, kind, (data if isinstance(data, str) else json.dumps(data)).encode())
